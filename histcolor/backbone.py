@@ -1,0 +1,122 @@
+"""The ImageNet network inside S: four feature maps of the gray photo (2.2)."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import Tensor, nn
+
+VGG_LAYERS = ("relu2_2", "relu3_2", "relu4_2", "relu5_2")  #: the layers that the paper takes
+
+
+def vgg_layer_names(features: nn.Sequential) -> list[str]:
+    """Name the layers of a torchvision VGG as the paper does: convI_J, reluI_J, poolI (I the block, J the place)."""
+    names, block, place = [], 1, 0
+    for layer in features:
+        if isinstance(layer, nn.Conv2d):
+            place += 1
+        if isinstance(layer, nn.MaxPool2d):
+            names.append(f"pool{block}")
+            block, place = block + 1, 0
+        else:
+            kind = "conv" if isinstance(layer, nn.Conv2d) else "relu" if isinstance(layer, nn.ReLU) else "other"
+            names.append(f"{kind}{block}_{place}")
+    return names
+
+
+class VGG19(nn.Module):
+    """VGG19's relu2_2, relu3_2, relu4_2, relu5_2: strides 2, 4, 8, 16; channels 128, 256, 512, 512."""
+
+    channels = (128, 256, 512, 512)
+
+    def __init__(self) -> None:
+        super().__init__()
+        from torchvision.models import vgg19
+
+        features = vgg19(weights=None).features
+        names = vgg_layer_names(features)
+        self.taps = {names.index(name) for name in VGG_LAYERS}
+        self.features = features[: max(self.taps) + 1]
+        for layer in self.features:
+            if isinstance(layer, nn.ReLU):
+                layer.inplace = False  # a tapped map must not be changed by what follows
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225])[:, None, None], persistent=False)
+
+    def forward(self, rgb: Tensor) -> list[Tensor]:
+        """``[N, 3, H, W]`` in [0, 1] → four maps."""
+        x, maps = (rgb - self.mean) / self.std, []
+        for i, layer in enumerate(self.features):
+            x = layer(x)
+            if i in self.taps:
+                maps.append(x)
+        return maps
+
+
+class TimmBackbone(nn.Module):
+    """A timm network's four deepest feature maps: strides 4, 8, 16, 32. Takes RGB scaled to [-1, 1]."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        import timm
+
+        self.net = timm.create_model(name, pretrained=False, features_only=True, out_indices=(1, 2, 3, 4))
+        self.channels = tuple(self.net.feature_info.channels())
+
+    def forward(self, rgb: Tensor) -> list[Tensor]:
+        """``[N, 3, H, W]`` in [0, 1] → four maps."""
+        return self.net(rgb * 2 - 1)
+
+
+def build_backbone(name: str) -> VGG19 | TimmBackbone:
+    """Build a backbone without weights: ``vgg19`` or any timm name whose weights take RGB in [-1, 1].
+
+    Raises:
+        ValueError: timm does not know the name.
+    """
+    if name == "vgg19":
+        return VGG19()
+    try:
+        return TimmBackbone(name)
+    except RuntimeError as error:
+        raise ValueError(f"There is no backbone {name!r}: give 'vgg19' or a name that timm knows.") from error
+
+
+def load_imagenet_weights(backbone: VGG19 | TimmBackbone, state: dict[str, Tensor]) -> None:
+    """Fill a backbone from an ImageNet state dict in torchvision's or timm's names; the classifier is left over.
+
+    Raises:
+        ValueError: a weight that the backbone needs is missing; the message names the first ones.
+    """
+    if isinstance(backbone, VGG19):
+        state = {k: v for k, v in state.items() if k.startswith("features.")}
+        target: nn.Module = backbone
+    else:
+        target = backbone.net
+    needed = {k for k in target.state_dict() if not re.search(r"num_batches_tracked$", k)}
+    missing = sorted(needed - set(state))
+    if missing:
+        raise ValueError(f"The backbone's weights lack {len(missing)} of its tensors, first {', '.join(missing[:3])}.")
+    target.load_state_dict({k: state[k] for k in needed}, strict=False)
+
+
+def imagenet_weights(name: str) -> dict[str, Tensor]:
+    """Fetch a backbone's ImageNet weights through torchvision or timm (needs a network once, then their cache).
+
+    Raises:
+        OSError: the weights can not be fetched.
+    """
+    try:
+        if name == "vgg19":
+            from torchvision.models import VGG19_Weights
+
+            return VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
+        import timm
+
+        return timm.create_model(name, pretrained=True).state_dict()
+    except Exception as error:  # each library raises its own kinds; all of them mean: not to be had
+        raise OSError(
+            f"The ImageNet weights of {name} could not be fetched ({type(error).__name__}): "
+            "connect to a network, or give a file with --backbone-weights."
+        ) from error

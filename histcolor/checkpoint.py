@@ -1,0 +1,109 @@
+"""Saving and loading models as safetensors: no pickle is ever loaded, and a file tells all that it needs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from histcolor.images import atomic
+from histcolor.model import Colorizer, ModelConfig, config_from_dict
+
+FORMAT = "1"  #: raised when an older reader could no longer understand the file
+SHIPPED = Path(__file__).parent / "weights"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that can not be used; the message names the file and what is wrong with it."""
+
+
+def save_tensors(tensors: dict[str, Tensor], metadata: dict[str, str], path: str | Path) -> None:
+    """Write named tensors and text as safetensors, atomically."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic(path) as temporary:
+        save_file(tensors, temporary, metadata={"histcolor_format": FORMAT, **metadata})
+
+
+def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read named tensors and text from safetensors.
+
+    Raises:
+        CheckpointError: missing, truncated, not safetensors, not ours, or of another version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such checkpoint.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: is truncated, or is no safetensors file (pickles are never loaded).") from error
+    version = metadata.get("histcolor_format")
+    if version is None:
+        raise CheckpointError(f"{path}: was not written by histcolor (its metadata lacks 'histcolor_format').")
+    if version != FORMAT:
+        raise CheckpointError(f"{path}: has format {version}, this histcolor reads format {FORMAT}: update one of them.")
+    return tensors, metadata
+
+
+def save_model(model: Colorizer, path: str | Path, *, about: dict | None = None) -> None:
+    """Save a model for use, in float16, with its configuration (and ``about``, say the run's name) as metadata."""
+    tensors = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
+    metadata = {"config": json.dumps(asdict(model.config)), "about": json.dumps(about or {})}
+    save_tensors(tensors, metadata, path)
+
+
+def shipped_models() -> list[str]:
+    """Names of the models inside the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+
+
+def load(name: str | Path, device: str | torch.device = "cpu") -> Colorizer:
+    """Load a shipped model by name (``"small"``), or a checkpoint by path.
+
+    Returns:
+        The model in eval mode, float32, channels last, on ``device``.
+
+    Raises:
+        CheckpointError: (a ``ValueError``) no such model, or the file is damaged, foreign or incomplete.
+    """
+    shipped = SHIPPED / f"{name}.safetensors"
+    path = shipped if shipped.is_file() else Path(name)
+    if not path.is_file() and not path.suffix:
+        raise CheckpointError(f"There is no model {str(name)!r}; shipped are: {', '.join(shipped_models()) or 'none'}.")
+    tensors, metadata = load_tensors(path)
+    try:
+        config = config_from_dict(json.loads(metadata["config"]))
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path}: holds no model configuration; a training state is not a model.") from error
+    model = build(config)
+    fill(model, tensors, str(path))
+    return model.to(device, memory_format=torch.channels_last).eval()
+
+
+def build(config: ModelConfig) -> Colorizer:
+    """A model with fresh weights, channels last; the caller's random state decides them."""
+    return Colorizer(config).to(memory_format=torch.channels_last)
+
+
+def fill(model: Colorizer, tensors: dict[str, Tensor], name: str) -> None:
+    """Load tensors into a model; every one of its tensors must be there, in its shape, and nothing else.
+
+    Raises:
+        CheckpointError: names the first missing, foreign or misshapen tensor.
+    """
+    wanted = model.state_dict()
+    for text, keys in (("lacks", set(wanted) - set(tensors)), ("has foreign", set(tensors) - set(wanted))):
+        if keys:
+            raise CheckpointError(f"{name}: {text} {len(keys)} tensors, first {sorted(keys)[0]!r}.")
+    for key, value in wanted.items():
+        if tensors[key].shape != value.shape:
+            shapes = f"{tuple(tensors[key].shape)}, needed is {tuple(value.shape)}"
+            raise CheckpointError(f"{name}: tensor {key!r} has shape {shapes}.")
+    model.load_state_dict(tensors)

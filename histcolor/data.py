@@ -1,0 +1,194 @@
+"""Packs: any folder or tar of photos as one uint8 array that training reads, with a manifest that says why.
+
+A pack is a folder: ``images.npy`` (uint8 ``[N, size, size, 3]``, memory-mapped), ``manifest.csv`` (every file met: its
+sha256, and the reason if it was left out) and ``pack.json``. Cropping, flipping, Lab and histograms are computed
+in batches on the training device.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from histcolor.color import rgb_to_lab
+from histcolor.images import SUFFIXES, ImageError, find_images, open_rgb, to_rgb, write_text
+
+MIN_BYTES = 3 * 1024  #: the paper leaves out files under 3 KB (3.1)
+GRAY_CHROMA = 2.0  #: a photo whose 95th percentile of chroma is below this, in units of ab, counts as gray
+
+
+def iterate_files(source: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of every image file in a folder or tar, in a fixed order.
+
+    Raises:
+        OSError: the source is missing, holds no image, or is a damaged tar.
+    """
+    if source.is_file() and ".tar" in source.suffixes + [source.suffix.replace(".tgz", ".tar")]:
+        try:
+            with tarfile.open(source) as tar:
+                for member in tar:
+                    if member.isfile() and Path(member.name).suffix.lower() in SUFFIXES:
+                        yield f"{source.name}/{member.name}", tar.extractfile(member).read()
+        except (tarfile.TarError, EOFError) as error:
+            raise OSError(f"{source}: is not a complete tar file.") from error
+        return
+    for path in find_images(source):
+        yield str(path.relative_to(source.parent)), path.read_bytes()
+
+
+def is_gray(picture: Image.Image) -> bool:
+    """Whether an RGB photo has next to no colour: 95 in 100 of its pixels have a chroma under 2 (in units of ab)."""
+    small = np.asarray(picture.resize((64, 64), Image.Resampling.BILINEAR))
+    ab = rgb_to_lab(torch.from_numpy(small.copy()).permute(2, 0, 1) / 255)[1:]
+    return bool(torch.linalg.vector_norm(ab, dim=0).quantile(0.95) < GRAY_CHROMA)
+
+
+def square(picture: Image.Image, size: int) -> Image.Image:
+    """Scale the short side to ``size`` (antialiased) and cut the middle square."""
+    from PIL import ImageOps
+
+    return ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
+
+
+def build_pack(sources: list[Path], output: Path, size: int, *, keep: str = "", quiet: bool = False) -> dict:
+    """Turn folders and tars of photos into a pack; the folder ``output`` appears only when it is complete.
+
+    Args:
+        sources: folders or tar files.
+        output: the pack's folder.
+        size: pixels along each side.
+        keep: only files whose name contains this text (``imagenette/train``).
+        quiet: no progress bar.
+
+    Returns:
+        What ``pack.json`` says: photos, size, rejected (a count for each reason).
+
+    Raises:
+        OSError: a source is missing, or no photo was left.
+        ValueError: ``size`` is below 32, or ``output`` exists.
+    """
+    if size < 32:
+        raise ValueError(f"A pack's photos need at least 32 pixels a side, got {size}.")
+    if output.exists():
+        raise ValueError(f"{output}: is there already; choose another name, or remove it first.")
+    work = output.with_name(f".{output.name}.part")
+    work.mkdir(parents=True, exist_ok=True)
+    rows, rejected = [], {}
+    raw = work / "images.raw"
+    with open(raw, "wb") as pixels:
+        for source in sources:
+            for name, data in tqdm(iterate_files(Path(source)), desc=Path(source).name, unit=" photos", disable=quiet):
+                if keep not in name:
+                    continue
+                reason, picture = "", None
+                if len(data) < MIN_BYTES:
+                    reason = "under 3 KB"
+                else:
+                    try:
+                        picture = open_rgb(io.BytesIO(data), name)
+                        reason = "gray" if is_gray(picture) else ""
+                    except ImageError:
+                        reason = "unreadable"
+                rows.append((name, hashlib.sha256(data).hexdigest(), reason))
+                if reason:
+                    rejected[reason] = rejected.get(reason, 0) + 1
+                else:
+                    pixels.write(np.asarray(square(picture, size)).tobytes())
+    count = sum(not reason for _, _, reason in rows)
+    if not count:
+        raise OSError(f"{', '.join(map(str, sources))}: no photo was left of {len(rows)} files ({rejected}).")
+    images = open_memmap(work / "images.npy", "w+", np.uint8, (count, size, size, 3))
+    flat = np.memmap(raw, np.uint8, "r", shape=images.shape)
+    for start in range(0, count, 1024):  # in pieces: a pack may be larger than the memory
+        images[start : start + 1024] = flat[start : start + 1024]
+    images.flush()
+    del images, flat
+    raw.unlink()
+    import pandas as pd
+
+    pd.DataFrame(rows, columns=["file", "sha256", "rejected"]).to_csv(work / "manifest.csv", index=False)
+    about = {"photos": count, "size": size, "rejected": rejected, "sources": [Path(s).name for s in sources]}
+    write_text(json.dumps(about, indent=2), work / "pack.json")
+    work.rename(output)
+    return about
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Photos ready for training: ``images`` is uint8 ``[N, size, size, 3]``, on disk or in memory."""
+
+    images: np.ndarray
+
+    @staticmethod
+    def open(*paths: str | Path) -> Pack:
+        """Open packs of one size, joined in the given order.
+
+        Raises:
+            OSError: there is no pack, or it is incomplete.
+            ValueError: the packs differ in size.
+        """
+        arrays = []
+        for path in paths:
+            try:
+                arrays.append(np.load(Path(path) / "images.npy", mmap_mode="r"))
+            except (OSError, ValueError) as error:
+                raise OSError(f"{path}: is not a complete pack; make one with 'histcolor data pack'.") from error
+        if len({a.shape[1:] for a in arrays}) != 1:
+            raise ValueError("The packs hold photos of different sizes; pack them anew with one --size.")
+        return Pack(arrays[0] if len(arrays) == 1 else np.concatenate(arrays))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def crops(self, index: np.ndarray, corner: np.ndarray, flip: np.ndarray, size: int) -> Tensor:
+        """Cut photos out of the pack.
+
+        Args:
+            index: photos to take, ``[N]``.
+            corner: ``[N, 2]`` in [0, 1): where the crop lies between the top left and bottom right.
+            flip: ``[N]`` booleans: mirrored left to right.
+            size: pixels a side, at most the pack's.
+
+        Returns:
+            uint8 ``[N, 3, size, size]``.
+        """
+        room = self.images.shape[1] - size
+        cuts = []
+        for i, (y, x), mirrored in zip(index, (corner * (room + 1)).astype(int), flip, strict=True):
+            cut = self.images[i, y : y + size, x : x + size]
+            cuts.append(np.ascontiguousarray(cut[:, ::-1] if mirrored else cut))
+        return torch.from_numpy(np.stack(cuts)).permute(0, 3, 1, 2)
+
+
+DEMO_PHOTOS = ("astronaut", "chelsea", "coffee", "rocket", "hubble_deep_field", "retina", "immunohistochemistry")
+
+
+def demo_photo(name: str) -> Tensor:
+    """One of scikit-image's own colour photos, RGB ``[3, H, W]`` in [0, 1].
+
+    Raises:
+        ValueError: there is none of that name.
+        OSError: this scikit-image does not ship it, and it can not be fetched.
+    """
+    import skimage.data
+
+    if name.startswith("_") or not callable(getattr(skimage.data, name, None)):
+        raise ValueError(f"scikit-image has no photo {name!r}; among those it has are {', '.join(DEMO_PHOTOS)}.")
+    try:
+        pixels = getattr(skimage.data, name)()
+    except Exception as error:  # pooch raises its own kinds
+        raise OSError(f"scikit-image's photo {name!r} could not be fetched: connect to a network.") from error
+    picture = to_rgb(Image.fromarray(pixels))
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255

@@ -1,0 +1,190 @@
+"""The ab histogram: exact, differentiable, as the network's input R_I = [R_H, R_P], and distances (2.1, 2.3).
+
+Axis 0 of a histogram is a, axis 1 is b, both ascending over [-110, 110]; it sums to 1.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from histcolor.color import AB_MAX, _check_channels
+
+
+def bin_width(bins: int) -> float:
+    """Width of a bin in units of a or b: 220 / bins."""
+    return 2 * AB_MAX / bins
+
+
+def bin_centres(bins: int, *, dtype=torch.float32, device=None) -> Tensor:
+    """Centres of the bins along one axis, ``[bins]``, ascending, in units of a or b."""
+    return (torch.arange(bins, dtype=dtype, device=device) + 0.5) * bin_width(bins) - AB_MAX
+
+
+def palette(bins: int, *, dtype=torch.float32, device=None) -> Tensor:
+    """R_P (2.1): ``[bins, bins, 2]``, entry [i, j] is (a_i, b_j), the centre of bin [i, j], in units of ab."""
+    centres = bin_centres(bins, dtype=dtype, device=device)
+    return torch.stack(torch.meshgrid(centres, centres, indexing="ij"), dim=-1)
+
+
+def ab_histogram(ab: Tensor, bins: int) -> Tensor:
+    """Count the ab values of each image exactly (R_H, 2.1).
+
+    Args:
+        ab: ``[..., 2, H, W]`` in [-110, 110]; what lies outside falls into the bins at the edge.
+        bins: bins along each axis.
+
+    Returns:
+        ``[..., bins, bins]`` float32, non-negative, summing to 1. Not differentiable.
+
+    Raises:
+        ValueError: wrong shape, no pixels, or NaN.
+    """
+    _check_channels("ab_histogram", ab, 2)
+    if ab.shape[-1] * ab.shape[-2] == 0 or not torch.isfinite(ab).all():
+        raise ValueError("ab_histogram needs at least one pixel, and no NaN or infinity.")
+    lead, pixels = ab.shape[:-3], ab.shape[-1] * ab.shape[-2]
+    index = ((ab + AB_MAX) / bin_width(bins)).floor().long().clamp(0, bins - 1).flatten(-2)
+    flat = (index[..., 0, :] * bins + index[..., 1, :]).reshape(-1, pixels)
+    flat = flat + torch.arange(len(flat), device=ab.device)[:, None] * bins**2
+    # counted as integers: exact for a photo of any size, and the same on every device
+    counts = torch.bincount(flat.flatten(), minlength=max(1, len(flat)) * bins**2)[: len(flat) * bins**2]
+    return (counts.double() / pixels).float().reshape(*lead, bins, bins)
+
+
+def soft_ab_histogram(ab: Tensor, bins: int, *, method: str | None = None) -> Tensor:
+    """Differentiable ab histogram: every pixel shares its mass among its four nearest bins (T_H in (6)).
+
+    The kernel is the triangle of width two bins along each axis, so a pixel's weights sum to 1; at the edge
+    a pixel beyond the last centre gives that bin all of its mass. With pixels on bin centres it
+    equals :func:`ab_histogram`. Memory grows with pixels × bins at most, never with pixels × bins².
+
+    Args:
+        ab: ``[..., 2, H, W]`` in [-110, 110].
+        bins: bins along each axis, at least 2.
+        method: ``"splat"`` (four additions a pixel) or ``"matmul"`` (two [pixels, bins] weight matrices and their
+            product); by default the faster one on the device (see ``tests/bench_histogram.py``).
+
+    Returns:
+        ``[..., bins, bins]`` in the type of ``ab``, summing to 1, with a gradient to ``ab``.
+
+    Raises:
+        ValueError: wrong shape, fewer than 2 bins, or an unknown method.
+    """
+    _check_channels("soft_ab_histogram", ab, 2)
+    if bins < 2:
+        raise ValueError(f"soft_ab_histogram needs at least 2 bins, got {bins}.")
+    position = ((ab.flatten(-2) + AB_MAX) / bin_width(bins) - 0.5).clamp(0, bins - 1)  # [..., 2, P]
+    method = method or ("splat" if ab.device.type == "cpu" else "matmul")
+    if method == "matmul":
+        grid = torch.arange(bins, dtype=ab.dtype, device=ab.device)
+        # [..., 2, bins, P]; the pixel axis last, so that the product reads memory in order
+        weights = (1 - (position.unsqueeze(-2) - grid[:, None]).abs()).clamp(min=0)
+        mass = weights[..., 0, :, :] @ weights[..., 1, :, :].transpose(-1, -2)
+    elif method == "splat":
+        lower = position.detach().floor().clamp(max=bins - 2)
+        upper_weight = position - lower
+        corner = lower.long()
+        mass = ab.new_zeros(*ab.shape[:-3], bins * bins)
+        for da in (0, 1):
+            for db in (0, 1):
+                wa, wb = upper_weight[..., 0, :], upper_weight[..., 1, :]
+                weight = (wa if da else 1 - wa) * (wb if db else 1 - wb)
+                index = (corner[..., 0, :] + da) * bins + corner[..., 1, :] + db
+                mass = mass.scatter_add(-1, index, weight)
+        mass = mass.unflatten(-1, (bins, bins))
+    else:
+        raise ValueError(f"method must be 'splat' or 'matmul', got {method!r}.")
+    return mass / position.shape[-1]
+
+
+def check_histogram(hist: Tensor, bins: int | None = None) -> Tensor:
+    """Check a histogram ``[..., bins, bins]`` and return it as float32 summing to 1.
+
+    A histogram need not be normalised, and mass on colours outside of sRGB is allowed (they are clipped when shown).
+
+    Raises:
+        ValueError: wrong shape, NaN or infinity, a negative value, or no mass at all; the message says which.
+    """
+    hist = torch.as_tensor(hist)
+    if hist.ndim < 2 or hist.shape[-1] != hist.shape[-2] or hist.shape[-1] < 2:
+        raise ValueError(f"A histogram must be square, [..., bins, bins], got shape {tuple(hist.shape)}.")
+    if bins is not None and hist.shape[-1] != bins:
+        raise ValueError(f"The histogram has {hist.shape[-1]} bins an axis, {bins} are needed: use resize_histogram.")
+    if hist.is_complex():
+        raise ValueError("The histogram has complex values; real numbers ≥ 0 are needed.")
+    hist = hist.double()
+    if not torch.isfinite(hist).all():
+        raise ValueError("The histogram has NaN or infinite values.")
+    if (hist < 0).any():
+        raise ValueError("The histogram has negative values; masses must be ≥ 0.")
+    peak = hist.amax((-2, -1), keepdim=True)
+    if (peak == 0).any():
+        raise ValueError("The histogram is all zero: paint at least one colour.")
+    hist = hist / peak  # first, so that huge values cannot overflow in the sum
+    return (hist / hist.sum((-2, -1), keepdim=True)).float()
+
+
+def resize_histogram(hist: Tensor, bins: int) -> Tensor:
+    """Bring ``[..., n, n]`` to ``[..., bins, bins]``, keeping all mass: each bin's mass is shared by overlap.
+
+    Exact when one number of bins divides the other; mass is taken as uniform within a bin.
+    """
+    hist = check_histogram(hist)
+    n = hist.shape[-1]
+    if n == bins:
+        return hist
+    edges_in = torch.linspace(0, 1, n + 1, dtype=torch.float64, device=hist.device)
+    edges_out = torch.linspace(0, 1, bins + 1, dtype=torch.float64, device=hist.device)
+    overlap = torch.minimum(edges_out[1:, None], edges_in[1:]) - torch.maximum(edges_out[:-1, None], edges_in[:-1])
+    share = (overlap.clamp(min=0) * n).to(hist)  # [bins, n], columns sum to 1
+    return share @ hist @ share.T
+
+
+def represent(hist: Tensor, *, with_palette: bool = True) -> Tensor:
+    """R_I = [R_H, R_P] (2.1) as the network's input.
+
+    R_H is shown as sqrt(R_H / max R_H): a photo's histogram has one tall peak near gray, and its
+    root keeps the rare colours visible. R_P is zero where R_H is zero, as in the authors' release.
+
+    Args:
+        hist: ``[N, bins, bins]``, summing to 1.
+        with_palette: without it R_P is all zero (the ablation "no palette").
+
+    Returns:
+        ``[N, 3, bins, bins]``: the root of R_H in [0, 1], then a and b of the bin over 110, in [-1, 1].
+    """
+    root = (hist / hist.amax((-2, -1), keepdim=True).clamp(min=1e-12)).sqrt()
+    colours = palette(hist.shape[-1], dtype=hist.dtype, device=hist.device).permute(2, 0, 1) / AB_MAX
+    shown = (hist > 0).to(hist.dtype) * (1.0 if with_palette else 0.0)
+    return torch.cat([root.unsqueeze(1), colours * shown.unsqueeze(1)], dim=1)
+
+
+def mean_ab(hist: Tensor) -> Tensor:
+    """The mean colour of a histogram ``[..., bins, bins]`` that sums to 1: ``[..., 2]`` in units of ab."""
+    return torch.einsum("...ij,ijc->...c", hist, palette(hist.shape[-1], dtype=hist.dtype, device=hist.device))
+
+
+def intersection(p: Tensor, q: Tensor) -> Tensor:
+    """Histogram intersection Σ min(p, q) over the last two axes: 1 for equal, 0 for disjoint histograms."""
+    return torch.minimum(p, q).sum((-2, -1))
+
+
+def hellinger(p: Tensor, q: Tensor) -> Tensor:
+    """Hellinger distance sqrt(1 - Σ sqrt(p q)) over the last two axes: 0 for equal, 1 for disjoint histograms."""
+    return (1 - (p * q).clamp(min=0).sqrt().sum((-2, -1))).clamp(min=0).sqrt()
+
+
+def earth_movers(p: Tensor, q: Tensor, *, directions: int = 16) -> Tensor:
+    """Sliced earth mover's distance in units of ab: how far mass must travel, averaged over directions in the plane.
+
+    Unlike :func:`intersection` it says how far apart two disjoint colours are.
+    """
+    colours = palette(p.shape[-1], dtype=p.dtype, device=p.device).flatten(0, 1)  # [bins², 2]
+    difference = (p - q).flatten(-2)
+    total = p.new_zeros(p.shape[:-2])
+    for angle in torch.arange(directions, dtype=torch.float64) * torch.pi / directions:
+        along, order = (colours @ torch.stack([angle.cos(), angle.sin()]).to(colours)).sort()
+        cumulated = difference[..., order].cumsum(-1)[..., :-1]
+        total = total + (cumulated.abs() * along.diff()).sum(-1)
+    return total / directions

@@ -1,0 +1,152 @@
+"""Reading and writing photos, and writing any file so that a crash never leaves half of it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"})
+
+
+class ImageError(OSError):
+    """A file that is no readable photo; the message names it."""
+
+
+@contextmanager
+def atomic(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; when the block ends well it becomes ``path`` in one step.
+
+    Whatever stops the block, ``path`` is either as it was or complete.
+
+    Raises:
+        OSError: the folder can not be made or written to.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes it private
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """Any PIL mode → 8-bit RGB: first frame, turned as EXIF says, alpha over white, 16-bit brought to 8."""
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I") or picture.mode == "F":
+        values = np.asarray(picture).astype(np.float64)
+        # 16-bit files come as mode I;16 or, from PNG, as I; a float file is taken as 0 to 1
+        top = 1.0 if picture.mode == "F" and values.max(initial=0) <= 1 else 65535.0 if values.max(initial=0) > 255 else 255.0
+        return Image.fromarray((values / top * 255).clip(0, 255).round().astype(np.uint8)).convert("RGB")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture).convert("RGB")
+    return picture.convert("RGB")
+
+
+def open_rgb(file: str | os.PathLike | IO[bytes], name: str | None = None) -> Image.Image:
+    """Open a photo as 8-bit RGB with PIL.
+
+    Raises:
+        ImageError: missing, empty, truncated, no image, or too large; one sentence that names the file.
+    """
+    name = name or str(file)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # large photos are welcome; oddities in metadata don't matter
+            with Image.open(file) as picture:
+                return to_rgb(picture)
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{name}: too large, more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels.") from error
+    except FileNotFoundError as error:
+        raise ImageError(f"{name}: there is no such file.") from error
+    except PermissionError as error:
+        raise ImageError(f"{name}: may not be read (permission denied).") from error
+    except IsADirectoryError as error:
+        raise ImageError(f"{name}: is a folder, not a photo.") from error
+    except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, KeyError) as error:
+        # PIL's plugins raise any of these on damaged files
+        raise ImageError(f"{name}: is not a readable image, or is damaged.") from error
+
+
+def read_image(path: str | os.PathLike | IO[bytes]) -> Tensor:
+    """Read a photo of any PIL mode as RGB, turned as its EXIF says.
+
+    Returns:
+        float32 ``[3, H, W]`` in [0, 1].
+
+    Raises:
+        ImageError: (an ``OSError``) one sentence that names the file.
+    """
+    pixels = np.array(open_rgb(path))
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous().float().div_(255)
+
+
+def to_uint8(rgb: Tensor) -> np.ndarray:
+    """``[3, H, W]`` in [0, 1] → uint8 ``[H, W, 3]``, rounded (not truncated) and clipped."""
+    return (rgb.detach().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+
+
+def write_image(rgb: Tensor, path: str | os.PathLike) -> None:
+    """Write RGB ``[3, H, W]`` in [0, 1] as an 8-bit image; the suffix of ``path`` says the format (JPEG at quality 95).
+
+    Raises:
+        ValueError: wrong shape, or a suffix that no format has.
+        OSError: the file can not be written.
+    """
+    if rgb.ndim != 3 or rgb.shape[0] != 3:
+        raise ValueError(f"write_image needs RGB [3, H, W], got shape {tuple(rgb.shape)}.")
+    suffix = Path(path).suffix.lower()
+    if suffix not in Image.registered_extensions():
+        raise ValueError(f"{path}: {suffix or 'no suffix'} names no image format; use .png or .jpg.")
+    options: dict[str, Any] = {"quality": 95, "subsampling": 0} if suffix in (".jpg", ".jpeg") else {}
+    with atomic(path) as temporary:
+        Image.fromarray(to_uint8(rgb)).save(temporary, **options)
+
+
+def find_images(folder: str | os.PathLike) -> list[Path]:
+    """All photos below a folder, sorted by path; or the one file that was given.
+
+    Raises:
+        OSError: there is no such folder, or it holds no photo.
+    """
+    folder = Path(folder)
+    if folder.is_file():
+        return [folder]
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: there is no such file or folder.")
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not found:
+        raise FileNotFoundError(f"{folder}: the folder holds no photo ({', '.join(sorted(SUFFIXES))}).")
+    return found
+
+
+def write_text(text: str, path: str | os.PathLike) -> None:
+    """Write a text file atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_table(table: Any, path: str | os.PathLike, *, transform: Callable | None = None) -> None:
+    """Write a pandas table as CSV, atomically."""
+    with atomic(path) as temporary:
+        (transform(table) if transform else table).to_csv(temporary, index=False)

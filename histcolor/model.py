@@ -1,0 +1,319 @@
+"""The network: configuration, semantic-aware network S with its attention, and the whole (2.1, 2.2)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from histcolor.backbone import build_backbone
+from histcolor.color import AB_MAX, gray_rgb, scale_L
+from histcolor.histogram import palette, represent
+from histcolor.unet import UNet, make_norm
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """All that decides what the network is; a checkpoint carries it. The ablations are switches of this class.
+
+    Raises:
+        ValueError: a value is out of its range; the message names the field.
+    """
+
+    backbone: str = "tf_efficientnet_lite0"  #: the ImageNet network in S: "vgg19" or a name of timm's
+    width: int = 16  #: channels of the U-Net's first group
+    channels: int = 64  #: C, the length of a feature in F_T and F_R
+    lateral: int = 32  #: channels that each of the backbone's four maps is brought to (the paper: C/4)
+    bins: int = 64  #: B, bins of the histogram along each axis
+    stride: int = 2  #: bins of a token along each axis: (bins/stride)² tokens
+    keep: int = 256  #: how many of the heaviest tokens the attention sees; 0: all of them
+    palette: bool = True  #: R_I = [R_H, R_P]; without: R_H alone
+    attention: bool = True  #: without: F_R resized and joined to L, no S
+    readout: str = "palette"  #: "features": equation (2); "palette": also the tokens' mass and mean colours
+    values: str = "F_R"  #: what the attention adds up: the features "F_R", or their normalised form "Phi_R" as in (2)
+    temperature: float = 0.25  #: of the softmax in (2)
+    learn_temperature: bool = True
+    balance: int = 2  #: rounds of Sinkhorn's balancing, which make all places together use each token by its mass
+    squeeze: int = 16  #: F_U is brought to so many channels before it is upsampled, for speed; 0: not (the paper)
+    norm: str = "group"  #: "instance" as in the paper, or "group"
+
+    def __post_init__(self) -> None:
+        for name in ("width", "channels", "lateral", "stride"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if self.bins < 4 or self.bins % self.stride:
+            raise ValueError(f"bins must be at least 4 and a multiple of stride, got {self.bins} and {self.stride}.")
+        if self.temperature <= 0 or self.keep < 0 or self.balance < 0:
+            raise ValueError("temperature must be above 0, keep and balance at least 0.")
+        for name, allowed in (
+            ("readout", ("features", "palette")),
+            ("values", ("F_R", "Phi_R")),
+            ("norm", ("instance", "group")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}.")
+        if self.readout == "palette" and not self.attention:
+            raise ValueError("readout='palette' reads the histogram through the attention: it needs attention=True.")
+
+
+PRESETS: dict[str, ModelConfig] = {
+    # the paper as written: 256 bins at stride 4 are 64×64 tokens, cosine attention at temperature 0.01
+    "paper": ModelConfig(
+        backbone="vgg19", width=64, channels=128, lateral=32, bins=256, stride=4, keep=0, readout="features",
+        values="Phi_R", temperature=0.01, learn_temperature=False, balance=0, squeeze=0, norm="instance",
+    ),
+    "base": ModelConfig(width=48, channels=128, keep=512, squeeze=48),
+    "small": ModelConfig(),
+    "tiny": ModelConfig(width=4, channels=16, lateral=8, bins=16, stride=1, keep=64, balance=1, squeeze=4),  # for tests
+}  # fmt: skip
+
+
+@dataclass
+class PhotoFeatures:
+    """What depends on the photo alone: computed once by :meth:`Colorizer.encode`, used with many histograms."""
+
+    L: Tensor  #: ``[N, 1, H, W]`` in [0, 100]
+    phi_t: Tensor | None  #: Φ_T, ``[N, C, H/4, W/4]``, unit length along C; None without attention
+
+    def expand(self, n: int) -> PhotoFeatures:
+        """The features of one photo, repeated for ``n`` histograms without a copy."""
+        return PhotoFeatures(*(None if x is None else x.expand(n, -1, -1, -1) for x in (self.L, self.phi_t)))
+
+
+class ResidualBlock(nn.Module):
+    """Two normalised 3×3 convolutions and the identity."""
+
+    def __init__(self, channels: int, norm: str) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1), make_norm(norm, channels), nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1), make_norm(norm, channels),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.body(x))
+
+
+def normalise(x: Tensor) -> Tensor:
+    """Centre and normalise features along axis 1: F → Φ (2.2), so that Φ_T Φ_Rᵀ is a centred cosine in [-1, 1]."""
+    x = x.float()
+    return F.normalize(x - x.mean(1, keepdim=True), dim=1, eps=1e-6)
+
+
+class PhotoBranch(nn.Module):
+    """The first branch of S: L → T_RGB → backbone → F_T → Φ_T. The backbone stays frozen, in eval mode."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.backbone = build_backbone(config.backbone).requires_grad_(False)
+        c = config.lateral
+        self.laterals = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(n, c, 3, padding=1), nn.ReLU(), nn.Conv2d(c, c, 3, padding=1))
+            for n in self.backbone.channels
+        )
+        self.join = nn.Sequential(make_norm(config.norm, 4 * c), nn.Conv2d(4 * c, config.channels, 1))
+        self.blocks = nn.Sequential(*(ResidualBlock(config.channels, config.norm) for _ in range(3)))
+
+    def train(self, mode: bool = True) -> PhotoBranch:
+        super().train(mode)
+        self.backbone.eval()  # its BatchNorm keeps ImageNet's statistics
+        return self
+
+    def forward(self, L: Tensor) -> Tensor:
+        size = (L.shape[-2] // 4, L.shape[-1] // 4)
+        with torch.no_grad():
+            maps = self.backbone(gray_rgb(L).contiguous(memory_format=torch.channels_last))
+        joined = [
+            F.interpolate(lateral(x), size, mode="bilinear", align_corners=False)
+            for lateral, x in zip(self.laterals, maps, strict=True)
+        ]
+        return normalise(self.blocks(self.join(torch.cat(joined, dim=1))))
+
+
+class HistogramBranch(nn.Module):
+    """The second branch of S: R_I → F_R, one feature a token, on the grid of the ab plane."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), nn.ReLU(), nn.AvgPool2d(config.stride))
+        self.widen = nn.Conv2d(64, config.channels, 1) if config.channels != 64 else nn.Identity()
+        self.blocks = nn.Sequential(*(ResidualBlock(config.channels, config.norm) for _ in range(3)))
+
+    def forward(self, r_i: Tensor) -> Tensor:
+        return self.blocks(self.widen(self.stem(r_i)))
+
+
+@dataclass
+class Tokens:
+    """The histogram as the attention sees it: T tokens, heaviest first if not all are kept."""
+
+    key: Tensor  #: Φ_R, ``[N, T, C]``, unit length along C
+    value: Tensor  #: ``[N, T, C]``: F_R or Φ_R
+    ab: Tensor  #: mean colour of a token's mass over 110, ``[N, T, 2]`` in [-1, 1]
+    log_mass: Tensor  #: natural logarithm of a token's mass, ``[N, T]``
+    index: Tensor  #: place of the token in the grid of (bins/stride)² tokens, ``[N, T]``
+
+
+def token_colours(hist: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    """Mass ``[N, T]`` and mean colour over 110 ``[N, T, 2]`` of each block of stride × stride bins, row by row."""
+    plane = palette(hist.shape[-1], dtype=hist.dtype, device=hist.device).permute(2, 0, 1) / AB_MAX
+    mass = F.avg_pool2d(hist.unsqueeze(1), stride) * stride**2
+    moment = F.avg_pool2d(hist.unsqueeze(1) * plane, stride) * stride**2
+    centre = F.avg_pool2d(plane, stride)
+    colour = torch.where(mass > 0, moment / mass.clamp(min=1e-12), centre)
+    return mass.flatten(1), colour.flatten(2).transpose(1, 2)
+
+
+def balance(logits: Tensor, log_mass: Tensor, rounds: int) -> Tensor:
+    """Sinkhorn's balancing: the tokens' prior such that all places together use each token by its mass.
+
+    If the asked histogram is the photo's true one, the chance that a place has colour j, added up over all places,
+    is the mass of j. Attention that looks at each place alone does not know that; this does.
+
+    Args:
+        logits: M over the temperature, ``[N, I, T]``, for I places.
+        log_mass: ``[N, T]``.
+        rounds: rounds of normalising over tokens, then over places; 0 returns ``log_mass``.
+
+    Returns:
+        A bias for the logits, ``[N, T]``.
+    """
+    prior = log_mass
+    for _ in range(rounds):
+        places = logits - torch.logsumexp(logits + prior[:, None], dim=2, keepdim=True)
+        prior = log_mass - (torch.logsumexp(places, dim=1) - math.log(logits.shape[1]))
+    return prior
+
+
+class Colorizer(nn.Module):
+    """The whole network, Y_ab = C(T_L, S(T_L, R_I)) (1)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.photo = PhotoBranch(config) if config.attention else None
+        self.histogram = HistogramBranch(config)
+        colours = 2 if config.readout == "palette" else 0
+        features = config.squeeze or config.channels
+        self.squeeze = nn.Conv2d(config.channels + colours, features, 1) if config.squeeze else nn.Identity()
+        self.unet = UNet(1 + features + colours, config.width, config.norm)
+        # the exponent, so that the temperature stays positive while it is learned
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(config.temperature)))
+        self.log_temperature.requires_grad_(config.learn_temperature and config.attention)
+        for module in [*self.histogram.modules(), *self.unet.modules(), *self.squeeze.modules(), *(self.photo.modules() if self.photo else ())]:
+            if isinstance(module, nn.Conv2d) and module.weight.requires_grad:
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        if config.readout == "palette":
+            nn.init.zeros_(self.unet.out.weight)  # training starts from the attended colours, not from noise
+
+    def encode(self, L: Tensor) -> PhotoFeatures:
+        """Compute what depends on the photo alone.
+
+        Args:
+            L: ``[N, 1, H, W]`` in [0, 100]; H and W multiples of 32 are best, of 8 needed.
+
+        Raises:
+            ValueError: wrong shape, or a size that is not a multiple of 8.
+        """
+        if L.ndim != 4 or L.shape[1] != 1 or L.shape[2] % 8 or L.shape[3] % 8 or L.numel() == 0:
+            raise ValueError(f"L must be [N, 1, H, W] with H and W multiples of 8, got {tuple(L.shape)}.")
+        return PhotoFeatures(L, self.photo(L) if self.photo else None)
+
+    def tokens(self, hist: Tensor) -> Tokens:
+        """Turn histograms ``[N, bins, bins]`` that sum to 1 into the tokens that the attention sees."""
+        config = self.config
+        f_r = self.histogram(represent(hist, with_palette=config.palette)).float()
+        value, key = f_r.flatten(2).transpose(1, 2), normalise(f_r).flatten(2).transpose(1, 2)
+        if config.values == "Phi_R":
+            value = key
+        mass, ab = token_colours(hist, config.stride)
+        keep = min(config.keep, mass.shape[1]) or mass.shape[1]
+        if keep < mass.shape[1]:
+            mass, index = mass.topk(keep, dim=1)
+            key, value, ab = (x.gather(1, index[..., None].expand(-1, -1, x.shape[2])) for x in (key, value, ab))
+        else:
+            index = torch.arange(keep, device=hist.device).expand(len(hist), -1)
+        return Tokens(key, value, ab, mass.clamp(min=1e-8).log(), index)
+
+    def attention(self, phi_t: Tensor, tokens: Tokens) -> tuple[Tensor, Tensor]:
+        """Queries over the temperature ``[N, H·W/16, C]`` and the bias of each token ``[N, T]`` (zero in (2))."""
+        query = phi_t.flatten(2).transpose(1, 2) / self.log_temperature.float().exp()
+        if self.config.readout == "features":
+            return query, torch.zeros_like(tokens.log_mass)
+        if not self.config.balance:
+            return query, tokens.log_mass
+        # every second place along each axis tells the histogram of all well enough, at a quarter of the work
+        some = phi_t[..., ::2, ::2].flatten(2).transpose(1, 2) / self.log_temperature.float().exp()
+        logits = some @ tokens.key.transpose(1, 2)
+        return query, balance(logits, tokens.log_mass, self.config.balance)
+
+    def attend(self, photo: PhotoFeatures, tokens: Tokens) -> Tensor:
+        """F_U' (2), with the tokens' mean colour as two more channels in palette readout: ``[N, C (+2), H/4, W/4]``."""
+        query, bias = self.attention(photo.phi_t, tokens)
+        value = torch.cat([tokens.value, tokens.ab], dim=2) if self.config.readout == "palette" else tokens.value
+        # one head; the bias is shared by all places
+        mask = None if self.config.readout == "features" else bias[:, None, None, :].expand(-1, 1, query.shape[1], -1)
+        out = F.scaled_dot_product_attention(query[:, None], tokens.key[:, None], value[:, None], mask, scale=1.0)
+        return out[:, 0].transpose(1, 2).unflatten(2, photo.phi_t.shape[-2:])
+
+    def attention_weights(self, photo: PhotoFeatures, hist: Tensor) -> Tensor:
+        """softmax_j(M(i, j)) of (2) for every place and token: ``[N, H/4, W/4, bins/stride, bins/stride]``.
+
+        What the attention explorer shows. Holds places × tokens numbers: use it on one photo.
+        """
+        tokens = self.tokens(hist)
+        query, bias = self.attention(photo.phi_t, tokens)
+        weights = torch.softmax(query @ tokens.key.transpose(1, 2) + bias[:, None], dim=2)
+        side = self.config.bins // self.config.stride
+        full = weights.new_zeros(*weights.shape[:2], side**2)
+        full.scatter_(2, tokens.index[:, None].expand_as(weights), weights)
+        return full.unflatten(2, (side, side)).unflatten(1, photo.phi_t.shape[-2:])
+
+    def decode(self, photo: PhotoFeatures, hist: Tensor) -> Tensor:
+        """Colour encoded photos with histograms.
+
+        Args:
+            photo: from :meth:`encode`, for N photos.
+            hist: ``[N, bins, bins]``, each summing to 1.
+
+        Returns:
+            Y_ab over 110, ``[N, 2, H, W]``, about [-1, 1].
+        """
+        L = scale_L(photo.L)
+        if self.photo is None:
+            f_u = self.histogram(represent(hist, with_palette=self.config.palette))
+        else:
+            with torch.autocast(L.device.type, enabled=False):
+                f_u = self.attend(photo, self.tokens(hist))
+
+        def upsample(x: Tensor) -> Tensor:
+            return F.interpolate(x, L.shape[-2:], mode="bilinear", align_corners=False)
+
+        if self.config.readout == "features":
+            return self.unet(torch.cat([L, upsample(self.squeeze(f_u))], dim=1))
+        colours = upsample(f_u[:, -2:])  # the attended colour of each place; C adds what it knows better
+        features = upsample(self.squeeze(f_u)) if self.config.squeeze else upsample(f_u[:, :-2])
+        return colours + self.unet(torch.cat([L.to(features), features, colours.to(features)], dim=1))
+
+    def forward(self, L: Tensor, hist: Tensor) -> Tensor:
+        """Y_ab over 110 for L ``[N, 1, H, W]`` in [0, 100] and histograms ``[N, bins, bins]``: ``[N, 2, H, W]``."""
+        return self.decode(self.encode(L), hist)
+
+
+def config_from_dict(values: dict) -> ModelConfig:
+    """A configuration from what a checkpoint or ``config.json`` holds.
+
+    Raises:
+        ValueError: a field is unknown or missing; the message names it.
+    """
+    known = {f.name for f in fields(ModelConfig)}
+    if unknown := sorted(set(values) - known):
+        raise ValueError(f"The model's configuration has unknown fields: {', '.join(unknown)}.")
+    if missing := sorted(known - set(values)):
+        raise ValueError(f"The model's configuration lacks fields: {', '.join(missing)}.")
+    return ModelConfig(**values)

@@ -1,0 +1,392 @@
+"""Training: one plain loop, for one device or several (``torchrun``), that resumes exactly where it was stopped.
+
+What a step sees is a function of the seed and the step alone (:func:`plan_batch`), so a run that was
+killed and started again, or spread over processes, computes the same numbers as an unbroken one.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from histcolor.backbone import load_imagenet_weights
+from histcolor.checkpoint import CheckpointError, build, fill, load_tensors, save_model, save_tensors
+from histcolor.color import rgb_to_lab, scale_ab
+from histcolor.data import Pack
+from histcolor.histogram import ab_histogram, soft_ab_histogram
+from histcolor.images import atomic, write_text
+from histcolor.losses import LossConfig, total_loss
+from histcolor.model import Colorizer, ModelConfig
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A run: with the packs, it decides every number that comes out (on one kind of device).
+
+    Raises:
+        ValueError: a value is out of its range; the message names the field.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    steps: int = 10_000  #: optimiser steps in all
+    batch_size: int = 8  #: photos a step, over all processes together
+    size: int = 128  #: pixels along each side of a crop
+    lr: float = 5e-4  #: peak learning rate
+    temperature_lr: float = 10.0  #: the temperature learns this many times faster
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = 1e-4
+    schedule: str = "cosine"  #: "cosine" to zero, "constant", or "step": times 0.1 after each third (the paper at 256)
+    warmup: int = 200  #: steps of linear warm-up
+    clip: float = 1.0  #: largest norm of the gradient
+    ema: float = 0.999  #: decay of the weights' moving average, which is what is shipped
+    foreign: float = 0.2  #: share of photos that get a foreign or mixed histogram, and L_H alone
+    seed: int = 0
+    amp: bool = True  #: bfloat16 autocast
+    log_every: int = 50  #: steps between rows of the history
+    save_every: int = 500  #: steps between checkpoints and validations, a multiple of log_every
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "size", "log_every", "save_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if self.size % 32:
+            raise ValueError(f"size must be a multiple of 32, got {self.size}.")
+        if self.save_every % self.log_every:
+            raise ValueError(f"save_every must be a multiple of log_every, got {self.save_every} and {self.log_every}.")
+        if self.schedule not in ("cosine", "constant", "step"):
+            raise ValueError(f"schedule must be cosine, constant or step, got {self.schedule!r}.")
+        if not 0 <= self.foreign <= 1:
+            raise ValueError(f"foreign must be in [0, 1], got {self.foreign}.")
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """The learning rate of a step, counted from 0."""
+    rate = config.lr * min(1.0, (step + 1) / max(1, config.warmup))
+    if config.schedule == "cosine":
+        return rate * 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * step / config.steps))))
+    if config.schedule == "step":
+        return rate * 0.1 ** (3 * step // config.steps)
+    return rate
+
+
+@dataclass
+class Plan:
+    """What a step takes from the pack, for the whole batch; every array has the batch as its first axis."""
+
+    index: np.ndarray  #: the photo
+    corner: np.ndarray  #: where its crop lies, ``[N, 2]`` in [0, 1)
+    flip: np.ndarray  #: mirrored
+    other: np.ndarray  #: another photo, whose histogram may be asked
+    share: np.ndarray  #: the photo's own share of the asked histogram: 1 own, 0 foreign, between: mixed
+
+
+def plan_batch(config: TrainConfig, photos: int, step: int) -> Plan:
+    """Draw a step's photos, crops and histograms from the seed and the step alone; each epoch takes each photo once."""
+    n = config.batch_size
+    epoch, place = np.divmod(np.arange(step * n, (step + 1) * n), photos)
+    orders = {e: np.random.default_rng([config.seed, 0, e]).permutation(photos) for e in np.unique(epoch)}
+    draw = np.random.default_rng([config.seed, 1, step])
+    foreign = draw.random(n) < config.foreign
+    # half of the foreign histograms are mixtures, as from a user who blends two
+    mixture = draw.random(n) * (draw.random(n) < 0.5)
+    return Plan(
+        index=np.array([orders[e][i] for e, i in zip(epoch, place, strict=True)]),
+        corner=draw.random((n, 2)),
+        flip=draw.random(n) < 0.5,
+        other=draw.integers(photos, size=n),
+        share=np.where(foreign, mixture, 1.0).astype(np.float32),
+    )
+
+
+@dataclass
+class Batch:
+    """A step's tensors on the device."""
+
+    L: Tensor  #: ``[N, 1, S, S]`` in [0, 100]
+    t_ab: Tensor  #: truth over 110, ``[N, 2, S, S]``
+    hist: Tensor  #: asked histogram, ``[N, bins, bins]``
+    r_h: Tensor  #: the same in the loss's bins, by the differentiable kernel
+    own: Tensor  #: ``[N]``, 1 where the asked histogram is the photo's own, else 0
+
+
+def make_batch(config: TrainConfig, pack: Pack, plan: Plan, part: slice, device: torch.device) -> Batch:
+    """Cut the photos of one process's part of the plan and compute Lab and histograms on the device."""
+    corner, flip, share = plan.corner[part], plan.flip[part], plan.share[part]
+
+    def lab_of(index: np.ndarray, rows: np.ndarray | slice) -> Tensor:
+        crops = pack.crops(index[rows], corner[rows], flip[rows], config.size)
+        return rgb_to_lab(crops.to(device, non_blocking=True).float() / 255)
+
+    def histograms(ab: Tensor) -> tuple[Tensor, Tensor]:
+        return ab_histogram(ab, config.model.bins), soft_ab_histogram(ab, config.loss.histogram_bins)
+
+    lab = lab_of(plan.index[part], slice(None))
+    hist, r_h = histograms(lab[:, 1:])
+    rows = np.flatnonzero(share < 1)
+    if len(rows):
+        weight = torch.from_numpy(share[rows, None, None]).to(device)
+        for own, other in zip((hist, r_h), histograms(lab_of(plan.other[part], rows)[:, 1:]), strict=True):
+            own[rows] = weight * own[rows] + (1 - weight) * other
+    own = torch.from_numpy((share == 1).astype(np.float32)).to(device)
+    return Batch(lab[:, :1], scale_ab(lab[:, 1:]), hist, r_h, own)
+
+
+class Ema:
+    """The moving average of the trained weights: smoother than the last ones, and what is shipped."""
+
+    def __init__(self, model: Colorizer, decay: float) -> None:
+        self.decay = decay
+        self.weights = {name: p.detach().clone() for name, p in trained(model).items()}
+
+    @torch.no_grad()
+    def update(self, model: Colorizer, step: int) -> None:
+        """Move towards the model's weights; faster in the first steps, when the average still holds the start."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(self.weights.values()), list(trained(model).values()), 1 - decay)
+
+    @contextmanager
+    def applied(self, model: Colorizer) -> Iterator[Colorizer]:
+        """Lend the averaged weights to the model, in eval mode."""
+        weights = trained(model)
+        kept = {name: p.detach().clone() for name, p in weights.items()}
+        with torch.no_grad():
+            for name, p in weights.items():
+                p.copy_(self.weights[name])
+        model.eval()
+        try:
+            yield model
+        finally:
+            with torch.no_grad():
+                for name, p in weights.items():
+                    p.copy_(kept[name])
+            model.train()
+
+
+def trained(model: Colorizer) -> dict[str, torch.nn.Parameter]:
+    """The parameters that training changes, by name."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def make_optimizer(model: Colorizer, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW; the temperature in a group of its own, without decay and at its own rate."""
+    temperature = [p for name, p in trained(model).items() if name == "log_temperature"]
+    rest = [p for name, p in trained(model).items() if name != "log_temperature"]
+    groups = [{"params": rest, "factor": 1.0}]
+    if temperature:
+        groups.append({"params": temperature, "factor": config.temperature_lr, "weight_decay": 0.0})
+    fused = rest[0].is_cuda
+    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=fused)
+
+
+def save_state(path: Path, model: Colorizer, ema: Ema, optimizer: torch.optim.AdamW, step: int) -> None:
+    """Write all that a resumed run needs, atomically: weights, average, Adam's moments, the step."""
+    names = {id(p): name for name, p in trained(model).items()}
+    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    tensors |= {f"ema.{k}": v for k, v in ema.weights.items()}
+    for p, state in optimizer.state.items():
+        tensors |= {f"adam.{kind}.{names[id(p)]}": v for kind, v in state.items()}
+    save_tensors(tensors, {"step": str(step)}, path)
+
+
+def load_state(path: Path, model: Colorizer, ema: Ema, optimizer: torch.optim.AdamW) -> int:
+    """Read what :func:`save_state` wrote into the given objects; returns the step.
+
+    Raises:
+        CheckpointError: damaged, or of another model.
+    """
+    tensors, metadata = load_tensors(path)
+    if "step" not in metadata:
+        raise CheckpointError(f"{path}: is no training state.")
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "adam": {}}
+    for name, value in tensors.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = value
+    fill(model, parts["model"], str(path))
+    if set(parts["ema"]) != set(ema.weights):
+        raise CheckpointError(f"{path}: was written by a run that trains other weights.")
+    for name, p in trained(model).items():
+        ema.weights[name].copy_(parts["ema"][name])
+        moments = {k: parts["adam"][f"{k}.{name}"] for k in ("step", "exp_avg", "exp_avg_sq")}
+        optimizer.state[p] = {
+            k: v.to(p.device if k != "step" or p.is_cuda else "cpu").contiguous(memory_format=torch.preserve_format)
+            if v.ndim == 0 else torch.empty_like(p).copy_(v)
+            for k, v in moments.items()
+        }  # fmt: skip
+    return int(metadata["step"])
+
+
+class History:
+    """The run's ``history.csv``: a row every ``log_every`` steps; rows after the resumed step are dropped."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path, self.rows = path, []
+        if path.is_file():
+            with open(path, newline="", encoding="utf-8") as file:
+                self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+
+    def add(self, row: dict) -> None:
+        self.rows.append(row)
+
+    def write(self) -> None:
+        """Write all rows; columns are those of any row, in the order met."""
+        columns = list(dict.fromkeys(key for row in self.rows for key in row))
+        with atomic(self.path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+
+def check_same_run(config: TrainConfig, path: Path) -> None:
+    """Compare with the ``config.json`` of the run that is resumed.
+
+    Raises:
+        ValueError: another configuration; the message names the first field that differs.
+    """
+    then, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(asdict(config)))
+    different = [k for k in {**then, **now} if then.get(k) != now.get(k)]
+    if different:
+        key = sorted(different)[0]
+        raise ValueError(
+            f"{path.parent}: holds a run with {key} = {then.get(key)}, now asked is {now.get(key)}: "
+            "start it again with the same options, or name another folder."
+        )
+
+
+def train(
+    config: TrainConfig,
+    pack: Pack,
+    run: str | Path,
+    *,
+    backbone: dict[str, Tensor] | None = None,
+    init: Colorizer | None = None,
+    validate: Callable[[Colorizer, int], dict[str, float]] | None = None,
+    callback: Callable[[dict], None] | None = None,
+    minutes: float | None = None,
+    device: str | torch.device = "cpu",
+    quiet: bool = False,
+) -> Colorizer:
+    """Train a model, or go on with the run that the folder holds.
+
+    Under ``torchrun`` each process takes its share of every batch. Written into ``run``: ``config.json``,
+    ``history.csv``, ``state.safetensors`` (to resume) and ``model.safetensors`` (to use; the moving average).
+
+    Args:
+        config: all that decides the run's numbers.
+        pack: the photos.
+        run: the run's folder.
+        backbone: ImageNet weights by name (see :func:`histcolor.backbone.load_imagenet_weights`).
+        init: start from this model's weights (the stage at 256 pixels starts from the one at 128).
+        validate: called with the averaged model and the step at every checkpoint; what it returns goes into the history.
+        callback: called with each row of the history.
+        minutes: stop at the next row of the history after this time; a later call goes on.
+        device: where to train.
+        quiet: no progress bar.
+
+    Returns:
+        The model with averaged weights, in eval mode.
+
+    Raises:
+        ValueError: the folder holds another run, the batch can not be shared out, or a photo is too small.
+        FloatingPointError: the loss became NaN; the last good checkpoint is kept.
+    """
+    device, run = torch.device(device), Path(run)
+    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    if config.batch_size % world:
+        raise ValueError(f"batch_size {config.batch_size} can not be shared out to {world} processes.")
+    if pack.images.shape[1] < config.size:
+        raise ValueError(f"The pack's photos have {pack.images.shape[1]} pixels a side, crops of {config.size} are asked.")
+    share = config.batch_size // world
+    part, chief = slice(rank * share, (rank + 1) * share), rank == 0
+
+    torch.manual_seed(config.seed)
+    model = build(config.model).to(device)
+    if backbone and model.photo:
+        load_imagenet_weights(model.photo.backbone, backbone)
+    if init is not None:
+        fill(model, init.state_dict(), "init")
+    ema, optimizer, step = Ema(model, config.ema), make_optimizer(model, config), 0
+    state = run / "state.safetensors"
+    if state.is_file():
+        check_same_run(config, run / "config.json")
+        step = load_state(state, model, ema, optimizer)
+    elif chief:
+        write_text(json.dumps(asdict(config), indent=2), run / "config.json")
+    history = History(run / "history.csv", step)
+    model.train()
+    parallel = DistributedDataParallel(model) if world > 1 else model
+    sums: dict[str, Tensor] = {}
+    began = last = time.perf_counter()
+    bar = tqdm(total=config.steps, initial=step, desc=run.name, unit="step", disable=quiet or not chief)
+    while step < config.steps:
+        batch = make_batch(config, pack, plan_batch(config, len(pack), step), part, device)
+        rate = learning_rate(config, step)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.amp):
+            y_ab = parallel(batch.L, batch.hist)
+        loss, terms = total_loss(y_ab.float(), batch.t_ab, batch.r_h, batch.own, config.loss)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(trained(model).values(), config.clip)
+        optimizer.step()
+        ema.update(model, step)
+        step += 1
+        for name, value in {"loss": loss.detach(), **terms, "gradient_norm": norm}.items():
+            sums[name] = sums.get(name, 0) + value
+        if step % config.log_every and step < config.steps:
+            continue
+        # the one place in the loop where the device is waited for
+        row = _mean_row(sums, step, config, model, world)
+        sums = {}
+        now = time.perf_counter()
+        row |= {"lr": rate, "photos_per_second": round((row["photos"] - (step - config.log_every) * config.batch_size) / (now - last), 1)}
+        if row["loss"] != row["loss"]:
+            raise FloatingPointError(f"The loss became NaN at step {step}; the last good checkpoint is {state}.")
+        over = minutes is not None and now - began > 60 * minutes
+        if step % config.save_every == 0 or step == config.steps or over:
+            if chief:
+                with ema.applied(model):
+                    row |= validate(model, step) if validate else {}
+                    save_model(model, run / "model.safetensors", about={"run": run.name, "step": step})
+                history.add(row)
+                history.write()
+                save_state(state, model, ema, optimizer, step)
+        else:
+            history.add(row)
+        bar.update(step - bar.n)
+        bar.set_postfix(loss=f"{row['loss']:.4f}", photos_s=row["photos_per_second"])
+        if callback and chief:
+            callback(row)
+        last = time.perf_counter()
+        if over:
+            break
+    bar.close()
+    if world > 1:
+        dist.barrier()
+    with torch.no_grad():
+        for name, p in trained(model).items():
+            p.copy_(ema.weights[name])
+    return model.eval()
+
+
+def _mean_row(sums: dict[str, Tensor], step: int, config: TrainConfig, model: Colorizer, world: int) -> dict[str, float]:
+    """A row of the history: means since the last row, over all processes."""
+    steps = step % config.log_every or config.log_every
+    values = torch.stack(list(sums.values())) / (steps * world)
+    if world > 1:
+        dist.all_reduce(values)
+    row = {"step": step, "photos": step * config.batch_size, **dict(zip(sums, values.tolist(), strict=True))}
+    return row | {"temperature": float(model.log_temperature.detach().exp())}

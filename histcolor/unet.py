@@ -1,0 +1,58 @@
+"""The colorization network C: the U-Net of Zhang et al. 2017 with InstanceNorm for BatchNorm (2.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def make_norm(kind: str, channels: int) -> nn.Module:
+    """``instance`` as in the paper, or ``group``: groups of about 8 channels, which keep what is uniform in a photo."""
+    if kind == "instance":
+        return nn.InstanceNorm2d(channels, affine=True)
+    return nn.GroupNorm(max(1, channels // 8), channels)
+
+
+def _group(inputs: int, outputs: int, convolutions: int, norm: str, *, dilation: int = 1) -> nn.Sequential:
+    """A convolution group: 3×3 convolutions with ReLU, one normalisation at its end."""
+    layers: list[nn.Module] = []
+    for i in range(convolutions):
+        layers += [nn.Conv2d(inputs if i == 0 else outputs, outputs, 3, padding=dilation, dilation=dilation), nn.ReLU()]
+    return nn.Sequential(*layers, make_norm(norm, outputs))
+
+
+class UNet(nn.Module):
+    """Ten convolution groups, groups 5 and 6 dilated, skips added from 3 to 8, 2 to 9 and 1 to 10, tanh at the end.
+
+    Channels are those of the paper at ``width=64``: 64, 128, 256, 512 … 512, 256, 128, 128.
+    """
+
+    def __init__(self, inputs: int, width: int, norm: str) -> None:
+        super().__init__()
+        w1, w2, w4, w8 = width, 2 * width, 4 * width, 8 * width
+        self.group1 = _group(inputs, w1, 2, norm)
+        self.group2 = _group(w1, w2, 2, norm)
+        self.group3 = _group(w2, w4, 3, norm)
+        self.group4 = _group(w4, w8, 3, norm)
+        self.group5 = _group(w8, w8, 3, norm, dilation=2)
+        self.group6 = _group(w8, w8, 3, norm, dilation=2)
+        self.group7 = _group(w8, w8, 3, norm)
+        self.up8, self.skip3 = nn.ConvTranspose2d(w8, w4, 4, 2, 1), nn.Conv2d(w4, w4, 3, padding=1)
+        self.group8 = nn.Sequential(nn.ReLU(), _group(w4, w4, 2, norm))
+        self.up9, self.skip2 = nn.ConvTranspose2d(w4, w2, 4, 2, 1), nn.Conv2d(w2, w2, 3, padding=1)
+        self.group9 = nn.Sequential(nn.ReLU(), _group(w2, w2, 1, norm))
+        self.up10, self.skip1 = nn.ConvTranspose2d(w2, w2, 4, 2, 1), nn.Conv2d(w1, w2, 3, padding=1)
+        self.group10 = nn.Sequential(nn.ReLU(), nn.Conv2d(w2, w2, 3, padding=1), nn.LeakyReLU(0.2))
+        self.out = nn.Conv2d(w2, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` → ``[N, 2, H, W]`` in (-1, 1); H and W divisible by 8."""
+        x1 = self.group1(x)
+        x2 = self.group2(x1[..., ::2, ::2])
+        x3 = self.group3(x2[..., ::2, ::2])
+        x4 = self.group4(x3[..., ::2, ::2])
+        x7 = self.group7(self.group6(self.group5(x4)))
+        x8 = self.group8(self.up8(x7) + self.skip3(x3))
+        x9 = self.group9(self.up9(x8) + self.skip2(x2))
+        x10 = self.group10(self.up10(x9) + self.skip1(x1))
+        return torch.tanh(self.out(x10).float())
