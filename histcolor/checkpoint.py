@@ -48,7 +48,9 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if version is None:
         raise CheckpointError(f"{path}: was not written by histcolor (its metadata lacks 'histcolor_format').")
     if version != FORMAT:
-        raise CheckpointError(f"{path}: has format {version}, this histcolor reads format {FORMAT}: update one of them.")
+        raise CheckpointError(
+            f"{path}: has format {version}, this histcolor reads format {FORMAT}: update one of them."
+        )
     return tensors, metadata
 
 

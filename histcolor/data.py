@@ -10,7 +10,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import lzma
+import shutil
 import tarfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,23 +32,31 @@ MIN_BYTES = 3 * 1024  #: the paper leaves out files under 3 KB (3.1)
 GRAY_CHROMA = 2.0  #: a photo whose 95th percentile of chroma is below this, in units of ab, counts as gray
 
 
-def iterate_files(source: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of every image file in a folder or tar, in a fixed order.
+def iterate_files(source: Path) -> Iterator[tuple[str, bytes | None]]:
+    """Name and bytes of every image file in a folder or tar, in a fixed order; None for a file that may not be read.
 
     Raises:
         OSError: the source is missing, holds no image, or is a damaged tar.
     """
-    if source.is_file() and ".tar" in source.suffixes + [source.suffix.replace(".tgz", ".tar")]:
+    if source.is_file() and {".tar", ".tgz"} & set(source.suffixes):
         try:
             with tarfile.open(source) as tar:
                 for member in tar:
                     if member.isfile() and Path(member.name).suffix.lower() in SUFFIXES:
                         yield f"{source.name}/{member.name}", tar.extractfile(member).read()
-        except (tarfile.TarError, EOFError) as error:
+                # tarfile takes a damaged or cut header for the end; the true end is a block of zeros
+                tar.fileobj.seek(tar.offset)
+                if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                    raise tarfile.ReadError("no end of archive")
+        except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
             raise OSError(f"{source}: is not a complete tar file.") from error
         return
     for path in find_images(source):
-        yield str(path.relative_to(source.parent)), path.read_bytes()
+        try:
+            data = path.read_bytes()
+        except OSError:
+            data = None
+        yield str(path.relative_to(source.parent)), data
 
 
 def is_gray(picture: Image.Image) -> bool:
@@ -85,6 +96,15 @@ def build_pack(sources: list[Path], output: Path, size: int, *, keep: str = "", 
         raise ValueError(f"{output}: is there already; choose another name, or remove it first.")
     work = output.with_name(f".{output.name}.part")
     work.mkdir(parents=True, exist_ok=True)
+    try:
+        about = _fill_pack(sources, work, size, keep, quiet)
+        work.rename(output)
+    finally:  # what a failure leaves may be as large as the pack
+        shutil.rmtree(work, ignore_errors=True)
+    return about
+
+
+def _fill_pack(sources: list[Path], work: Path, size: int, keep: str, quiet: bool) -> dict:
     rows, rejected = [], {}
     raw = work / "images.raw"
     with open(raw, "wb") as pixels:
@@ -93,7 +113,9 @@ def build_pack(sources: list[Path], output: Path, size: int, *, keep: str = "", 
                 if keep not in name:
                     continue
                 reason, picture = "", None
-                if len(data) < MIN_BYTES:
+                if data is None:
+                    reason = "unreadable"
+                elif len(data) < MIN_BYTES:
                     reason = "under 3 KB"
                 else:
                     try:
@@ -101,7 +123,7 @@ def build_pack(sources: list[Path], output: Path, size: int, *, keep: str = "", 
                         reason = "gray" if is_gray(picture) else ""
                     except ImageError:
                         reason = "unreadable"
-                rows.append((name, hashlib.sha256(data).hexdigest(), reason))
+                rows.append((name, hashlib.sha256(data).hexdigest() if data is not None else "", reason))
                 if reason:
                     rejected[reason] = rejected.get(reason, 0) + 1
                 else:
@@ -118,10 +140,10 @@ def build_pack(sources: list[Path], output: Path, size: int, *, keep: str = "", 
     raw.unlink()
     import pandas as pd
 
-    pd.DataFrame(rows, columns=["file", "sha256", "rejected"]).to_csv(work / "manifest.csv", index=False)
+    table = pd.DataFrame(rows, columns=["file", "sha256", "rejected"])
+    table.to_csv(work / "manifest.csv", index=False, errors="backslashreplace")  # old names may be no UTF-8
     about = {"photos": count, "size": size, "rejected": rejected, "sources": [Path(s).name for s in sources]}
     write_text(json.dumps(about, indent=2), work / "pack.json")
-    work.rename(output)
     return about
 
 
@@ -143,8 +165,10 @@ class Pack:
         for path in paths:
             try:
                 arrays.append(np.load(Path(path) / "images.npy", mmap_mode="r"))
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, EOFError) as error:
                 raise OSError(f"{path}: is not a complete pack; make one with 'histcolor data pack'.") from error
+        if not arrays:
+            raise OSError("No pack was named; make one with 'histcolor data pack'.")
         if len({a.shape[1:] for a in arrays}) != 1:
             raise ValueError("The packs hold photos of different sizes; pack them anew with one --size.")
         return Pack(arrays[0] if len(arrays) == 1 else np.concatenate(arrays))
@@ -163,8 +187,13 @@ class Pack:
 
         Returns:
             uint8 ``[N, 3, size, size]``.
+
+        Raises:
+            ValueError: the pack's photos are smaller than ``size``.
         """
         room = self.images.shape[1] - size
+        if room < 0:
+            raise ValueError(f"The pack's photos have {self.images.shape[1]} pixels a side, crops of {size} are asked.")
         cuts = []
         for i, (y, x), mirrored in zip(index, (corner * (room + 1)).astype(int), flip, strict=True):
             cut = self.images[i, y : y + size, x : x + size]
@@ -184,11 +213,61 @@ def demo_photo(name: str) -> Tensor:
     """
     import skimage.data
 
-    if name.startswith("_") or not callable(getattr(skimage.data, name, None)):
+    no_photos = ("download_all", "file_hash")
+    if name.startswith("_") or name in no_photos or not callable(getattr(skimage.data, name, None)):
         raise ValueError(f"scikit-image has no photo {name!r}; among those it has are {', '.join(DEMO_PHOTOS)}.")
     try:
         pixels = getattr(skimage.data, name)()
     except Exception as error:  # pooch raises its own kinds
         raise OSError(f"scikit-image's photo {name!r} could not be fetched: connect to a network.") from error
+    if not (isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.shape[2:] in ((), (3,), (4,))):
+        raise ValueError(f"scikit-image's {name!r} is no photo; among those it has are {', '.join(DEMO_PHOTOS)}.")
     picture = to_rgb(Image.fromarray(pixels))
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
+
+
+def _imagenette(root: Path) -> Path:
+    from torchvision.datasets import Imagenette
+
+    for split in ("train", "val"):
+        Imagenette(root, split=split, size="320px", download=not (root / "imagenette2-320" / split).is_dir())
+    return root / "imagenette2-320"
+
+
+def _caltech101(root: Path) -> Path:
+    from torchvision.datasets import Caltech101
+
+    Caltech101(root, download=True)
+    return root / "caltech101" / "101_ObjectCategories"
+
+
+def _imagenet(root: Path) -> Path:
+    from torchvision.datasets import ImageNet
+
+    for split in ("train", "val"):  # its licence wants a registration: the archives must lie in root already
+        ImageNet(root, split=split)
+    return root
+
+
+DATASETS = {"imagenette": _imagenette, "caltech101": _caltech101, "imagenet": _imagenet}
+
+
+def get_dataset(name: str, root: Path) -> Path:
+    """Download a data set through torchvision, which checks its hash; returns the folder of its photos.
+
+    Raises:
+        ValueError: there is no data set of that name.
+        OSError: it could not be downloaded; the message says what to do.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"There is no data set {name!r}; there are {', '.join(sorted(DATASETS))}.")
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        return DATASETS[name](root)
+    except Exception as error:  # torchvision, urllib and gdown each raise their own kinds
+        mend = (
+            "put ILSVRC2012's archives, which need a registration, into the folder"
+            if name == "imagenet"
+            else "connect to a network, or pack photos of your own with 'histcolor data pack FOLDER'"
+        )
+        raise OSError(f"{name}: could not be got into {root} ({type(error).__name__}): {mend}.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -52,9 +53,12 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     """Any PIL mode → 8-bit RGB: first frame, turned as EXIF says, alpha over white, 16-bit brought to 8."""
     picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I") or picture.mode == "F":
-        values = np.asarray(picture).astype(np.float64)
-        # 16-bit files come as mode I;16 or, from PNG, as I; a float file is taken as 0 to 1
-        top = 1.0 if picture.mode == "F" and values.max(initial=0) <= 1 else 65535.0 if values.max(initial=0) > 255 else 255.0
+        values = np.nan_to_num(np.asarray(picture).astype(np.float64))
+        peak = values.max(initial=0)
+        if picture.mode == "F" and peak <= 1:  # a float file is taken as 0 to 1
+            top = 1.0
+        else:  # I;16 has 16 bits however dark the photo; I and F hold whatever was put there
+            top = 65535.0 if picture.mode.startswith("I;16") or peak > 255 else 255.0
         return Image.fromarray((values / top * 255).clip(0, 255).round().astype(np.uint8)).convert("RGB")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
@@ -83,7 +87,7 @@ def open_rgb(file: str | os.PathLike | IO[bytes], name: str | None = None) -> Im
         raise ImageError(f"{name}: may not be read (permission denied).") from error
     except IsADirectoryError as error:
         raise ImageError(f"{name}: is a folder, not a photo.") from error
-    except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, KeyError) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, RuntimeError, struct.error) as error:
         # PIL's plugins raise any of these on damaged files
         raise ImageError(f"{name}: is not a readable image, or is damaged.") from error
 
@@ -103,20 +107,23 @@ def read_image(path: str | os.PathLike | IO[bytes]) -> Tensor:
 
 def to_uint8(rgb: Tensor) -> np.ndarray:
     """``[3, H, W]`` in [0, 1] → uint8 ``[H, W, 3]``, rounded (not truncated) and clipped."""
-    return (rgb.detach().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    pixels = np.empty((*rgb.shape[1:], 3), np.uint8)
+    for channel, values in enumerate(rgb.detach().cpu()):  # one at a time: a large photo's copies are large
+        pixels[..., channel] = (values.clamp(0, 1) * 255).round_().numpy()
+    return pixels
 
 
 def write_image(rgb: Tensor, path: str | os.PathLike) -> None:
     """Write RGB ``[3, H, W]`` in [0, 1] as an 8-bit image; the suffix of ``path`` says the format (JPEG at quality 95).
 
     Raises:
-        ValueError: wrong shape, or a suffix that no format has.
+        ValueError: wrong shape, or a suffix that no format has which can be written.
         OSError: the file can not be written.
     """
     if rgb.ndim != 3 or rgb.shape[0] != 3:
         raise ValueError(f"write_image needs RGB [3, H, W], got shape {tuple(rgb.shape)}.")
     suffix = Path(path).suffix.lower()
-    if suffix not in Image.registered_extensions():
+    if Image.registered_extensions().get(suffix) not in Image.SAVE:  # some formats can only be read
         raise ValueError(f"{path}: {suffix or 'no suffix'} names no image format; use .png or .jpg.")
     options: dict[str, Any] = {"quality": 95, "subsampling": 0} if suffix in (".jpg", ".jpeg") else {}
     with atomic(path) as temporary:

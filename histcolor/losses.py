@@ -24,7 +24,7 @@ def huber(x: Tensor, y: Tensor, delta: float = DELTA) -> Tensor:
 
 
 def sobel(x: Tensor) -> Tensor:
-    """Sobel gradients of ``[N, C, H, W]`` along x and y, over 8, so that a ramp of 1 a pixel gives 1: ``[N, 2C, H, W]``.
+    """Sobel gradients of ``[N, C, H, W]`` along x and y, over 8: a ramp of 1 a pixel gives 1. ``[N, 2C, H, W]``.
 
     The edge is replicated: a uniform picture has no gradient anywhere.
     """

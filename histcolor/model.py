@@ -94,6 +94,7 @@ class ResidualBlock(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
+        """``[N, C, h, w]`` → the same shape."""
         return F.relu(x + self.body(x))
 
 
@@ -118,11 +119,13 @@ class PhotoBranch(nn.Module):
         self.blocks = nn.Sequential(*(ResidualBlock(config.channels, config.norm) for _ in range(3)))
 
     def train(self, mode: bool = True) -> PhotoBranch:
+        """As in torch, but for the backbone, which is never in training mode."""
         super().train(mode)
         self.backbone.eval()  # its BatchNorm keeps ImageNet's statistics
         return self
 
     def forward(self, L: Tensor) -> Tensor:
+        """L ``[N, 1, H, W]`` in [0, 100] → Φ_T ``[N, C, H/4, W/4]``."""
         size = (L.shape[-2] // 4, L.shape[-1] // 4)
         with torch.no_grad():
             maps = self.backbone(gray_rgb(L).contiguous(memory_format=torch.channels_last))
@@ -143,6 +146,7 @@ class HistogramBranch(nn.Module):
         self.blocks = nn.Sequential(*(ResidualBlock(config.channels, config.norm) for _ in range(3)))
 
     def forward(self, r_i: Tensor) -> Tensor:
+        """R_I ``[N, 3, bins, bins]`` → F_R ``[N, C, bins/stride, bins/stride]``."""
         return self.blocks(self.widen(self.stem(r_i)))
 
 
@@ -203,7 +207,12 @@ class Colorizer(nn.Module):
         # the exponent, so that the temperature stays positive while it is learned
         self.log_temperature = nn.Parameter(torch.tensor(math.log(config.temperature)))
         self.log_temperature.requires_grad_(config.learn_temperature and config.attention)
-        for module in [*self.histogram.modules(), *self.unet.modules(), *self.squeeze.modules(), *(self.photo.modules() if self.photo else ())]:
+        for module in [
+            *self.histogram.modules(),
+            *self.unet.modules(),
+            *self.squeeze.modules(),
+            *(self.photo.modules() if self.photo else ()),
+        ]:
             if isinstance(module, nn.Conv2d) and module.weight.requires_grad:
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 if module.bias is not None:

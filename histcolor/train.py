@@ -238,6 +238,7 @@ class History:
                 self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
 
     def add(self, row: dict) -> None:
+        """Append a row; :meth:`write` makes it last."""
         self.rows.append(row)
 
     def write(self) -> None:
@@ -289,7 +290,7 @@ def train(
         run: the run's folder.
         backbone: ImageNet weights by name (see :func:`histcolor.backbone.load_imagenet_weights`).
         init: start from this model's weights (the stage at 256 pixels starts from the one at 128).
-        validate: called with the averaged model and the step at every checkpoint; what it returns goes into the history.
+        validate: called with the averaged model and the step at every checkpoint; its numbers go into the history.
         callback: called with each row of the history.
         minutes: stop at the next row of the history after this time; a later call goes on.
         device: where to train.
@@ -307,7 +308,9 @@ def train(
     if config.batch_size % world:
         raise ValueError(f"batch_size {config.batch_size} can not be shared out to {world} processes.")
     if pack.images.shape[1] < config.size:
-        raise ValueError(f"The pack's photos have {pack.images.shape[1]} pixels a side, crops of {config.size} are asked.")
+        raise ValueError(
+            f"The pack's photos have {pack.images.shape[1]} pixels a side, crops of {config.size} are asked."
+        )
     share = config.batch_size // world
     part, chief = slice(rank * share, (rank + 1) * share), rank == 0
 
@@ -328,6 +331,7 @@ def train(
     model.train()
     parallel = DistributedDataParallel(model) if world > 1 else model
     sums: dict[str, Tensor] = {}
+    logged = step
     began = last = time.perf_counter()
     bar = tqdm(total=config.steps, initial=step, desc=run.name, unit="step", disable=quiet or not chief)
     while step < config.steps:
@@ -349,13 +353,13 @@ def train(
         if step % config.log_every and step < config.steps:
             continue
         # the one place in the loop where the device is waited for
-        row = _mean_row(sums, step, config, model, world)
-        sums = {}
-        now = time.perf_counter()
-        row |= {"lr": rate, "photos_per_second": round((row["photos"] - (step - config.log_every) * config.batch_size) / (now - last), 1)}
+        row = _mean_row(sums, step, step - logged, config.batch_size, world)
+        row |= {"lr": rate, "temperature": float(model.log_temperature.detach().exp())}
+        row["photos_per_second"] = round((step - logged) * config.batch_size / (time.perf_counter() - last), 1)
+        logged, sums = step, {}
         if row["loss"] != row["loss"]:
             raise FloatingPointError(f"The loss became NaN at step {step}; the last good checkpoint is {state}.")
-        over = minutes is not None and now - began > 60 * minutes
+        over = minutes is not None and time.perf_counter() - began > 60 * minutes
         if step % config.save_every == 0 or step == config.steps or over:
             if chief:
                 with ema.applied(model):
@@ -382,11 +386,9 @@ def train(
     return model.eval()
 
 
-def _mean_row(sums: dict[str, Tensor], step: int, config: TrainConfig, model: Colorizer, world: int) -> dict[str, float]:
-    """A row of the history: means since the last row, over all processes."""
-    steps = step % config.log_every or config.log_every
+def _mean_row(sums: dict[str, Tensor], step: int, steps: int, batch_size: int, world: int) -> dict[str, float]:
+    """The start of a row of the history: means over the last ``steps`` steps and all processes."""
     values = torch.stack(list(sums.values())) / (steps * world)
     if world > 1:
         dist.all_reduce(values)
-    row = {"step": step, "photos": step * config.batch_size, **dict(zip(sums, values.tolist(), strict=True))}
-    return row | {"temperature": float(model.log_temperature.detach().exp())}
+    return {"step": step, "photos": step * batch_size, **dict(zip(sums, values.tolist(), strict=True))}

@@ -1,0 +1,202 @@
+"""Colouring photos of any size: computed small, joined to the full-size L; and the exactness dial ``match``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from histcolor.color import AB_MAX, lab_to_rgb, rgb_to_lab, unscale_ab
+from histcolor.histogram import bin_width, check_histogram, palette
+from histcolor.model import Colorizer, PhotoFeatures
+
+STRIP = 2**21  #: pixels that are converted at once, so that memory stays bounded for photos of any size
+
+
+@dataclass
+class EncodedPhoto:
+    """A photo, ready to be coloured with many histograms: what :func:`encode` computes once."""
+
+    L: Tensor  #: full size, ``[1, H, W]`` in [0, 100]
+    features: PhotoFeatures  #: at the size the network works at, for one photo
+
+
+def working_size(height: int, width: int, size: int) -> tuple[int, int]:
+    """Height and width that the network works at: multiples of 32, an area of about size², nearly the photo's shape.
+
+    Very long photos are squeezed: no side is above 4 × size.
+    """
+    scale = size / math.sqrt(height * width)
+    sides = (round(side * scale / 32) * 32 for side in (height, width))
+    h, w = (min(max(side, 32), 4 * size // 32 * 32) for side in sides)
+    return h, w
+
+
+def lightness(image: Tensor) -> Tensor:
+    """L ``[1, H, W]`` in [0, 100] of RGB ``[3, H, W]`` in [0, 1], a strip at a time."""
+    rows = max(1, STRIP // image.shape[2])
+    return torch.cat([rgb_to_lab(strip)[:1] for strip in image.split(rows, dim=1)], dim=1)
+
+
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear, antialiased: ``[C, H, W]`` → ``[C, h, w]``; unchanged where the size is the same."""
+    if tuple(x.shape[-2:]) == size:
+        return x
+    return F.interpolate(x[None], size, mode="bilinear", align_corners=False, antialias=True)[0]
+
+
+@torch.no_grad()
+def encode(model: Colorizer, image: Tensor, *, size: int = 256) -> EncodedPhoto:
+    """Compute what depends on the photo alone; give the result to :func:`colorize` in place of the photo.
+
+    Args:
+        model: from :func:`histcolor.load`.
+        image: RGB ``[3, H, W]`` in [0, 1], of any size; its colours, if it has any, are not looked at.
+        size: the network works on about size × size pixels, in the photo's shape.
+
+    Raises:
+        ValueError: wrong shape, values out of [0, 1], NaN, or a size under 32.
+    """
+    if image.ndim != 3 or image.shape[0] != 3 or image.numel() == 0:
+        raise ValueError(f"A photo must be RGB [3, H, W] with at least one pixel, got shape {tuple(image.shape)}.")
+    if not image.is_floating_point():
+        raise ValueError(f"A photo's values must be floating point in [0, 1], got {image.dtype}: divide by 255.")
+    low, high = image.aminmax()
+    if not (low >= -1e-3 and high <= 1 + 1e-3):  # false for NaN as well
+        raise ValueError(
+            f"A photo's values must be in [0, 1], got {low:.3g} to {high:.3g}: divide 8-bit pixels by 255."
+        )
+    if size < 32:
+        raise ValueError(f"size must be at least 32, got {size}.")
+    device = next(model.parameters()).device
+    L = lightness(image.float())
+    small = resize(L, working_size(*L.shape[-2:], size)).to(device)
+    return EncodedPhoto(L, model.encode(small[None]))
+
+
+@torch.no_grad()
+def colorize(
+    model: Colorizer, image: Tensor | EncodedPhoto, hist: Tensor, *, match: float = 0.0, size: int = 256
+) -> Tensor:
+    """Colour a photo with an ab histogram, or with a batch of them.
+
+    Args:
+        model: from :func:`histcolor.load`.
+        image: RGB ``[3, H, W]`` in [0, 1], whose colours are not looked at, or what :func:`encode` made of it.
+        hist: ``[bins, bins]`` or ``[N, bins, bins]``, with the model's bins; normalised to sum to 1.
+        match: how far the colours are then moved to have exactly this histogram, from 0 (the network's word) to 1.
+        size: the network works on about size × size pixels (see :func:`encode`).
+
+    Returns:
+        RGB ``[3, H, W]``, or ``[N, 3, H, W]`` for a batch, in [0, 1], at the full size of ``image``, on the CPU.
+
+    Raises:
+        ValueError: a wrong photo, histogram (see :func:`histcolor.histogram.check_histogram`) or ``match``.
+    """
+    if not 0 <= match <= 1:
+        raise ValueError(f"match must be in [0, 1], got {match}.")
+    hist = check_histogram(hist, model.config.bins)
+    if hist.ndim > 3:
+        raise ValueError(f"hist must be [bins, bins] or [N, bins, bins], got shape {tuple(hist.shape)}.")
+    photo = image if isinstance(image, EncodedPhoto) else encode(model, image, size=size)
+    batch = (hist if hist.ndim == 3 else hist[None]).to(photo.features.L.device)
+    ab = unscale_ab(model.decode(photo.features.expand(len(batch)), batch).float())
+    if match:
+        ab = match_histogram(ab, batch, photo.features.L, match)
+    out = join(photo.L, ab.cpu(), photo.features.L[0].cpu())
+    return out if hist.ndim == 3 else out[0]
+
+
+def box(x: Tensor, radius: int) -> Tensor:
+    """Mean over a window of 2 radius + 1 pixels, cut off at the picture's edge: ``[N, C, H, W]``."""
+    return F.avg_pool2d(x, 2 * radius + 1, 1, radius, count_include_pad=False)
+
+
+def slope(ab: Tensor, L: Tensor, *, radius: int = 2, epsilon: float = 20.0) -> Tensor:
+    """How ab changes with L around each pixel: the slope of the guided filter (He et al. 2013), ``[N, 2, h, w]``.
+
+    ``epsilon`` is in squared units of L: contrasts of L below its root count as texture, not as edges.
+    """
+    mean_L, mean_ab = box(L, radius), box(ab, radius)
+    covariance = box(L * ab, radius) - mean_L * mean_ab
+    variance = box(L * L, radius) - mean_L**2
+    return box(covariance / (variance + epsilon), radius)
+
+
+def join(L: Tensor, ab: Tensor, small_L: Tensor) -> Tensor:
+    """Join small ab to the full-size L, a strip at a time; colours follow the edges of L that the small photo lost.
+
+    Args:
+        L: ``[1, H, W]`` in [0, 100].
+        ab: ``[N, 2, h, w]``.
+        small_L: L at the size of ab, ``[1, h, w]``.
+
+    Returns:
+        RGB ``[N, 3, H, W]`` in [0, 1].
+    """
+    n, (height, width), same = len(ab), L.shape[-2:], L.shape[-2:] == ab.shape[-2:]
+    out = torch.empty(n, 3, height, width)
+    maps = torch.cat([ab, slope(ab, small_L[None]), small_L.expand(n, 1, -1, -1)], dim=1)
+    # grid_sample's coordinates: -1 and 1 are the outer edges of the corner pixels
+    xs = (torch.arange(width) + 0.5) * 2 / width - 1
+    ys = (torch.arange(height) + 0.5) * 2 / height - 1
+    rows = max(1, STRIP // width)
+    for top in range(0, height, rows):
+        strip = L[:, top : top + rows]
+        y, x = torch.meshgrid(ys[top : top + rows], xs, indexing="ij")
+        grid = torch.stack([x, y], dim=-1)[None]
+        for i in range(n):
+            if same:
+                colours = ab[i, :, top : top + rows]
+            else:
+                up = F.grid_sample(maps[i : i + 1], grid, padding_mode="border", align_corners=False)[0]
+                colours = up[:2] + up[2:4] * (strip - up[4:])
+            out[i, :, top : top + rows] = lab_to_rgb(torch.cat([strip, colours.clamp(-AB_MAX, AB_MAX)]))
+    return out
+
+
+def sample_histogram(hist: Tensor, n: int) -> Tensor:
+    """n colours with this histogram ``[bins, bins]``, spread evenly within their bins, without chance: ``[n, 2]``."""
+    bins = hist.shape[-1]
+    cumulated = hist.double().flatten().cumsum(0)
+    place = (torch.arange(n, dtype=torch.float64, device=hist.device) + 0.5) / n * cumulated[-1]
+    index = torch.searchsorted(cumulated, place).clamp(max=bins**2 - 1)
+    # the additive recurrence of the plastic number (R2) fills the square evenly
+    steps = torch.arange(n, dtype=torch.float64, device=hist.device)[:, None]
+    jitter = (steps * torch.tensor([0.7548776662466927, 0.5698402909980532], device=hist.device).double()) % 1 - 0.5
+    return palette(bins, device=hist.device).flatten(0, 1)[index] + (jitter * bin_width(bins)).float()
+
+
+def match_histogram(ab: Tensor, hist: Tensor, L: Tensor, amount: float, *, directions: int = 20) -> Tensor:
+    """Move colours towards a histogram by sliced optimal transport, a fraction ``amount`` of the way.
+
+    Along each of several directions in the ab plane, the pixels' colours in their order take the places of
+    the histogram's colours in theirs. Computed on every second pixel, then carried to all with the edges of L.
+
+    Args:
+        ab: ``[N, 2, h, w]``.
+        hist: ``[N, bins, bins]``, each summing to 1.
+        L: ``[N or 1, 1, h, w]`` in [0, 100].
+        amount: from 0 (nothing moves) to 1.
+
+    Returns:
+        ``[N, 2, h, w]``, each pixel at most 100 % of its way.
+    """
+    n, (h, w) = len(ab), ab.shape[-2:]
+    coarse, guide = ab[..., ::2, ::2], L[..., ::2, ::2]
+    start = coarse.flatten(2).transpose(1, 2)
+    goal = torch.stack([sample_histogram(p, start.shape[1]) for p in hist])
+    moved = start.clone()
+    for k in range(directions):
+        angle = math.pi * k * (math.sqrt(5) - 1) / 2  # the golden angle: no direction comes twice
+        along = ab.new_tensor([math.cos(angle), math.sin(angle)])
+        place, order = (moved @ along).sort(dim=1)
+        step = (goal @ along).sort(dim=1).values - place
+        moved = moved + torch.zeros_like(step).scatter_(1, order, step)[..., None] * along
+    way = (moved - start).transpose(1, 2).unflatten(2, coarse.shape[-2:])
+    guide = guide.expand(n, -1, -1, -1)
+    up = F.interpolate(torch.cat([way, slope(way, guide), guide], dim=1), (h, w), mode="bilinear", align_corners=False)
+    return ab + amount * (up[:, :2] + up[:, 2:4] * (L - up[:, 4:]))

@@ -1,0 +1,288 @@
+"""Pure functions that edit ab histograms: paint, erase, move, rotate hue, scale saturation, blend, from palette.
+
+Every function takes and returns ``[bins, bins]`` histograms (axis 0 is a, axis 1 is b, both ascending over
+[-110, 110]). The input is checked by :func:`histcolor.histogram.check_histogram`, need not be normalised, and is
+never changed; the result is a new float32 tensor, non-negative, free of NaN, summing to 1 within float32 rounding.
+Colours ``ab = (a, b)`` and radii are in units of ab. A bad argument raises a ``ValueError`` that says what to mend.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from numbers import Integral
+
+import torch
+from torch import Tensor
+
+from histcolor.color import AB_MAX, L_MAX, in_gamut, rgb_to_lab
+from histcolor.histogram import bin_width, check_histogram
+
+RADIUS = 12.0  #: default brush; the same disc for paint, erase and move, so erasing takes all that a stroke painted
+
+
+def _number(name: str, value: object, low: float = -math.inf, high: float = math.inf) -> float:
+    """Return a finite number in [low, high] as float; texts and truth values are refused, they are slips."""
+    try:
+        number = math.nan if isinstance(value, str | bytes | bytearray | bool) else float(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        number = math.nan
+    if not (math.isfinite(number) and low <= number <= high):
+        span = f" in [{low:g}, {high:g}]" if math.isfinite(high) else f" ≥ {low:g}" if math.isfinite(low) else ""
+        raise ValueError(f"{name} must be a finite number{span}, got {value!r}.")
+    return number
+
+
+def _colour(name: str, ab: Iterable[float], limit: float = AB_MAX) -> tuple[float, float]:
+    """Return (a, b) as floats, each within ±limit."""
+    try:
+        a, b = ab
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be a pair (a, b), got {ab!r}.") from error
+    return _number(f"a of {name}", a, -limit, limit), _number(f"b of {name}", b, -limit, limit)
+
+
+def _histogram(hist: Tensor, *, allow_blank: bool = False) -> Tensor:
+    """Check one histogram and return it as float64, so that an edit rounds once, at its end."""
+    try:
+        hist = torch.as_tensor(hist)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"A histogram must be a tensor [bins, bins], got {type(hist).__name__}.") from error
+    if hist.ndim != 2:
+        raise ValueError(f"Give one histogram [bins, bins], not shape {tuple(hist.shape)}: edit them one by one.")
+    if allow_blank and not hist.any():
+        return torch.zeros_like(check_histogram(torch.ones_like(hist)), dtype=torch.float64)
+    return check_histogram(hist).double()
+
+
+def _offsets(bins: int, device: torch.device | None = None) -> Tensor:
+    """Where each bin lies seen from gray, ``[bins, bins, 2]`` in bins: multiples of 1/2, so exact, gray exactly 0."""
+    axis = torch.arange(bins, dtype=torch.float64, device=device) - (bins - 1) / 2
+    return torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1)
+
+
+def _warp(hist: Tensor, target: Tensor) -> Tensor:
+    """Carry each bin's mass to ``target``, shared bilinearly among the four nearest bins, as soft_ab_histogram does.
+
+    ``target`` is ``[bins, bins, 2]``, seen from gray, in bins; beyond the outermost centres each axis is clamped.
+    The mass is conserved, and, clamping apart, the result's mean colour is that of the targets. float64 → float32.
+    """
+    bins = hist.shape[-1]
+    # Rounding noise must not leak 1e-16 into neighbours: the network is shown the colour of every bin above zero.
+    position = ((target + (bins - 1) / 2) * 2**20).round() / 2**20
+    position = position.clamp(0, bins - 1).reshape(-1, 2)
+    lower = position.floor().clamp(max=bins - 2)
+    (upper_a, upper_b), (row, column) = (position - lower).unbind(-1), lower.long().unbind(-1)
+    mass, moved = hist.flatten(), torch.zeros_like(hist).flatten()
+    for da in (0, 1):
+        for db in (0, 1):
+            share = (upper_a if da else 1 - upper_a) * (upper_b if db else 1 - upper_b)
+            moved = moved.index_add(0, (row + da) * bins + column + db, share * mass)
+    return moved.reshape(bins, bins).float()
+
+
+def _pull_in(target: Tensor) -> Tensor:
+    """Pull targets beyond the plane's outermost bins straight towards gray: clamping each axis would turn the hue."""
+    reach = (target.shape[0] - 1) / 2
+    return target / (target.abs().amax(-1, keepdim=True) / reach).clamp(min=1)
+
+
+def _disc(ab: tuple[float, float], radius: float, bins: int, device: torch.device | None = None) -> Tensor:
+    """Bins whose centre lies within ``radius`` of ab, and always the bin that holds ab: boolean ``[bins, bins]``."""
+    width = bin_width(bins)
+    away = _offsets(bins, device) * width - torch.tensor(ab, dtype=torch.float64, device=device)
+    disc = away.norm(dim=-1) <= radius + 1e-6  # the same disc wherever it stands, whatever the rounding
+    i, j = (min(max(int((x + AB_MAX) / width), 0), bins - 1) for x in ab)
+    disc[i, j] = True  # a small brush on a coarse grid still does something
+    return disc
+
+
+def _blob(ab: tuple[float, float], radius: float, bins: int, device: torch.device | None = None) -> Tensor:
+    """Round Gaussian brush of mass 1, sigma = radius / 3, ending at the radius: ``[bins, bins]`` float64.
+
+    Each bin gets the integral over its area, not a sample: a narrow blob on a coarse grid cannot vanish.
+    """
+    sigma = min(max(radius / 3, 1e-6), 1e4)  # beyond these a bin, or the plane, looks the same
+    edges = torch.linspace(-AB_MAX, AB_MAX, bins + 1, dtype=torch.float64, device=device)
+    along_a, along_b = (torch.special.ndtr((edges - x) / sigma).diff() for x in ab)
+    mass = along_a[:, None] * along_b * _disc(ab, radius, bins, device)
+    return mass / mass.sum()
+
+
+def paint(hist: Tensor, ab: tuple[float, float], *, radius: float = RADIUS, strength: float = 0.1) -> Tensor:
+    """Add a Gaussian blob of one colour: ``[bins, bins]`` → ``[bins, bins]``.
+
+    Here the input may be all zero, a blank plane, on which the blob is then alone.
+
+    Args:
+        ab: the colour (a, b), each in [-110, 110]. Near the plane's edge the blob is cut and keeps its mass.
+        radius: where the blob ends, three sigma, ≥ 0. 0 paints just the bin that holds ``ab``.
+        strength: the blob's mass in units of all mass that was there, ≥ 0 (0 changes nothing).
+
+    Raises ``ValueError``: not a histogram, a colour outside of the plane, a negative or NaN radius or strength.
+    """
+    ab, radius = _colour("ab", ab), _number("radius", radius, 0)
+    strength = _number("strength", strength, 0)
+    hist = _histogram(hist, allow_blank=strength > 0)
+    share = strength / (float(hist.any()) + strength)
+    return (hist * (1 - share) + _blob(ab, radius, len(hist), hist.device) * share).float()
+
+
+def erase(hist: Tensor, ab: tuple[float, float], *, radius: float = RADIUS, strength: float = 1.0) -> Tensor:
+    """Take away mass around one colour and scale up what remains: ``[bins, bins]`` → ``[bins, bins]``.
+
+    Args:
+        ab: the colour (a, b), each in [-110, 110].
+        radius: bins with their centre this near lose mass, and always the bin that holds ``ab``; ≥ 0.
+        strength: the part of their mass that goes, in [0, 1]. If that is all there is, < 1 changes nothing.
+
+    Raises ``ValueError``: nothing would remain (a histogram needs some mass), or a bad argument.
+    """
+    ab, radius = _colour("ab", ab), _number("radius", radius, 0)
+    strength, hist = _number("strength", strength, 0, 1), _histogram(hist)
+    kept = hist * (1 - strength * _disc(ab, radius, len(hist), hist.device).double())
+    if not kept.any():
+        raise ValueError(
+            f"Erasing within {radius:g} of ({ab[0]:g}, {ab[1]:g}) leaves no colour at all: "
+            "paint another colour first, or use a smaller radius or a strength below 1."
+        )
+    return (kept / kept.sum()).float()
+
+
+def move(hist: Tensor, start: tuple[float, float], end: tuple[float, float], *, radius: float = RADIUS) -> Tensor:
+    """Shift the mass around one colour, as it lies, by end - start: ``[bins, bins]`` → ``[bins, bins]``.
+
+    A shift by whole bins is exact, and moving an isolated blob back undoes it; a part of a bin is shared
+    bilinearly. Mass that would leave the plane stays at its edge. Mass already at the end is added to.
+
+    Args:
+        start: colour (a, b) whose surroundings move, each in [-110, 110].
+        end: colour (a, b) where ``start`` goes; it may lie outside of the plane.
+        radius: bins with their centre this near ``start`` move, and always the bin that holds it; ≥ 0.
+
+    Raises ``ValueError``: not a histogram, ``start`` outside of the plane, NaN, a negative radius.
+    """
+    start, end, radius = _colour("start", start), _colour("end", end, math.inf), _number("radius", radius, 0)
+    hist = _histogram(hist)
+    # clamped to the plane's width: everything is at the edge by then, and huge numbers stay exact
+    shift = [min(max(q - p, -2 * AB_MAX), 2 * AB_MAX) / bin_width(len(hist)) for p, q in zip(start, end, strict=True)]
+    moving = _disc(start, radius, len(hist), hist.device).double().unsqueeze(-1)
+    return _warp(hist, _offsets(len(hist), hist.device) + moving * moving.new_tensor(shift))
+
+
+def rotate_hue(hist: Tensor, degrees: float) -> Tensor:
+    """Turn every colour around gray, its chroma kept to within a bin: ``[bins, bins]`` → ``[bins, bins]``.
+
+    ``degrees`` counts from +a (red) towards +b (yellow); quarter turns are exact. Mass in the plane's corners that
+    would leave it stays at its edge with the new hue.
+    Raises ``ValueError``: not a histogram, or an angle that is not a finite number.
+    """
+    angle, hist = math.radians(_number("degrees", degrees) % 360), _histogram(hist)
+    a, b = _offsets(len(hist), hist.device).unbind(-1)
+    turned = [math.cos(angle) * a - math.sin(angle) * b, math.sin(angle) * a + math.cos(angle) * b]
+    return _warp(hist, _pull_in(torch.stack(turned, dim=-1)))
+
+
+def scale_saturation(hist: Tensor, factor: float) -> Tensor:
+    """Multiply every colour's chroma, keeping its hue: ``[bins, bins]`` → ``[bins, bins]``.
+
+    ``factor`` ≥ 0: 0 puts all mass on the bins next to gray, 1 changes nothing; mass that would leave the plane
+    stays at its edge with its hue (:func:`clip_to_gamut` holds it to what a screen can show).
+    Raises ``ValueError``: not a histogram, or a factor that is negative or not a finite number.
+    """
+    factor, hist = _number("factor", factor, 0), _histogram(hist)
+    # 2·bins takes every bin but gray beyond the edge already; more would only overflow
+    return _warp(hist, _pull_in(_offsets(len(hist), hist.device) * min(factor, 2 * len(hist))))
+
+
+def blend(first: Tensor, second: Tensor, t: float = 0.5) -> Tensor:
+    """Mix linearly, (1 - t) · first + t · second: two ``[bins, bins]`` → ``[bins, bins]``.
+
+    ``t`` in [0, 1] is the second histogram's part; 0 and 1 give one of the two exactly, normalised.
+    Raises ``ValueError``: not histograms, different numbers of bins, or t outside of [0, 1].
+    """
+    first, second, t = _histogram(first), _histogram(second), _number("t", t, 0, 1)
+    if len(first) != len(second):
+        raise ValueError(f"The histograms have {len(first)} and {len(second)} bins an axis: use resize_histogram.")
+    return ((1 - t) * first + t * second.to(first.device)).float()
+
+
+def clip_to_gamut(hist: Tensor, L: float) -> Tensor:
+    """Bring colours that sRGB cannot show at lightness ``L`` in [0, 100] towards gray, to the gamut's edge.
+
+    ``[bins, bins]`` → ``[bins, bins]``. A bin counts as shown when its centre is in gamut; the bins next to gray
+    always do, for where the gamut is thinner than a bin (L near 0 and 100). Shown bins stay; the mass of any other
+    goes to the first shown bin on its way to gray. So afterwards all mass is shown; clipping again changes nothing.
+    Raises ``ValueError``: not a histogram, or L outside of [0, 100].
+    """
+    L, hist = _number("L", L, 0, L_MAX), _histogram(hist)
+    bins, target = len(hist), _offsets(len(hist), hist.device)
+    lab = torch.cat([torch.full_like(target[..., :1], L), target * bin_width(bins)], dim=-1)
+    shown = in_gamut(lab.movedim(-1, 0)) | (target.abs().amax(-1) < 1)
+    hidden = target[~shown]
+    landing = torch.zeros_like(hidden)
+    for step in range(1, bins):  # outwards by half a bin at most; the last shown bin on the way counts
+        index = (hidden * (step / bins) + (bins - 1) / 2).round().long()
+        lands = shown[index[:, 0], index[:, 1]]
+        landing[lands] = index[lands].double() - (bins - 1) / 2
+    target[~shown] = landing
+    return _warp(hist, target)
+
+
+def parse_palette(colours: str | Iterable[str]) -> Tensor:
+    """Read hex colours as sRGB in [0, 1], ``[N, 3]`` float32.
+
+    ``colours`` is ``'#c33,#2a6'`` or a list of such entries: three or six hex digits, with or without ``#``, in
+    either case, blanks around them ignored.
+    Raises ``ValueError``: no entry, or one that is not a colour; the message names it and its place.
+    """
+    try:
+        entries = colours.split(",") if isinstance(colours, str) else list(colours)
+    except TypeError as error:
+        raise ValueError(f"A palette is a text such as '#c33,#2a6' or a list of texts, got {colours!r}.") from error
+    if not entries:
+        raise ValueError("The palette is empty: give at least one colour, such as '#c33'.")
+    rgb = []
+    for place, entry in enumerate(entries, 1):
+        match = re.fullmatch(r"\s*#?([0-9a-f]{6}|[0-9a-f]{3})\s*", entry, re.I) if isinstance(entry, str) else None
+        if match is None:
+            raise ValueError(
+                f"Palette entry {place} is {entry!r}, not a colour: write three or six hex digits, such as "
+                "'#c33' or '#cc3333', with commas between colours."
+            )
+        digits = match[1] if len(match[1]) == 6 else "".join(2 * digit for digit in match[1])
+        rgb.append([value / 255 for value in bytes.fromhex(digits)])
+    return torch.tensor(rgb)
+
+
+def from_palette(
+    colours: str | Iterable[str], bins: int, *, weights: Iterable[float] | None = None, radius: float = RADIUS
+) -> Tensor:
+    """Make a histogram ``[bins, bins]`` of a few colours: a blob, as :func:`paint` has it, at each colour's ab.
+
+    Lightness is not part of a histogram: ``#000``, ``#888`` and ``#fff`` all stand for gray, which most photos
+    have much of.
+
+    Args:
+        colours: hex colours as :func:`parse_palette` takes them.
+        bins: bins along each axis, at least 2.
+        weights: one number ≥ 0 a colour, not all 0: their shares of the mass; equal without it.
+        radius: where a blob ends, ≥ 0, in units of ab; 0 gives each colour one bin.
+
+    Raises ``ValueError``: a bad entry, number of bins, weight or radius; the message says which.
+    """
+    rgb, radius = parse_palette(colours), _number("radius", radius, 0)
+    if not isinstance(bins, Integral) or bins < 2:
+        raise ValueError(f"bins must be a whole number of at least 2, such as 64, got {bins!r}.")
+    try:
+        weights = [1.0] * len(rgb) if weights is None else list(weights)
+    except TypeError as error:
+        raise ValueError(f"weights must be a list of numbers, one a colour, got {weights!r}.") from error
+    weights = [_number(f"Weight {place}", weight, 0) for place, weight in enumerate(weights, 1)]
+    if len(weights) != len(rgb) or not any(weights):
+        raise ValueError(f"{len(rgb)} colours need as many weights, not all 0, got {weights}.")
+    shares = torch.tensor(weights, dtype=torch.float64) / max(weights)  # first, so that sums cannot overflow
+    ab = rgb_to_lab(rgb.double().T.unsqueeze(-1))[1:, :, 0].T.tolist()
+    blobs = torch.stack([_blob((a, b), radius, bins) for a, b in ab])
+    return torch.einsum("n,nij->ij", shares / shares.sum(), blobs).float()

@@ -1,0 +1,57 @@
+"""What the tests share: a fixed seed, hypothesis without clocks, and photos that need no network."""
+
+import hypothesis
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+torch.set_num_threads(2)
+# derandomised, so that a failure seen on one machine is seen on all; without deadline, as machines may be busy
+hypothesis.settings.register_profile("histcolor", deadline=None, derandomize=True, max_examples=50, database=None)
+hypothesis.settings.load_profile("histcolor")
+
+# name, and the top left corner of a 160×160 cut with plenty of colour
+CUTS = {
+    "astronaut_face": ("astronaut", 20, 150),
+    "astronaut_suit": ("astronaut", 340, 100),
+    "chelsea_eye": ("chelsea", 40, 60),
+    "chelsea_ear": ("chelsea", 60, 270),
+    "coffee_cup": ("coffee", 120, 200),
+    "coffee_spoon": ("coffee", 200, 400),
+}
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """A folder of six colourful JPEGs of 160×160 pixels, each over 3 KB; read it, do not write into it."""
+    import skimage.data
+
+    folder = tmp_path_factory.mktemp("photos")
+    for name, (source, y, x) in CUTS.items():
+        cut = getattr(skimage.data, source)()[y : y + 160, x : x + 160]
+        Image.fromarray(np.ascontiguousarray(cut)).save(folder / f"{name}.jpg", quality=95)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pack_folder(photos, tmp_path_factory):
+    """The pack's folder that :func:`pack` opens."""
+    from histcolor.data import build_pack
+
+    output = tmp_path_factory.mktemp("packs") / "photos64"
+    build_pack([photos], output, 64, quiet=True)
+    return output
+
+
+@pytest.fixture(scope="session")
+def pack(pack_folder):
+    """Those photos as a pack of 64×64 pixels."""
+    from histcolor.data import Pack
+
+    return Pack.open(pack_folder)
