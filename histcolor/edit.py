@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+import reprlib
 from collections.abc import Iterable
 from numbers import Integral
 
@@ -22,6 +23,11 @@ from histcolor.histogram import bin_width, check_histogram
 RADIUS = 12.0  #: default brush; the same disc for paint, erase and move, so erasing takes all that a stroke painted
 
 
+def _short(value: object) -> str:
+    """Show a bad argument within one line, however long it is."""
+    return " ".join(reprlib.repr(value).split())
+
+
 def _number(name: str, value: object, low: float = -math.inf, high: float = math.inf) -> float:
     """Return a finite number in [low, high] as float; texts and truth values are refused, they are slips."""
     try:
@@ -30,7 +36,7 @@ def _number(name: str, value: object, low: float = -math.inf, high: float = math
         number = math.nan
     if not (math.isfinite(number) and low <= number <= high):
         span = f" in [{low:g}, {high:g}]" if math.isfinite(high) else f" ≥ {low:g}" if math.isfinite(low) else ""
-        raise ValueError(f"{name} must be a finite number{span}, got {value!r}.")
+        raise ValueError(f"{name} must be a finite number{span}, got {_short(value)}.")
     return number
 
 
@@ -39,7 +45,7 @@ def _colour(name: str, ab: Iterable[float], limit: float = AB_MAX) -> tuple[floa
     try:
         a, b = ab
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be a pair (a, b), got {ab!r}.") from error
+        raise ValueError(f"{name} must be a pair (a, b), got {_short(ab)}.") from error
     return _number(f"a of {name}", a, -limit, limit), _number(f"b of {name}", b, -limit, limit)
 
 
@@ -220,40 +226,41 @@ def clip_to_gamut(hist: Tensor, L: float) -> Tensor:
     bins, target = len(hist), _offsets(len(hist), hist.device)
     lab = torch.cat([torch.full_like(target[..., :1], L), target * bin_width(bins)], dim=-1)
     shown = in_gamut(lab.movedim(-1, 0)) | (target.abs().amax(-1) < 1)
-    hidden = target[~shown]
+    leaves = ~shown & (hist > 0)  # a few bins of most histograms: fast enough to follow a slider
+    hidden = target[leaves]
     landing = torch.zeros_like(hidden)
     for step in range(1, bins):  # outwards by half a bin at most; the last shown bin on the way counts
         index = (hidden * (step / bins) + (bins - 1) / 2).round().long()
         lands = shown[index[:, 0], index[:, 1]]
         landing[lands] = index[lands].double() - (bins - 1) / 2
-    target[~shown] = landing
+    target[leaves] = landing
     return _warp(hist, target)
 
 
-def parse_palette(colours: str | Iterable[str]) -> Tensor:
-    """Read hex colours as sRGB in [0, 1], ``[N, 3]`` float32.
+def parse_palette(colours: str | Iterable[str]) -> list[str]:
+    """Read hex colours: ``'#c33, 2A6'`` → ``['#cc3333', '#22aa66']``.
 
-    ``colours`` is ``'#c33,#2a6'`` or a list of such entries: three or six hex digits, with or without ``#``, in
-    either case, blanks around them ignored.
+    ``colours`` is a text with commas between entries, or a list of entries: three or six hex digits each, with or
+    without ``#``, in either case, blanks around them ignored.
     Raises ``ValueError``: no entry, or one that is not a colour; the message names it and its place.
     """
     try:
         entries = colours.split(",") if isinstance(colours, str) else list(colours)
     except TypeError as error:
-        raise ValueError(f"A palette is a text such as '#c33,#2a6' or a list of texts, got {colours!r}.") from error
+        raise ValueError(f"A palette is a text such as '#c33,#2a6' or a list, got {_short(colours)}.") from error
     if not entries:
         raise ValueError("The palette is empty: give at least one colour, such as '#c33'.")
-    rgb = []
+    palette = []
     for place, entry in enumerate(entries, 1):
         match = re.fullmatch(r"\s*#?([0-9a-f]{6}|[0-9a-f]{3})\s*", entry, re.I) if isinstance(entry, str) else None
         if match is None:
             raise ValueError(
-                f"Palette entry {place} is {entry!r}, not a colour: write three or six hex digits, such as "
+                f"Palette entry {place} is {_short(entry)}, not a colour: write three or six hex digits, such as "
                 "'#c33' or '#cc3333', with commas between colours."
             )
         digits = match[1] if len(match[1]) == 6 else "".join(2 * digit for digit in match[1])
-        rgb.append([value / 255 for value in bytes.fromhex(digits)])
-    return torch.tensor(rgb)
+        palette.append(f"#{digits.lower()}")
+    return palette
 
 
 def from_palette(
@@ -272,17 +279,18 @@ def from_palette(
 
     Raises ``ValueError``: a bad entry, number of bins, weight or radius; the message says which.
     """
-    rgb, radius = parse_palette(colours), _number("radius", radius, 0)
+    entries, radius = parse_palette(colours), _number("radius", radius, 0)
     if not isinstance(bins, Integral) or bins < 2:
-        raise ValueError(f"bins must be a whole number of at least 2, such as 64, got {bins!r}.")
+        raise ValueError(f"bins must be a whole number of at least 2, such as 64, got {_short(bins)}.")
     try:
-        weights = [1.0] * len(rgb) if weights is None else list(weights)
+        weights = [1.0] * len(entries) if weights is None else list(weights)
     except TypeError as error:
-        raise ValueError(f"weights must be a list of numbers, one a colour, got {weights!r}.") from error
+        raise ValueError(f"weights must be a list of numbers, one a colour, got {_short(weights)}.") from error
     weights = [_number(f"Weight {place}", weight, 0) for place, weight in enumerate(weights, 1)]
-    if len(weights) != len(rgb) or not any(weights):
-        raise ValueError(f"{len(rgb)} colours need as many weights, not all 0, got {weights}.")
+    if len(weights) != len(entries) or not any(weights):
+        raise ValueError(f"{len(entries)} colours need as many weights, not all 0, got {_short(weights)}.")
     shares = torch.tensor(weights, dtype=torch.float64) / max(weights)  # first, so that sums cannot overflow
-    ab = rgb_to_lab(rgb.double().T.unsqueeze(-1))[1:, :, 0].T.tolist()
+    rgb = torch.tensor([list(bytes.fromhex(entry[1:])) for entry in entries], dtype=torch.float64) / 255  # [N, 3]
+    ab = rgb_to_lab(rgb.T.unsqueeze(-1))[1:, :, 0].T.tolist()
     blobs = torch.stack([_blob((a, b), radius, bins) for a, b in ab])
     return torch.einsum("n,nij->ij", shares / shares.sum(), blobs).float()

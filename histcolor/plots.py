@@ -43,6 +43,15 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         figure.savefig(temporary, facecolor="white")
 
 
+def show_figure(figure: Figure, path: str | Path):
+    """Write a figure (:func:`save_figure`), close it, and return what a notebook displays under any backend."""
+    from IPython.display import Image
+
+    save_figure(figure, path)
+    plt.close(figure)
+    return Image(filename=str(path))
+
+
 def as_pixels(rgb: Tensor) -> np.ndarray:
     """RGB ``[3, H, W]`` in [0, 1] as matplotlib shows it, uint8 ``[H, W, 3]``."""
     return to_uint8(rgb)

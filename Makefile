@@ -1,0 +1,32 @@
+# make env | reproduce | test | lab | lint: each sets up .venv when it is missing. Needs Python 3.11 or later.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: env reproduce test unit lab lint clean
+
+env: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("histcolor needs Python 3.11 or later: make PYTHON=python3.11 env") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[notebooks,dev]'
+	touch $@
+
+reproduce: env
+	$(BIN)/histcolor reproduce
+
+test: env
+	$(BIN)/python -m pytest
+
+unit: env
+	$(BIN)/python -m pytest -m 'not slow'
+
+lab: env
+	$(BIN)/jupyter lab notebooks
+
+lint: env
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+clean:
+	rm -rf .venv build *.egg-info results/reproduce

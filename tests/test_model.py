@@ -1,0 +1,238 @@
+"""The network: shapes, switches, the equations of 2.2, and the traps of the authors' release."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from histcolor.backbone import VGG19, VGG_LAYERS, build_backbone, load_imagenet_weights, vgg_layer_names
+from histcolor.checkpoint import build
+from histcolor.histogram import ab_histogram, mean_ab, palette
+from histcolor.model import PRESETS, ModelConfig, balance, config_from_dict, normalise, token_colours
+
+TINY = PRESETS["tiny"]
+SWITCHES = [
+    {},
+    {"palette": False},
+    {"readout": "features", "balance": 0},
+    {"readout": "features", "values": "Phi_R"},
+    {"readout": "features", "attention": False},
+    {"readout": "features", "attention": False, "palette": False},
+    {"keep": 20},
+    {"keep": 0},
+    {"stride": 2},
+    {"squeeze": 0},
+    {"norm": "instance"},
+]
+
+
+def random_input(config, n=2, size=64):
+    ab = torch.randn(n, 2, size, size) * 20
+    return torch.rand(n, 1, size, size) * 100, ab_histogram(ab, config.bins)
+
+
+@pytest.mark.parametrize("switch", SWITCHES, ids=str)
+def test_every_switch_colours_and_learns(switch):
+    config = replace(TINY, **switch)
+    model = build(config).train()
+    L, hist = random_input(config)
+    y_ab = model(L, hist)
+    assert y_ab.shape == (2, 2, 64, 64)
+    (y_ab - 0.1).square().mean().backward()
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    unused = [name for name, p in trained.items() if p.grad is None]
+    assert not unused, "every trained weight must take part"
+    assert all(torch.isfinite(p.grad).all() for p in trained.values())
+
+
+@pytest.mark.parametrize("name", ["base", "small"])
+def test_presets_build_and_run(name):
+    model = build(PRESETS[name]).eval()
+    with torch.no_grad():
+        assert model(*random_input(model.config, 1)).shape == (1, 2, 64, 64)
+
+
+def test_paper_preset_is_the_paper():
+    model = build(PRESETS["paper"]).eval()
+    L, hist = random_input(model.config, 1, 32)
+    with torch.no_grad():
+        photo = model.encode(L)
+        tokens = model.tokens(hist)
+        assert photo.phi_t.shape == (1, 128, 8, 8)  # H/4 × W/4, C = 128
+        assert tokens.key.shape == (1, 64 * 64, 128)  # 64×64 tokens whatever the photo
+        assert torch.equal(tokens.key, tokens.value)  # (2) adds up Φ_R
+        y_ab = model.decode(photo, hist)
+    assert y_ab.shape == (1, 2, 32, 32)
+    assert y_ab.abs().max() <= 1
+    assert [m.out_channels for m in model.unet.group4 if hasattr(m, "out_channels")] == [512] * 3
+    norms = {type(m).__name__ for m in model.unet.modules() if "Norm" in type(m).__name__}
+    assert norms == {"InstanceNorm2d"}
+    assert not model.log_temperature.requires_grad
+    assert float(model.log_temperature.exp()) == pytest.approx(0.01)
+
+
+def test_vgg_layers_by_name():
+    from torchvision.models import vgg19
+
+    names = vgg_layer_names(vgg19(weights=None).features)
+    # the indices that the literature uses for these layers of torchvision's VGG19
+    assert [names.index(layer) for layer in VGG_LAYERS] == [8, 13, 22, 31]
+
+
+def test_vgg_backbone_equals_torchvision():
+    from torchvision.models import vgg19
+
+    network = vgg19(weights=None).eval()
+    backbone = VGG19().eval()
+    load_imagenet_weights(backbone, network.state_dict())
+    rgb = torch.rand(1, 3, 32, 32)
+    x = (rgb - torch.tensor([0.485, 0.456, 0.406])[:, None, None]) / torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+    with torch.no_grad():
+        maps = backbone(rgb)
+        for index, ours in zip((8, 13, 22, 31), maps, strict=True):
+            torch.testing.assert_close(ours, network.features[: index + 1](x))
+
+
+def test_backbone_weights_must_be_complete():
+    backbone = build_backbone("tf_efficientnet_lite0")
+    state = backbone.net.state_dict()
+    load_imagenet_weights(backbone, {**state, "classifier.weight": torch.zeros(1)})
+    state.pop("conv_stem.weight")
+    with pytest.raises(ValueError, match=r"lack 1 of its tensors, first conv_stem\.weight"):
+        load_imagenet_weights(backbone, state)
+
+
+def test_unknown_backbone():
+    with pytest.raises(ValueError, match="no backbone 'nonesuch'"):
+        build_backbone("nonesuch")
+
+
+def test_backbone_stays_frozen_and_in_eval_mode():
+    model = build(TINY).train()
+    assert not any(p.requires_grad for p in model.photo.backbone.parameters())
+    assert not any(m.training for m in model.photo.backbone.modules())
+    before = {k: v.clone() for k, v in model.photo.backbone.state_dict().items()}
+    model(*random_input(TINY))
+    assert all(torch.equal(before[k], v) for k, v in model.photo.backbone.state_dict().items())
+
+
+def test_normalise_centres_and_has_unit_length():
+    phi = normalise(torch.randn(2, 16, 5, 5) + 3)
+    torch.testing.assert_close(phi.mean(1), torch.zeros(2, 5, 5), atol=1e-6, rtol=0)
+    torch.testing.assert_close(phi.norm(dim=1), torch.ones(2, 5, 5))
+    assert torch.isfinite(normalise(torch.ones(1, 4, 2, 2))).all()  # a constant feature has no direction
+
+
+def test_attention_is_equation_2():
+    config = replace(TINY, readout="features", balance=0)
+    model = build(config).eval()
+    L, hist = random_input(config)
+    with torch.no_grad():
+        photo, tokens = model.encode(L), model.tokens(hist)
+        M = torch.einsum("nchw,ntc->nhwt", photo.phi_t, tokens.key)
+        expected = torch.einsum("nhwt,ntc->nchw", torch.softmax(M / config.temperature, dim=-1), tokens.value)
+        torch.testing.assert_close(model.attend(photo, tokens), expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("rounds", [0, 2])
+def test_palette_readout_is_a_mean_of_token_colours(rounds):
+    config = replace(TINY, balance=rounds, keep=40)
+    model = build(config).eval()
+    L, hist = random_input(config, 1)
+    with torch.no_grad():
+        photo = model.encode(L)
+        weights = model.attention_weights(photo, hist)
+        torch.testing.assert_close(weights.sum((-2, -1)), torch.ones(1, 16, 16))
+        colours = palette(config.bins).permute(2, 0, 1) / 110
+        expected = torch.einsum("nhwij,cij->nchw", weights, colours)
+        torch.testing.assert_close(model.attend(photo, model.tokens(hist))[:, -2:], expected, atol=1e-5, rtol=1e-4)
+
+
+def test_training_starts_from_the_histograms_mean_colour():
+    model = build(replace(TINY, balance=0, keep=0, temperature=1e4)).eval()  # so hot that all logits are equal
+    L, hist = random_input(TINY)
+    with torch.no_grad():
+        y_ab = model(L, hist) - torch.tanh(model.unet.out.bias)[:, None, None]
+    torch.testing.assert_close(y_ab, (mean_ab(hist) / 110)[:, :, None, None].expand_as(y_ab), atol=1e-4, rtol=0)
+
+
+def test_balance_uses_each_token_by_its_mass():
+    torch.manual_seed(1)
+    logits, mass = torch.randn(3, 50, 12) * 2, torch.rand(3, 12)
+    mass = mass / mass.sum(1, keepdim=True)
+    prior = balance(logits, mass.log(), 50)
+    used = torch.softmax(logits + prior[:, None], dim=2).mean(1)
+    torch.testing.assert_close(used, mass, atol=1e-4, rtol=1e-3)
+    unbalanced = torch.softmax(logits + mass.log()[:, None], dim=2).mean(1)
+    assert (unbalanced - mass).abs().max() > 10 * (used - mass).abs().max()
+    torch.testing.assert_close(balance(logits, mass.log(), 0), mass.log())
+
+
+def test_token_colours_are_the_masses_own_means():
+    hist = torch.zeros(1, 8, 8)
+    hist[0, 2, 5], hist[0, 3, 5] = 0.75, 0.25  # both in token (1, 2) at stride 2
+    mass, ab = token_colours(hist, 2)
+    assert mass[0].nonzero().flatten().tolist() == [1 * 4 + 2]
+    centres = palette(8)
+    torch.testing.assert_close(ab[0, 6] * 110, 0.75 * centres[2, 5] + 0.25 * centres[3, 5])
+    torch.testing.assert_close(
+        ab[0, 0] * 110, centres[0:2, 0:2].mean((0, 1))
+    )  # an empty token keeps its place's colour
+
+
+def test_palette_is_not_transposed_against_the_histogram():
+    # a trap of the authors' release: a histogram of pure +a must offer a colour of pure +a
+    ab = torch.tensor([60.0, 0.0])[:, None, None].expand(2, 8, 8)
+    model = build(replace(TINY, keep=1)).eval()
+    tokens = model.tokens(ab_histogram(ab, TINY.bins)[None])
+    assert (tokens.ab[0, 0] * 110 - ab[:, 0, 0]).abs().max() < 220 / TINY.bins
+
+
+def test_expanded_features_equal_a_batch():
+    model = build(TINY).eval()
+    L, hist = random_input(TINY, 3)
+    with torch.no_grad():
+        one = model.encode(L[:1])
+        together = model.decode(one.expand(3), hist)
+        for i in range(3):
+            torch.testing.assert_close(together[i], model(L[:1], hist[i : i + 1])[0], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 60, 64), (1, 3, 64, 64), (1, 64, 64), (0, 1, 64, 64)])
+def test_wrong_L(shape):
+    with pytest.raises(ValueError, match="multiples of 8"):
+        build(TINY).encode(torch.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("width", 0), ("stride", 3), ("bins", 2), ("temperature", 0.0), ("keep", -1), ("readout", "x"), ("values", "x"),
+     ("norm", "batch"), ("attention", False)],
+)  # fmt: skip
+def test_wrong_configurations(field, value):
+    with pytest.raises(ValueError, match=field if field != "bins" else "bins must"):
+        replace(PRESETS["small"], **{field: value})
+
+
+def test_configuration_from_a_dictionary():
+    from dataclasses import asdict
+
+    values = asdict(TINY)
+    assert config_from_dict(values) == TINY
+    with pytest.raises(ValueError, match="unknown fields: colour"):
+        config_from_dict({**values, "colour": 1})
+    with pytest.raises(ValueError, match="lacks fields: bins"):
+        config_from_dict({k: v for k, v in values.items() if k != "bins"})
+    assert isinstance(config_from_dict(values), ModelConfig)
+
+
+def test_bilinear_upsampling_is_what_the_paper_says():
+    # F_U' → F_U "linearly upsampled": the palette readout reaches the output through it, unchanged elsewhere
+    model = build(replace(TINY, squeeze=0)).eval()
+    L, hist = random_input(TINY, 1)
+    with torch.no_grad():
+        f_u = model.attend(model.encode(L), model.tokens(hist))
+        up = F.interpolate(f_u[:, -2:], (64, 64), mode="bilinear", align_corners=False)
+        residual = torch.tanh(model.unet.out.bias)[:, None, None]
+        torch.testing.assert_close(model(L, hist), up + residual, atol=1e-5, rtol=1e-4)

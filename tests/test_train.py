@@ -1,0 +1,241 @@
+"""Training: it learns, resumes to the same bits, runs on two processes, and stops well."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from histcolor.checkpoint import build, load, load_tensors
+from histcolor.model import PRESETS
+from histcolor.train import Ema, TrainConfig, learning_rate, make_batch, plan_batch, train, trained
+from histcolor.validate import make_validator
+
+CONFIG = TrainConfig(
+    model=PRESETS["tiny"], steps=12, batch_size=4, size=32, warmup=2, log_every=2, save_every=4, foreign=0.3, amp=False
+)
+
+
+def weights(run):
+    return load_tensors(run / "state.safetensors")[0]
+
+
+def test_plan_is_a_function_of_seed_and_step():
+    one, two = plan_batch(CONFIG, 6, 5), plan_batch(CONFIG, 6, 5)
+    assert all(np.array_equal(getattr(one, k), getattr(two, k)) for k in vars(one))
+    other = plan_batch(replace(CONFIG, seed=1), 6, 5)
+    assert not np.array_equal(one.corner, other.corner)
+
+
+def test_each_epoch_takes_each_photo_once():
+    index = np.concatenate([plan_batch(CONFIG, 6, step).index for step in range(6)])  # 24 places, four epochs
+    assert all(sorted(epoch) == list(range(6)) for epoch in index.reshape(4, 6))
+    assert not np.array_equal(index[:6], index[6:12])
+
+
+def test_foreign_histograms_come_as_often_as_asked():
+    config = replace(CONFIG, batch_size=1000, foreign=0.3)
+    share = plan_batch(config, 50, 0).share
+    assert abs((share < 1).mean() - 0.3) < 0.05
+    assert 0.3 < (share[share < 1] == 0).mean() < 0.7  # about half purely foreign, the others mixtures
+    assert (plan_batch(replace(config, foreign=0.0), 50, 0).share == 1).all()
+
+
+def test_batches_ask_for_the_mixture_that_was_planned(pack):
+    config = replace(CONFIG, foreign=1.0, batch_size=8)
+    plan = plan_batch(config, len(pack), 0)
+    device = torch.device("cpu")
+    batch = make_batch(config, pack, plan, slice(None), device)
+    own = make_batch(config, pack, replace(plan, share=np.ones(8, np.float32)), slice(None), device)
+    other = make_batch(config, pack, replace(plan, share=np.zeros(8, np.float32)), slice(None), device)
+    share = torch.from_numpy(plan.share)[:, None, None]
+    torch.testing.assert_close(batch.hist, share * own.hist + (1 - share) * other.hist)
+    torch.testing.assert_close(batch.r_h, share * own.r_h + (1 - share) * other.r_h)
+    assert batch.own.sum() == 0
+    assert own.own.sum() == 8
+    torch.testing.assert_close(batch.t_ab, own.t_ab)
+
+
+def test_parts_of_a_batch_are_the_batch(pack):
+    plan = plan_batch(CONFIG, len(pack), 3)
+    whole = make_batch(CONFIG, pack, plan, slice(None), torch.device("cpu"))
+    halves = [make_batch(CONFIG, pack, plan, part, torch.device("cpu")) for part in (slice(0, 2), slice(2, 4))]
+    for name in vars(whole):
+        torch.testing.assert_close(torch.cat([getattr(h, name) for h in halves]), getattr(whole, name))
+
+
+def test_learning_rate_schedules():
+    config = replace(CONFIG, steps=300, warmup=10, lr=1.0)
+    assert learning_rate(config, 0) == pytest.approx(0.1, rel=1e-3)
+    assert learning_rate(config, 150) == pytest.approx(0.5)
+    assert learning_rate(config, 299) < 1e-3
+    steps = replace(config, schedule="step", warmup=0)
+    assert [learning_rate(steps, s) for s in (0, 99, 100, 199, 200, 299)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+    assert learning_rate(replace(config, schedule="constant"), 299) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("steps", 0), ("size", 40), ("save_every", 3), ("schedule", "linear"), ("foreign", 1.5), ("batch_size", 0)],
+)
+def test_wrong_configurations(field, value):
+    with pytest.raises(ValueError, match=field):
+        replace(CONFIG, **{field: value})
+
+
+def test_it_learns(pack, tmp_path):
+    rows = []
+    config = replace(CONFIG, steps=60, lr=2e-3, foreign=0.0, log_every=10, save_every=60)
+    train(config, pack, tmp_path / "run", callback=rows.append, quiet=True)
+    assert rows[-1]["loss"] < 0.8 * rows[0]["loss"]
+
+
+def test_a_run_leaves_what_is_needed(pack, tmp_path):
+    run = tmp_path / "run"
+    validate = make_validator(pack, run, size=32, photos=4, sheet_every=12)
+    model = train(CONFIG, pack, run, validate=validate, quiet=True)
+    assert json.loads((run / "config.json").read_text())["model"]["bins"] == CONFIG.model.bins
+    history = pd.read_csv(run / "history.csv")
+    assert history["step"].tolist() == list(range(2, 13, 2))
+    assert history["photos"].tolist() == [4 * s for s in history["step"]]
+    assert history.dropna(subset=["psnr"])["step"].tolist() == [4, 8, 12]
+    assert history["intersection_foreign"].dropna().between(0, 1).all()
+    assert (run / "sheets" / "0000012.png").stat().st_size > 10_000
+    shipped = load(run / "model.safetensors").state_dict()
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(shipped[name], value, atol=2e-3, rtol=2e-3)
+
+
+def test_resumed_run_equals_the_unbroken_one(pack, tmp_path):
+    train(CONFIG, pack, tmp_path / "unbroken", quiet=True)
+    for _ in range(8):  # no time at all: stops at every row, six rows
+        train(CONFIG, pack, tmp_path / "broken", minutes=0, quiet=True)
+    one, two = weights(tmp_path / "unbroken"), weights(tmp_path / "broken")
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[k], two[k]) for k in one)
+    columns = ["step", "loss", "gt", "grad", "hist", "gradient_norm", "lr", "temperature"]
+    histories = [pd.read_csv(tmp_path / name / "history.csv")[columns] for name in ("unbroken", "broken")]
+    pd.testing.assert_frame_equal(*histories, check_exact=True)
+
+
+def test_rows_after_the_checkpoint_are_dropped(pack, tmp_path):
+    train(CONFIG, pack, tmp_path, minutes=0, quiet=True)
+    with open(tmp_path / "history.csv", "a") as file:  # as if a run had died between the two files
+        file.write("99,396" + "," * 8 + "\n")
+    train(CONFIG, pack, tmp_path, quiet=True)
+    assert pd.read_csv(tmp_path / "history.csv")["step"].tolist() == list(range(2, 13, 2))
+
+
+def test_another_configuration_does_not_resume(pack, tmp_path):
+    train(CONFIG, pack, tmp_path, minutes=0, quiet=True)
+    with pytest.raises(ValueError, match="holds a run with lr = 0.0005, now asked is 0.1"):
+        train(replace(CONFIG, lr=0.1), pack, tmp_path, quiet=True)
+
+
+def test_nan_stops_and_the_last_checkpoint_is_kept(pack, tmp_path):
+    train(CONFIG, pack, tmp_path, minutes=0, quiet=True)
+    before = (tmp_path / "state.safetensors").read_bytes()
+    import histcolor.train as module
+
+    original = module.total_loss
+
+    def broken(*args):
+        loss, terms = original(*args)
+        return loss * torch.nan, terms
+
+    module.total_loss = broken
+    try:
+        with pytest.raises(FloatingPointError, match=r"became NaN at step 4; the last good checkpoint is .*state"):
+            train(CONFIG, pack, tmp_path, quiet=True)
+    finally:
+        module.total_loss = original
+    assert (tmp_path / "state.safetensors").read_bytes() == before
+    train(CONFIG, pack, tmp_path, quiet=True)
+
+
+def test_start_from_another_model(pack, tmp_path):
+    first = train(CONFIG, pack, tmp_path / "one", quiet=True)
+    config = replace(CONFIG, steps=2, lr=1e-12, temperature_lr=1.0, ema=0.0)
+    second = train(config, pack, tmp_path / "two", init=first, quiet=True)
+    for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_too_small_a_pack(pack, tmp_path):
+    with pytest.raises(ValueError, match="64 pixels a side, crops of 96 are asked"):
+        train(replace(CONFIG, size=96), pack, tmp_path, quiet=True)
+
+
+def test_ema_lends_its_weights_and_takes_them_back():
+    model = build(CONFIG.model).train()
+    ema = Ema(model, 0.9)
+    start = {k: v.clone() for k, v in trained(model).items()}
+    with torch.no_grad():
+        for p in trained(model).values():
+            p.add_(1.0)
+    ema.update(model, 1000)
+    with ema.applied(model):
+        for name, p in trained(model).items():
+            torch.testing.assert_close(p.detach(), start[name] + 0.1)
+    for name, p in trained(model).items():
+        torch.testing.assert_close(p.detach(), start[name] + 1.0)
+    assert model.training
+
+
+def command(pack_folder, run, *more):
+    small = ["--preset", "tiny", "--batch-size", "4", "--size", "32", "--warmup", "2", "--no-amp"]
+    given = ["train", "--data", str(pack_folder), "--run", str(run), *small, *more]
+    return [sys.executable, "-m", "histcolor", *given]
+
+
+@pytest.mark.slow
+def test_killed_three_times_gives_the_same_bits(pack_folder, tmp_path):
+    options = ["--steps", "60", "--log-every", "2", "--save-every", "2"]
+    subprocess.run(command(pack_folder, tmp_path / "unbroken", *options), check=True, capture_output=True, timeout=300)
+    run, random, kills = tmp_path / "killed", np.random.default_rng(7), 0
+    while kills < 3:
+        process = subprocess.Popen(command(pack_folder, run, *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        # after a row of this process: between writing files, or within one, wherever the moment falls
+        assert process.stdout.readline(), process.communicate()[1].decode()
+        time.sleep(random.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, "it was too quick to be killed"
+        kills += 1
+    assert int(pd.read_csv(run / "history.csv")["step"].max()) < 60
+    subprocess.run(command(pack_folder, run, *options), check=True, capture_output=True, timeout=300)
+    one, two = weights(tmp_path / "unbroken"), weights(run)
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[k], two[k]) for k in one)
+    assert not list(run.glob(".state-*")), "what a killed process left behind must be cleared away"
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_curve_of_one(pack_folder, tmp_path):
+    options = ["--steps", "10", "--log-every", "2", "--save-every", "10", "--foreign", "0.3"]
+    subprocess.run(command(pack_folder, tmp_path / "one", *options), check=True, capture_output=True, timeout=300)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    python_free = command(pack_folder, tmp_path / "two", *options)[2:]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launcher, *python_free], capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    one, two = (pd.read_csv(tmp_path / name / "history.csv") for name in ("one", "two"))
+    for column in ("loss", "gt", "grad", "hist", "gradient_norm"):
+        np.testing.assert_allclose(two[column], one[column], rtol=2e-3, err_msg=column)
+
+
+def test_a_batch_that_can_not_be_shared_out(pack, tmp_path, monkeypatch):
+    import torch.distributed as dist
+
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_rank", lambda: 0)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 3)
+    with pytest.raises(ValueError, match="4 can not be shared out to 3 processes"):
+        train(CONFIG, pack, tmp_path, quiet=True)
