@@ -73,6 +73,7 @@ def colorize(args: argparse.Namespace) -> int:
             photos += [(path, path.relative_to(base)) for path in find_images(source)]
         except OSError as error:
             failed.append(str(error))
+    total = len(photos) + len(failed)
     one_file = len(args.photos) == 1 and not args.photos[0].is_dir() and args.output.suffix and not args.output.is_dir()
     if not one_file and args.output.suffix and not args.output.is_dir():
         raise ValueError(f"{args.output}: names a file, but several photos were given: name a folder.")
@@ -86,7 +87,7 @@ def colorize(args: argparse.Namespace) -> int:
             write_image(colorize_photo(model, read_image(path), hist, match=args.match, size=args.size), target)
         except ImageError as error:
             failed.append(str(error))
-    return report_failed(failed, len(photos) + len(failed) - sum(1 for _ in photos if False))
+    return report_failed(failed, total)
 
 
 def report_failed(failed: list[str], total: int) -> int:

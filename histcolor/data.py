@@ -48,7 +48,9 @@ def iterate_files(source: Path) -> Iterator[tuple[str, bytes | None]]:
                 tar.fileobj.seek(tar.offset)
                 if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                     raise tarfile.ReadError("no end of archive")
-        except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
+        except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+            if isinstance(error, OSError) and error.errno:  # the system's, not a decompressor's: says all itself
+                raise
             raise OSError(f"{source}: is not a complete tar file.") from error
         return
     for path in find_images(source):

@@ -84,7 +84,7 @@ def soft_ab_histogram(ab: Tensor, bins: int, *, method: str | None = None) -> Te
     elif method == "splat":
         lower = position.detach().floor().clamp(max=bins - 2)
         upper_weight = position - lower
-        corner = lower.long()
+        corner = lower.nan_to_num().long()  # NaN stays in the weights and so in the result; it must not index
         mass = ab.new_zeros(*ab.shape[:-3], bins * bins)
         for da in (0, 1):
             for db in (0, 1):

@@ -97,6 +97,55 @@ def show_histogram(axes: Axes, hist: Tensor, L: float = 65.0, title: str = "", *
         inside = in_gamut(torch.cat([torch.full((1, 256, 256), float(L)), palette(256).permute(2, 0, 1)])).T
         line = torch.linspace(-AB_MAX, AB_MAX, 256)
         axes.contour(line, line, inside.float(), levels=[0.5], colors="#9ca3af", linewidths=0.8)
+    _frame_plane(axes, title)
+
+
+def show_pixels(axes: Axes, lab: Tensor, title: str = "", *, points: int = 4000) -> None:
+    """Scatter the pixels of a photo, Lab ``[3, H, W]``, over the ab plane, each in its own colour.
+
+    At most ``points`` pixels are drawn, evenly chosen in reading order.
+    """
+    few = lab.flatten(1)[:, :: max(1, lab[0].numel() // points)]
+    colours = as_pixels(lab_to_rgb(few[:, :, None]))[:, 0] / 255
+    axes.scatter(few[1], few[2], s=3, c=colours, linewidths=0, rasterized=True)
+    axes.set_aspect("equal")
+    _frame_plane(axes, title)
+
+
+def show_values(
+    axes: Axes,
+    values: Tensor,
+    title: str = "",
+    *,
+    plane: bool = False,
+    signed: bool = True,
+    limit: float | None = None,
+) -> None:
+    """Show numbers with a colour bar: a map ``[H, W]`` over a photo, or with ``plane`` one number a bin, ``[B, B]``.
+
+    Signed numbers run from purple over white to orange, symmetrical about zero up to ``limit`` (default: the
+    largest size); others from white at zero to black. NaN stays white.
+    """
+    limit = limit or float(values.abs().nan_to_num().max()) or 1.0
+    box = (-AB_MAX, AB_MAX, -AB_MAX, AB_MAX)
+    shown = axes.imshow(
+        values.T if plane else values,
+        cmap="PuOr_r" if signed else "Greys",
+        vmin=-limit if signed else 0,
+        vmax=limit,
+        interpolation="nearest",
+        **({"origin": "lower", "extent": box} if plane else {}),
+    )
+    axes.figure.colorbar(shown, ax=axes, shrink=0.8, pad=0.02)
+    if plane:
+        _frame_plane(axes, title)
+    else:
+        axes.set_title(title)
+        axes.set_axis_off()
+
+
+def _frame_plane(axes: Axes, title: str) -> None:
+    """Dress the axes of a picture of the ab plane: the same limits, ticks and names everywhere."""
     axes.axhline(0, color="#d1d5db", lw=0.5, zorder=0)
     axes.axvline(0, color="#d1d5db", lw=0.5, zorder=0)
     axes.set(xlim=(-AB_MAX, AB_MAX), ylim=(-AB_MAX, AB_MAX), xticks=(-100, 0, 100), yticks=(-100, 0, 100), title=title)

@@ -48,7 +48,7 @@ def test_missing_file_and_unknown_name(tmp_path):
 def test_truncated(saved, keep):
     path = saved[1]
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match="tiny.safetensors: is truncated"):
+    with pytest.raises(CheckpointError, match=r"tiny\.safetensors: is truncated"):
         hc.load(path)
 
 

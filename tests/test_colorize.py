@@ -1,0 +1,210 @@
+"""Colouring photos of any size and shape, the exactness dial, and every wrong input."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import histcolor as hc
+from histcolor.checkpoint import build
+from histcolor.colorize import join, match_histogram, sample_histogram, working_size
+from histcolor.images import open_rgb
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return build(hc.PRESETS["tiny"]).eval()
+
+
+@pytest.fixture(scope="module")
+def photo(photos):
+    return hc.read_image(photos / "astronaut_suit.jpg")
+
+
+def histogram(rgb, bins=16):
+    return hc.ab_histogram(hc.rgb_to_lab(rgb)[1:], bins)
+
+
+def test_the_five_lines_of_the_readme(photos, tmp_path):
+    model = hc.load("small")  # a shipped checkpoint by name
+    image = hc.read_image(photos / "chelsea_eye.jpg")
+    hist = hc.ab_histogram(hc.rgb_to_lab(hc.read_image(photos / "coffee_cup.jpg"))[1:], bins=model.config.bins)
+    out = hc.colorize(model, image, hist)
+    hc.write_image(out, tmp_path / "out.png")
+    assert out.shape == image.shape
+    assert 0 <= out.min() <= out.max() <= 1
+    assert open_rgb(tmp_path / "out.png").size == (160, 160)
+
+
+def test_shipped_model_follows_the_histogram(photos):
+    model = hc.load("small")
+    images = [hc.read_image(p) for p in sorted(photos.iterdir())]
+    hists = torch.stack([histogram(x, model.config.bins) for x in images])
+    photo = hc.encode(model, images[0])
+    achieved = torch.stack([histogram(out, 16) for out in hc.colorize(model, photo, hists)])
+    asked = hc.resize_histogram(hists, 16)
+    overlap = hc.intersection(achieved[:, None], asked[None])
+    assert (overlap.argmax(dim=0) == torch.arange(len(images))).all(), "each result must be nearest to what was asked"
+    assert overlap.diagonal().mean() > 0.5
+
+
+def test_the_photos_colours_are_not_looked_at(model, photo):
+    L = hc.rgb_to_lab(photo)[:1]
+    gray = hc.lab_to_rgb(torch.cat([L, torch.zeros_like(L), torch.zeros_like(L)]))
+    hist = histogram(photo)
+    torch.testing.assert_close(hc.colorize(model, photo, hist), hc.colorize(model, gray, hist), atol=2e-3, rtol=0)
+
+
+def test_L_is_kept(model, photo):
+    out = hc.colorize(model, photo, histogram(photo), size=64)
+    inside = ((out > 0.002) & (out < 0.998)).all(0)  # where nothing had to be clipped
+    difference = (hc.rgb_to_lab(out)[0] - hc.rgb_to_lab(photo)[0]).abs()
+    assert difference[inside].max() < 0.1
+
+
+def test_a_batch_of_histograms_equals_one_by_one(model, photo):
+    hists = torch.stack([histogram(photo), histogram(photo.flip(0))])
+    encoded = hc.encode(model, photo, size=64)
+    batch = hc.colorize(model, encoded, hists)
+    assert batch.shape == (2, *photo.shape)
+    for hist, out in zip(hists, batch, strict=True):
+        torch.testing.assert_close(hc.colorize(model, photo, hist, size=64), out, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 5000), (5000, 3), (97, 131), (31, 64), (1, 40)])
+def test_any_size(model, height, width):
+    rgb = torch.rand(3, height, width)
+    out = hc.colorize(model, rgb, histogram(rgb), match=0.5)
+    assert out.shape == rgb.shape
+    assert torch.isfinite(out).all()
+
+
+def test_working_size():
+    assert working_size(256, 256, 256) == (256, 256)
+    assert working_size(3000, 4000, 256) == (224, 288)
+    assert working_size(1, 1, 256) == (256, 256)
+    assert working_size(3, 5000, 256) == (32, 1024)
+    assert working_size(9000, 12000, 256) == (224, 288)
+
+
+def test_strips_do_not_show(model, photo, monkeypatch):
+    hist = histogram(photo)
+    whole = hc.colorize(model, photo, hist, size=64)
+    monkeypatch.setattr(sys.modules["histcolor.colorize"], "STRIP", 160 * 7)
+    torch.testing.assert_close(hc.colorize(model, photo, hist, size=64), whole, atol=1e-6, rtol=0)
+
+
+def test_joined_colours_follow_edges_that_the_small_picture_lost():
+    # red left of column 29, blue right of it; at 1/8 of the size the edge falls within a pixel
+    L = torch.full((1, 64, 64), 40.0)
+    L[..., 29:] = 70.0
+    ab = torch.zeros(1, 2, 64, 64)
+    ab[:, 0, :, :29], ab[:, 1, :, 29:] = 50.0, -50.0
+    small = [torch.nn.functional.avg_pool2d(x, 8) for x in (L[None], ab)]
+    truth = hc.lab_to_rgb(torch.cat([L, ab[0]]))
+    guided = join(L, small[1], small[0][0])[0]
+    flat = join(L, small[1], torch.zeros_like(small[0][0]) + 50)[0]  # no edge in the guide: plain interpolation
+    assert (guided - truth).abs().mean() < 0.7 * (flat - truth).abs().mean()
+
+
+def test_sampled_colours_have_the_histogram():
+    hist = torch.rand(16, 16) ** 6
+    hist = hc.check_histogram(hist)
+    colours = sample_histogram(hist, 50_000)
+    achieved = hc.ab_histogram(colours.T.reshape(2, 250, 200), 16)
+    assert hc.intersection(achieved, hist) > 0.995
+
+
+def test_match_reaches_the_histogram(photo):
+    lab = hc.rgb_to_lab(photo)
+    goal = histogram(hc.demo_photo("coffee"), 64)[None]
+    overlap = []
+    for amount in (0.0, 0.5, 1.0):
+        ab = match_histogram(lab[None, 1:], goal, lab[None, :1], amount)
+        overlap.append(float(hc.earth_movers(hc.ab_histogram(ab, 64)[0], goal[0])))
+    assert overlap[1] < 0.65 * overlap[0]
+    assert overlap[2] < 0.15 * overlap[0]
+    torch.testing.assert_close(match_histogram(lab[None, 1:], goal, lab[None, :1], 0.0), lab[None, 1:])
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.1, float("nan")])
+def test_wrong_match(model, photo, bad):
+    with pytest.raises(ValueError, match="match must be in"):
+        hc.colorize(model, photo, histogram(photo), match=bad)
+
+
+@pytest.mark.parametrize(
+    ("hist", "message"),
+    [
+        (torch.full((16, 16), torch.nan), "NaN"),
+        (-torch.eye(16), "negative"),
+        (torch.zeros(16, 16), "all zero"),
+        (torch.ones(16, 8), "square"),
+        (torch.ones(16), "square"),
+        (torch.ones(8, 8), "8 bins an axis, 16 are needed"),
+        (torch.ones(1, 1, 16, 16), r"\[N, bins, bins\]"),
+    ],
+)
+def test_wrong_histograms(model, photo, hist, message):
+    with pytest.raises(ValueError, match=message):
+        hc.colorize(model, photo, hist)
+
+
+def test_mass_out_of_gamut_is_allowed_and_clipped(model, photo):
+    hist = torch.zeros(16, 16)
+    hist[0, 0] = 1.0  # a = b = -103: no screen shows it
+    out = hc.colorize(model, photo, hist, match=1.0)
+    assert torch.isfinite(out).all()
+    assert 0 <= out.min() <= out.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (torch.zeros(1, 8, 8), "RGB"),
+        (torch.zeros(3, 0, 8), "at least one pixel"),
+        (torch.zeros(3, 8, 8, dtype=torch.uint8), "divide by 255"),
+        (torch.full((3, 8, 8), 255.0), "divide 8-bit pixels by 255"),
+        (torch.full((3, 8, 8), torch.nan), "must be in"),
+    ],
+)
+def test_wrong_photos(model, image, message):
+    with pytest.raises(ValueError, match=message):
+        hc.encode(model, image)
+
+
+def test_wrong_size(model, photo):
+    with pytest.raises(ValueError, match="size must be at least 32"):
+        hc.encode(model, photo, size=16)
+
+
+@pytest.mark.slow
+def test_a_hundred_megapixels_in_bounded_memory(tmp_path):
+    """12,000 × 9,000 from file to file in a process of its own: the peak stays near the picture's own few copies."""
+    ramp = np.add.outer(np.arange(9000), np.arange(12000)) % 256
+    Image.fromarray(ramp.astype(np.uint8)).save(tmp_path / "large.jpg", quality=60)
+    code = """
+import resource, sys
+import histcolor as hc
+model = hc.load("small")
+base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+image = hc.read_image(sys.argv[1])
+hist = hc.ab_histogram(hc.rgb_to_lab(hc.demo_photo("coffee"))[1:], model.config.bins)
+out = hc.colorize(model, image, hist)
+assert out.shape == (3, 9000, 12000)
+hc.write_image(out, sys.argv[2])
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) * 1024 / (4 * out.numel()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "large.jpg", tmp_path / "out.jpg"],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    assert open_rgb(tmp_path / "out.jpg").size == (12000, 9000)
+    assert float(done.stdout) < 3.2, "peak memory in float32 copies of the picture"
