@@ -65,8 +65,8 @@ def transport(task: Task, bins: int = 64) -> Tensor:
 
     The histogram's bins (64×64) are put in the order of the mean L that their pixels have in the reference photo; the
     gray photo's pixels are put in the order of their L, ties broken at random by a fixed seed. The darkest pixels
-    get the first bin's colour (its centre), as many as its mass says, the next ones the second bin's, and so on. This is
-    optimal transport along L: the asked histogram is met exactly (up to sRGB's gamut). It knows one thing more than the
+    get the first bin's colour (its centre), as many as its mass says, the next ones the second bin's, and so on. This
+    is optimal transport along L: the asked histogram is met exactly (up to sRGB's gamut). It knows one thing more than the
     histogram, the mean L of each bin.
     """
     L, (L_ref, a, b) = task.L.flatten().double(), task.reference.flatten(1).double()

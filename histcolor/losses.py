@@ -54,7 +54,7 @@ def histogram_loss(y_ab: Tensor, r_h: Tensor, delta: float = DELTA) -> Tensor:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of (3). Every term is divided by its δ, which leaves the optimum where it was and the numbers readable."""
+    """Weights of (3). Every term is divided by its δ, which moves no optimum and makes the numbers readable."""
 
     lambda_1: float = 1.0  #: weight of L_Grad
     lambda_2: float = 10.0  #: weight of L_H

@@ -32,7 +32,7 @@ class Claim:
 
 
 def project_root() -> Path:
-    """The project's folder: the nearest one upwards that holds ``notebooks`` and ``pyproject.toml``; else the current."""
+    """The project's folder: the nearest upwards with ``notebooks`` and ``pyproject.toml``; else the current one."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "notebooks").is_dir() and (folder / "pyproject.toml").is_file():

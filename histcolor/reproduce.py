@@ -1,4 +1,4 @@
-"""One command: run the notebooks headlessly, measure the shipped model, check the claims, write a page that shows all."""
+"""One command: run the notebooks headlessly, measure the shipped model, check the claims, write a page of all."""
 
 from __future__ import annotations
 
