@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from histcolor.color import lab_to_rgb, rgb_to_lab
-from histcolor.colorize import colorize, resize
+from histcolor.colorize import EncodedPhoto, colorize, encode, resize
 from histcolor.histogram import ab_histogram, bin_centres, bin_width, earth_movers, hellinger, intersection, mean_ab
 from histcolor.images import ImageError, read_image
 from histcolor.model import Colorizer
@@ -32,6 +32,7 @@ class Task:
 
     L: Tensor  #: ``[1, H, W]`` in [0, 100]
     reference: Tensor  #: Lab of the photo that the histogram is taken from, ``[3, H, W]``
+    encoded: tuple[Colorizer, EncodedPhoto] | None = None  #: the photo's part of the last model that saw it
 
     def histogram(self, bins: int) -> Tensor:
         """The asked histogram, ``[bins, bins]``."""
@@ -66,8 +67,8 @@ def transport(task: Task, bins: int = 64) -> Tensor:
     The histogram's bins (64×64) are put in the order of the mean L that their pixels have in the reference photo; the
     gray photo's pixels are put in the order of their L, ties broken at random by a fixed seed. The darkest pixels
     get the first bin's colour (its centre), as many as its mass says, the next ones the second bin's, and so on. This
-    is optimal transport along L: the asked histogram is met exactly (up to sRGB's gamut). It knows one thing more than the
-    histogram, the mean L of each bin.
+    is optimal transport along L: the asked histogram is met exactly, up to sRGB's gamut. It knows one thing more than
+    the histogram, the mean L of each bin.
     """
     L, (L_ref, a, b) = task.L.flatten().double(), task.reference.flatten(1).double()
     place = [((x + bins * bin_width(bins) / 2) / bin_width(bins)).floor().long().clamp(0, bins - 1) for x in (a, b)]
@@ -85,8 +86,14 @@ def transport(task: Task, bins: int = 64) -> Tensor:
 
 
 def model_method(model: Colorizer, *, match: float = 0.0) -> Method:
-    """The model's row: ``colorize`` with the asked histogram."""
-    return lambda task: colorize(model, task.gray, task.histogram(model.config.bins), match=match)
+    """The model's row: ``colorize`` with the asked histogram; rows of one model share the photo's part."""
+
+    def method(task: Task) -> Tensor:
+        if task.encoded is None or task.encoded[0] is not model:
+            task.encoded = (model, encode(model, task.gray, size=max(task.L.shape[-2:])))
+        return colorize(model, task.encoded[1], task.histogram(model.config.bins), match=match)
+
+    return method
 
 
 def prediction_method(folder: Path, names: Iterable[Path], size: int) -> dict[Path, Method]:
