@@ -49,6 +49,12 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def clear_temporaries(folder: Path) -> None:
+    """Remove what :func:`atomic` left in a folder when its process was killed; nobody else may be writing there."""
+    for path in folder.glob(".*-????????.*"):
+        path.unlink(missing_ok=True)
+
+
 def to_rgb(picture: Image.Image) -> Image.Image:
     """Any PIL mode → 8-bit RGB: first frame, turned as EXIF says, alpha over white, 16-bit brought to 8."""
     picture = ImageOps.exif_transpose(picture)

@@ -256,7 +256,9 @@ def test_a_tar_with_a_damaged_compressed_stream_is_named(kind, photos, tmp_path)
     sound, noise = tar.read_bytes(), np.random.default_rng(0).bytes(300)
     for part in (0.0, 0.1, 0.5, 0.9):
         start = int(len(sound) * part)
-        tar.write_bytes(sound[:start] + noise + sound[start + 300 :])
+        # a single byte within a photo may be seen by nothing but the checksum
+        length = 1 if part == 0.5 else 300
+        tar.write_bytes(sound[:start] + noise[:length] + sound[start + length :])
         with pytest.raises(OSError, match="is not a complete tar file") as error:
             build_pack([tar], tmp_path / "pack", 32, quiet=True)
         assert str(tar) in str(error.value)

@@ -15,7 +15,8 @@ import torch
 
 from histcolor.checkpoint import build, load, load_tensors
 from histcolor.model import PRESETS
-from histcolor.train import Ema, TrainConfig, learning_rate, make_batch, plan_batch, train, trained
+from histcolor.state import Ema, trained
+from histcolor.train import TrainConfig, learning_rate, make_batch, plan_batch, train
 from histcolor.validate import make_validator
 
 CONFIG = TrainConfig(
