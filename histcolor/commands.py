@@ -21,7 +21,7 @@ from histcolor.color import rgb_to_lab
 from histcolor.histogram import ab_histogram, check_histogram, resize_histogram
 from histcolor.images import ImageError, find_images, read_image, write_image, write_table
 from histcolor.losses import LossConfig
-from histcolor.model import PRESETS, ModelConfig
+from histcolor.model import PRESETS, Colorizer, ModelConfig
 
 DATASETS = data_module.DATASETS
 quiet_bars = not sys.stderr.isatty()  # progress bars are for people; batch logs stay readable
@@ -263,8 +263,23 @@ def evaluate(args: argparse.Namespace) -> int:
                 raise ValueError(f"There is no row {row!r}; there are model, {', '.join(untrained)}.")
     table, failed = ev.evaluate(photos, methods, size=args.size, foreign=args.foreign, quiet=quiet_bars)
     write_table(table.round(5), args.output)
+    if args.sheet:
+        write_sheet(photos, load(args.model), args.sheet, args.size)
     print(ev.summarise(table).round(4).to_string(index=False))
     return report_failed(failed, len(photos))
+
+
+def write_sheet(photos: list[Path], model: Colorizer, path: Path, size: int, rows: int = 8) -> None:
+    """A contact sheet of photos spread over the folder, each also with the histogram of the one half a folder on."""
+    from histcolor.evaluate import Task, model_method, squash
+    from histcolor.validate import save_sheet
+
+    colour, columns = model_method(model), []
+    for i in np.linspace(0, len(photos) - 1, min(rows, len(photos))).round().astype(int):
+        truth, reference = (squash(read_image(photos[k % len(photos)]), size) for k in (i, i + len(photos) // 2))
+        own, foreign = (Task(rgb_to_lab(truth)[:1], rgb_to_lab(x)) for x in (truth, reference))
+        columns.append((own.gray, truth, colour(own), colour(foreign), reference))
+    save_sheet([torch.stack(x) for x in zip(*columns, strict=True)], path)
 
 
 def reproduce(args: argparse.Namespace) -> int:

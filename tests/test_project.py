@@ -13,7 +13,11 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def names(requirements):
-    return {re.split(r"[><=~!;\[ ]", line)[0].lower().replace("_", "-") for line in requirements if line and not line.startswith("#")}
+    return {
+        re.split(r"[><=~!;\[ ]", line)[0].lower().replace("_", "-")
+        for line in requirements
+        if line and not line.startswith("#")
+    }
 
 
 def test_environment_yml_agrees_with_pyproject():
