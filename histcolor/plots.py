@@ -124,13 +124,13 @@ def show_values(
     """Show numbers with a colour bar: a map ``[H, W]`` over a photo, or with ``plane`` one number a bin, ``[B, B]``.
 
     Signed numbers run from purple over white to orange, symmetrical about zero up to ``limit`` (default: the
-    largest size); others from pale at zero over red to black. NaN stays white.
+    largest size); others from white at zero over orange to black. NaN stays white.
     """
     limit = limit or float(values.abs().nan_to_num().max()) or 1.0
     box = (-AB_MAX, AB_MAX, -AB_MAX, AB_MAX)
     shown = axes.imshow(
         values.T if plane else values,
-        cmap="PuOr_r" if signed else "magma_r",
+        cmap="PuOr_r" if signed else "gist_heat_r",
         vmin=-limit if signed else 0,
         vmax=limit,
         interpolation="nearest",

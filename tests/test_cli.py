@@ -127,12 +127,15 @@ def test_one_line_errors(photos, tmp_path, capsys, options, message):
 
 def test_evaluate_writes_a_row_a_photo(photos, tmp_path, capsys):
     table = tmp_path / "tables" / "x.csv"
-    more = ["--rows", "model,gray,mean,transport", "--foreign", "--match", "0,1", "--size", "64"]
+    sheet = tmp_path / "sheet.png"
+    rows = ["--rows", "model,gray,mean,transport", "--match", "0,1"]
+    more = [*rows, "--foreign", "--size", "64", "--sheet", str(sheet)]
     assert main(["evaluate", str(photos), "--output", str(table), *more]) == 0
     rows = pd.read_csv(table)
     assert len(rows) == 6 * 5
     assert rows["method"].unique().tolist() == ["small", "small match 1", "gray", "mean", "transport"]
     assert "transport" in capsys.readouterr().out
+    assert sheet.stat().st_size > 50_000
     assert main(["evaluate", str(photos), "--output", str(table), "--rows", "magic"]) == 1
     assert main(["evaluate", str(photos), "--output", str(table), "--limit", "0"]) == 1
 
