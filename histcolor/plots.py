@@ -202,11 +202,13 @@ def training_curves(history: pd.DataFrame) -> Figure:
     window = max(1, len(history) // 40)
     for column, label in names.items():
         smooth = history[column].rolling(window, min_periods=1).mean()
-        line = axes[0, 0].plot(history["photos"], smooth, label=label)[0]
+        line = axes[0, 0].plot(history["photos"], smooth)[0]
         if window > 1:
             axes[0, 0].plot(history["photos"], history[column], color=line.get_color(), alpha=0.2, lw=0.6)
+        end = (history["photos"].iloc[-1], smooth.iloc[-1])
+        place = {"textcoords": "offset points", "va": "center", "color": line.get_color()}
+        axes[0, 0].annotate(label, end, xytext=(5, 0), **place)
     axes[0, 0].set(yscale="log", xlabel="photos seen", title="terms of the loss, each over its δ")
-    axes[0, 0].legend()
     titles = {"psnr": "validation PSNR, dB", "intersection_foreign": "intersection with foreign histograms"}
     for axis, column in zip(axes[0, 1:], checks, strict=True):
         measured = history.dropna(subset=[column])
