@@ -222,7 +222,7 @@ def style_table(table: pd.DataFrame, *, best: dict[str, str] | None = None):
     digits = {
         c: "{:.2f}" if c.startswith(("psnr", "colourfulness")) else "{:.3f}" for c in table.select_dtypes("floating")
     }
-    styled = table.style.format(digits, na_rep="–").hide(axis="index")
+    styled = table.style.format(digits, na_rep="–", escape="html").hide(axis="index")
     for column, kind in (best or {}).items():
         mark = styled.highlight_max if kind == "max" else styled.highlight_min
         styled = mark(subset=[column], props="font-weight: bold")

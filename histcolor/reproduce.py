@@ -115,11 +115,15 @@ def measure_demo_photos(output: Path, *, size: int, quiet: bool) -> list[Claim]:
 
 def committed_claims(results: Path) -> list[Claim]:
     """Claims about the shipped model, computed again from the committed tables a photo."""
+    from histcolor.evaluate import summarise
+
     tables = results / "tables"
     if not (tables / "imagenette_val_true.csv").is_file():
         return []
-    true = pd.read_csv(tables / "imagenette_val_true.csv").groupby("method").mean(numeric_only=True)
-    foreign = pd.read_csv(tables / "imagenette_val_foreign.csv").groupby("method").mean(numeric_only=True)
+    kinds = ("true", "foreign")
+    true, foreign = (
+        summarise(pd.read_csv(tables / f"imagenette_val_{kind}.csv")).set_index("method") for kind in kinds
+    )
     others = true.drop(index=[m for m in true.index if m.startswith("small")])
     psnr, follows = float(true.loc["small", "psnr"]), foreign["intersection"]
     return [
@@ -157,7 +161,7 @@ def reproduce(profile: str = "demo", output: Path | None = None) -> int:
     claims = pd.concat([*recorded, claims], ignore_index=True)
     write_table(claims, output / "claims.csv")
     write_page(output, profile, names, minutes, claims, failures)
-    print(claims.to_string(index=False))
+    print(claims.to_string(index=False, float_format="{:.4g}".format))
     refuted = int((claims["holds"] != "yes").sum())
     print(
         f"\n{len(claims) - refuted} of {len(claims)} claims hold; {len(names) - len(failures)} of {len(names)} ", end=""
