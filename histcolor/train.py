@@ -249,7 +249,7 @@ def train(
         logged, sums = step, {}
         if row["loss"] != row["loss"]:
             raise FloatingPointError(f"The loss became NaN at step {step}; the last good checkpoint is {state}.")
-        over = minutes is not None and time.perf_counter() - began > 60 * minutes
+        over = _agree(minutes is not None and time.perf_counter() - began > 60 * minutes, device)
         if step % config.save_every == 0 or step == config.steps or over:
             if chief:
                 with ema.applied(model):
@@ -274,6 +274,15 @@ def train(
         for name, p in trained(model).items():
             p.copy_(ema.weights[name])
     return model.eval()
+
+
+def _agree(flag: bool, device: torch.device) -> bool:
+    """What the first process says: clocks differ, and processes that part wait for one another for ever."""
+    if not dist.is_initialized():
+        return flag
+    shared = torch.tensor([flag], dtype=torch.uint8, device=device)
+    dist.broadcast(shared, 0)
+    return bool(shared)
 
 
 def _mean_row(sums: dict[str, Tensor], step: int, steps: int, batch_size: int, world: int) -> dict[str, float]:

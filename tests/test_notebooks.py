@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -43,7 +44,7 @@ def test_notebook_runs_on_the_smoke_profile(path, tmp_path):
     for name in files[path.stem]:
         if name.endswith(".png"):
             with Image.open(tmp_path / name) as picture:
-                assert len(set(picture.convert("L").resize((64, 64)).getdata())) > 8, f"{name} shows something"
+                assert len(np.unique(np.asarray(picture.convert("L")))) > 8, f"{name} shows something"
     claims = pd.read_csv(tmp_path / "claims" / f"{path.stem}.csv")
     assert len(claims) >= 2
     assert (claims["holds"] == "yes").all(), claims.to_string()

@@ -225,8 +225,11 @@ def test_two_processes_give_the_curve_of_one(pack_folder, tmp_path):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--"]
     module = command(pack_folder, tmp_path / "two", *options)[2:]  # without "python -m"; "--": --run is not torchrun's
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*launcher, *module], capture_output=True, text=True, timeout=300, env=environment)
-    assert done.returncode == 0, done.stderr[-2000:]
+    for more in (["--minutes", "0"], []):  # both stop at the same row, and go on from there
+        done = subprocess.run([*launcher, *module, *more], capture_output=True, text=True, timeout=300, env=environment)
+        assert done.returncode == 0, done.stderr[-2000:]
+        if more:
+            assert pd.read_csv(tmp_path / "two" / "history.csv")["step"].tolist() == [2]
     one, two = (pd.read_csv(tmp_path / name / "history.csv") for name in ("one", "two"))
     for column in ("loss", "gt", "grad", "hist", "gradient_norm"):
         np.testing.assert_allclose(two[column], one[column], rtol=2e-3, err_msg=column)
