@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -46,9 +47,14 @@ photos), outputs rounded to 8 bits. Writes a CSV a photo and prints the means.
 REPRODUCE = """\
 Run all notebooks headlessly and check the claims; writes results/reproduce/index.html.
 
-  histcolor reproduce                     ten minutes on two cores
+  histcolor reproduce                     about three minutes on two cores
   histcolor reproduce --profile smoke     a minute or two, for tests
 """
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a command's help, on one line."""
+    return " ".join(re.split(r"\.\s", text)[0].split()).rstrip(".") + "."
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -58,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     def add(where, name: str, text: str, run) -> argparse.ArgumentParser:
         sub = where.add_parser(
-            name, help=text.splitlines()[0], description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+            name, help=first_sentence(text), description=text, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         sub.set_defaults(run=run)
         return sub
@@ -71,7 +77,9 @@ def build_parser() -> argparse.ArgumentParser:
     source.add_argument("--palette", metavar="'#c33,#2a6'", help="colours, separated by commas")
     sub.add_argument("--output", type=Path, required=True, help="a file for one photo, a folder for several")
     sub.add_argument("--model", default="small", help="a shipped model or a checkpoint (default: %(default)s)")
-    sub.add_argument("--match", type=float, default=0.0, help="0: the network's word … 1: exactly this histogram")
+    sub.add_argument(
+        "--match", type=float, default=0.0, help="0: the network's word … 1: as near to the histogram as sRGB allows"
+    )
     sub.add_argument("--size", type=int, default=256, help="pixels that the network works at (default: %(default)s)")
     sub.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
 
