@@ -59,7 +59,15 @@ def check_parameters(notebook: Path, parameters: dict[str, Any]) -> None:
             raise ValueError(f"{notebook.stem}: parameter {name!r} must be {kind.__name__}, got {value!r}.")
 
 
-def run_notebook(notebook: Path, output: Path, parameters: dict[str, Any], expected: list[str], *, quiet: bool) -> None:
+def run_notebook(
+    notebook: Path,
+    output: Path,
+    parameters: dict[str, Any],
+    expected: list[str],
+    *,
+    quiet: bool,
+    timeout: int | None = TIMEOUT,
+) -> None:
     """Run one notebook in a kernel of this Python; the executed copy goes to ``output/executed``.
 
     Raises:
@@ -82,13 +90,13 @@ def run_notebook(notebook: Path, output: Path, parameters: dict[str, Any], expec
             kernel_name="python3",
             cwd=str(notebook.parent),
             progress_bar=not quiet,
-            execution_timeout=TIMEOUT,
+            execution_timeout=timeout,
             log_output=False,
         )
     except papermill.PapermillExecutionError as error:
         raise RuntimeError(f"{notebook.stem}: cell {error.exec_count} failed: {error.ename}: {error.evalue}") from error
     except (CellTimeoutError, DeadKernelError) as error:
-        raise RuntimeError(f"{notebook.stem}: {type(error).__name__} after at most {TIMEOUT} s a cell.") from error
+        raise RuntimeError(f"{notebook.stem}: {type(error).__name__} after at most {timeout} s a cell.") from error
     if missing := [name for name in expected if not (output / name).is_file()]:
         raise RuntimeError(f"{notebook.stem}: did not write {', '.join(missing)}.")
 
@@ -148,7 +156,8 @@ def reproduce(profile: str = "demo", output: Path | None = None) -> int:
         print(f"{name} …", flush=True)
         try:
             path = root / "notebooks" / f"{name}.ipynb"
-            run_notebook(path, output, parameters.get(name, {}), files.get(name, []), quiet=quiet)
+            timeout = None if profile == "paper" else TIMEOUT
+            run_notebook(path, output, parameters.get(name, {}), files.get(name, []), quiet=quiet, timeout=timeout)
         except (RuntimeError, ValueError) as error:
             failures.append(str(error))
             print(f"histcolor: {error}", file=sys.stderr)
