@@ -183,7 +183,8 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewp
 <title>histcolor: {profile} profile</title><style>
 :root {{ color-scheme: light dark }}
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem }}
-table {{ border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }} th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #8884 }}
+table {{ border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }}
+th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #8884 }}
 th {{ text-align: left }} td.number {{ text-align: right; font-variant-numeric: tabular-nums }}
 .no {{ color: #c53030; font-weight: 600 }} .yes {{ color: #2f855a }}
 figure {{ margin: 1.5rem 0 }} img {{ max-width: 100%; background: #fff; border-radius: 6px }}
