@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from histcolor import data as data_module
-from histcolor.checkpoint import load
+from histcolor.checkpoint import CheckpointError, load, shipped_models
 from histcolor.color import rgb_to_lab
 from histcolor.histogram import ab_histogram, check_histogram, resize_histogram
 from histcolor.images import ImageError, find_images, read_image, write_image, write_table
@@ -163,7 +163,6 @@ def find_backbone(name: str, file: str | None) -> dict[str, Tensor]:
         OSError: the weights can not be fetched.
     """
     from histcolor.backbone import imagenet_weights
-    from histcolor.checkpoint import CheckpointError, load, shipped_models
 
     if file:
         from safetensors import SafetensorError

@@ -6,7 +6,7 @@ import os
 import struct
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -159,7 +159,7 @@ def write_text(text: str, path: str | os.PathLike) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_table(table: Any, path: str | os.PathLike, *, transform: Callable | None = None) -> None:
+def write_table(table: Any, path: str | os.PathLike) -> None:
     """Write a pandas table as CSV, atomically."""
     with atomic(path) as temporary:
-        (transform(table) if transform else table).to_csv(temporary, index=False)
+        table.to_csv(temporary, index=False)

@@ -57,16 +57,6 @@ def as_pixels(rgb: Tensor) -> np.ndarray:
     return to_uint8(rgb)
 
 
-def ab_plane(L: float, size: int = 256, *, outside: float = 1.0) -> Tensor:
-    """The ab plane in its own colours at lightness L: RGB ``[3, size, size]``, the top row the largest b.
-
-    Colours that sRGB can not show take the gray ``outside``.
-    """
-    plane = palette(size).permute(2, 1, 0).flip(1)  # rows: b falling, columns: a rising, as one draws a plane
-    lab = torch.cat([torch.full((1, size, size), float(L)), plane])
-    return torch.where(in_gamut(lab), lab_to_rgb(lab), torch.full((3, size, size), outside))
-
-
 def histogram_picture(hist: Tensor, L: float, *, scale: int = 4) -> Tensor:
     """A histogram drawn in its own colours at lightness L, as in the paper's figures: RGB ``[3, B·scale, B·scale]``.
 

@@ -383,8 +383,6 @@ def test_write_text_and_table(tmp_path):
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "Φ_T Φ_Rᵀ\n"
     images.write_table(pd.DataFrame({"file": ["a"], "psnr": [28.5]}), tmp_path / "t.csv")
     assert (tmp_path / "t.csv").read_text() == "file,psnr\na,28.5\n"
-    images.write_table([28.5], tmp_path / "t.csv", transform=lambda rows: pd.DataFrame({"psnr": rows}))
-    assert (tmp_path / "t.csv").read_text() == "psnr\n28.5\n"
 
 
 # ---- finding

@@ -45,16 +45,6 @@ def test_a_peak_and_a_thin_tail_are_both_seen():
     assert (picture[:, 0, 0] == 1).all()
 
 
-def test_the_planes_gray_is_in_the_middle():
-    plane = plots.ab_plane(50.0, 64)
-    middle = plane[:, 31:33, 31:33]
-    assert (middle.amax(0) - middle.amin(0)).max() < 0.06
-    assert (plane[:, 0, 0] == 1).all()  # no screen shows so green a yellow at this lightness
-    red, blue = plane[:, 32, 44], plane[:, 41, 32]
-    assert red.argmax() == 0
-    assert blue.argmax() == 2
-
-
 def test_figures_are_written_whole(tmp_path, photos):
     photo = hc.read_image(photos / "coffee_cup.jpg")
     hist = hc.ab_histogram(hc.rgb_to_lab(photo)[1:], 64)
