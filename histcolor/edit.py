@@ -1,4 +1,4 @@
-"""Pure functions that edit ab histograms: paint, erase, move, rotate hue, scale saturation, blend, from palette.
+"""Pure functions that edit ab histograms: paint, erase, move, rotate hue, scale saturation, mix, from palette.
 
 Every function takes and returns ``[bins, bins]`` histograms (axis 0 is a, axis 1 is b, both ascending over
 [-110, 110]). The input is checked by :func:`histcolor.histogram.check_histogram`, need not be normalised, and is
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral
 
 import torch
@@ -47,6 +47,31 @@ def _colour(name: str, ab: Iterable[float], limit: float = AB_MAX) -> tuple[floa
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be a pair (a, b), got {_short(ab)}.") from error
     return _number(f"a of {name}", a, -limit, limit), _number(f"b of {name}", b, -limit, limit)
+
+
+def _path(ab: Iterable) -> list[tuple[float, float]]:
+    """Return one colour, or the colours along a stroke, as a list of pairs."""
+    try:
+        entries = list(ab)
+    except TypeError as error:
+        raise ValueError(f"ab must be a pair (a, b) or a list of pairs, got {_short(ab)}.") from error
+    if entries and isinstance(entries[0], list | tuple):
+        return [_colour(f"ab, entry {place},", entry) for place, entry in enumerate(entries, 1)]
+    return [_colour("ab", entries if isinstance(ab, Iterator) else ab)]
+
+
+def _weights(weights: Iterable[float], things: str) -> list[float]:
+    """Return numbers ≥ 0, not all 0, as floats."""
+    try:
+        entries = list(weights)
+    except TypeError as error:
+        raise ValueError(
+            f"weights must be a list of numbers, one for each of the {things}, got {_short(weights)}."
+        ) from error
+    entries = [_number(f"Weight {place}", weight, 0) for place, weight in enumerate(entries, 1)]
+    if not any(entries):
+        raise ValueError(f"The weights of the {things} must not all be 0.")
+    return entries
 
 
 def _histogram(hist: Tensor, *, allow_blank: bool = False) -> Tensor:
@@ -116,41 +141,56 @@ def _blob(ab: tuple[float, float], radius: float, bins: int, device: torch.devic
     return mass / mass.sum()
 
 
-def paint(hist: Tensor, ab: tuple[float, float], *, radius: float = RADIUS, strength: float = 0.1) -> Tensor:
-    """Add a Gaussian blob of one colour: ``[bins, bins]`` → ``[bins, bins]``.
+def paint(
+    hist: Tensor,
+    ab: tuple[float, float] | Sequence[tuple[float, float]],
+    *,
+    radius: float = RADIUS,
+    strength: float = 0.1,
+) -> Tensor:
+    """Add a Gaussian blob of one colour, or a stroke along several: ``[bins, bins]`` → ``[bins, bins]``.
 
-    Here the input may be all zero, a blank plane, on which the blob is then alone.
+    Here the input may be all zero, a blank plane, on which the stroke is then alone.
 
     Args:
-        ab: the colour (a, b), each in [-110, 110]. Near the plane's edge the blob is cut and keeps its mass.
-        radius: where the blob ends, three sigma, ≥ 0. 0 paints just the bin that holds ``ab``.
-        strength: the blob's mass in units of all mass that was there, ≥ 0 (0 changes nothing).
+        ab: the colour (a, b), each in [-110, 110], or a sequence of them, the stroke's path: a blob on each, all of
+            the same part of the mass. Near the plane's edge a blob is cut and keeps its mass.
+        radius: where a blob ends, three sigma, ≥ 0. 0 paints just the bin that holds ``ab``.
+        strength: the stroke's mass in units of all mass that was there, ≥ 0 (0 changes nothing).
 
     Raises ``ValueError``: not a histogram, a colour outside of the plane, a negative or NaN radius or strength.
     """
-    ab, radius = _colour("ab", ab), _number("radius", radius, 0)
+    path, radius = _path(ab), _number("radius", radius, 0)
     strength = _number("strength", strength, 0)
     hist = _histogram(hist, allow_blank=strength > 0)
     share = strength / (float(hist.any()) + strength)
-    return (hist * (1 - share) + _blob(ab, radius, len(hist), hist.device) * share).float()
+    stroke = torch.stack([_blob(colour, radius, len(hist), hist.device) for colour in path]).mean(0)
+    return (hist * (1 - share) + stroke * share).float()
 
 
-def erase(hist: Tensor, ab: tuple[float, float], *, radius: float = RADIUS, strength: float = 1.0) -> Tensor:
-    """Take away mass around one colour and scale up what remains: ``[bins, bins]`` → ``[bins, bins]``.
+def erase(
+    hist: Tensor,
+    ab: tuple[float, float] | Sequence[tuple[float, float]],
+    *,
+    radius: float = RADIUS,
+    strength: float = 1.0,
+) -> Tensor:
+    """Take away mass around one colour or a stroke, scaling up the rest: ``[bins, bins]`` → ``[bins, bins]``.
 
     Args:
-        ab: the colour (a, b), each in [-110, 110].
+        ab: the colour (a, b), each in [-110, 110], or a sequence of them, the stroke's path.
         radius: bins with their centre this near lose mass, and always the bin that holds ``ab``; ≥ 0.
         strength: the part of their mass that goes, in [0, 1]. If that is all there is, < 1 changes nothing.
 
     Raises ``ValueError``: nothing would remain (a histogram needs some mass), or a bad argument.
     """
-    ab, radius = _colour("ab", ab), _number("radius", radius, 0)
+    path, radius = _path(ab), _number("radius", radius, 0)
     strength, hist = _number("strength", strength, 0, 1), _histogram(hist)
-    kept = hist * (1 - strength * _disc(ab, radius, len(hist), hist.device).double())
+    under = torch.stack([_disc(colour, radius, len(hist), hist.device) for colour in path]).any(0)
+    kept = hist * (1 - strength * under.double())
     if not kept.any():
         raise ValueError(
-            f"Erasing within {radius:g} of ({ab[0]:g}, {ab[1]:g}) leaves no colour at all: "
+            f"Erasing within {radius:g} of ({path[0][0]:g}, {path[0][1]:g}) leaves no colour at all: "
             "paint another colour first, or use a smaller radius or a strength below 1."
         )
     return (kept / kept.sum()).float()
@@ -202,16 +242,30 @@ def scale_saturation(hist: Tensor, factor: float) -> Tensor:
     return _warp(hist, _pull_in(_offsets(len(hist), hist.device) * min(factor, 2 * len(hist))))
 
 
-def blend(first: Tensor, second: Tensor, t: float = 0.5) -> Tensor:
-    """Mix linearly, (1 - t) · first + t · second: two ``[bins, bins]`` → ``[bins, bins]``.
+def mix(hists: Iterable[Tensor], weights: Iterable[float]) -> Tensor:
+    """Mix histograms linearly, Σ_k w_k · hist_k / Σ_k w_k: several ``[bins, bins]`` → ``[bins, bins]``.
 
-    ``t`` in [0, 1] is the second histogram's part; 0 and 1 give one of the two exactly, normalised.
+    ``weights`` are numbers ≥ 0, one a histogram, not all 0; a histogram of weight 0 has no part, and one that is
+    alone comes out exactly, normalised.
+    Raises ``ValueError``: not histograms, different numbers of bins, or bad weights.
+    """
+    hists, weights = [_histogram(hist) for hist in hists], _weights(weights, "histograms")
+    if len(hists) != len(weights):
+        raise ValueError(f"{len(hists)} histograms need as many weights, got {len(weights)}.")
+    if len(sizes := dict.fromkeys(len(hist) for hist in hists)) > 1:
+        raise ValueError(f"The histograms have {' and '.join(map(str, sizes))} bins an axis: use resize_histogram.")
+    shares = [weight / max(weights) for weight in weights]  # first, so that sums cannot overflow
+    total = sum(share * hist.to(hists[0].device) for share, hist in zip(shares, hists, strict=True) if share)
+    return (total / sum(shares)).float()
+
+
+def blend(first: Tensor, second: Tensor, t: float = 0.5) -> Tensor:
+    """Mix two ``[bins, bins]``, (1 - t) · first + t · second, as :func:`mix` does; t in [0, 1] is the second's part.
+
     Raises ``ValueError``: not histograms, different numbers of bins, or t outside of [0, 1].
     """
-    first, second, t = _histogram(first), _histogram(second), _number("t", t, 0, 1)
-    if len(first) != len(second):
-        raise ValueError(f"The histograms have {len(first)} and {len(second)} bins an axis: use resize_histogram.")
-    return ((1 - t) * first + t * second.to(first.device)).float()
+    t = _number("t", t, 0, 1)
+    return mix((first, second), (1 - t, t))
 
 
 def clip_to_gamut(hist: Tensor, L: float) -> Tensor:
@@ -282,13 +336,9 @@ def from_palette(
     entries, radius = parse_palette(colours), _number("radius", radius, 0)
     if not isinstance(bins, Integral) or bins < 2:
         raise ValueError(f"bins must be a whole number of at least 2, such as 64, got {_short(bins)}.")
-    try:
-        weights = [1.0] * len(entries) if weights is None else list(weights)
-    except TypeError as error:
-        raise ValueError(f"weights must be a list of numbers, one a colour, got {_short(weights)}.") from error
-    weights = [_number(f"Weight {place}", weight, 0) for place, weight in enumerate(weights, 1)]
-    if len(weights) != len(entries) or not any(weights):
-        raise ValueError(f"{len(entries)} colours need as many weights, not all 0, got {_short(weights)}.")
+    weights = [1.0] * len(entries) if weights is None else _weights(weights, "colours")
+    if len(weights) != len(entries):
+        raise ValueError(f"{len(entries)} colours need as many weights, got {len(weights)}.")
     shares = torch.tensor(weights, dtype=torch.float64) / max(weights)  # first, so that sums cannot overflow
     rgb = torch.tensor([list(bytes.fromhex(entry[1:])) for entry in entries], dtype=torch.float64) / 255  # [N, 3]
     ab = rgb_to_lab(rgb.T.unsqueeze(-1))[1:, :, 0].T.tolist()

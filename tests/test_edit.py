@@ -172,7 +172,13 @@ H = torch.ones(8, 8)
         (lambda: edit.from_palette("#c33", True), "bins"),
         (lambda: edit.from_palette("#c33", 8, radius=-1), "radius"),
         (lambda: edit.from_palette("#c33", 8, weights=[1, 2]), "1 colours need"),
-        (lambda: edit.from_palette("#c33", 8, weights=[0]), "not all 0"),
+        (lambda: edit.from_palette("#c33", 8, weights=[0]), "not all be 0"),
+        (lambda: edit.mix([H, H], [0, 0]), "not all be 0"),
+        (lambda: edit.mix([H, H], [1]), "2 histograms need"),
+        (lambda: edit.mix([H], 1), "list of numbers"),
+        (lambda: edit.mix([], []), "not all be 0"),
+        (lambda: edit.paint(H, [(0, 0), (0, 111)]), "b of ab, entry 2"),
+        (lambda: edit.erase(H, []), "must be a pair"),
         (lambda: edit.from_palette("#c33", 8, weights=[-1]), "Weight 1"),
         (lambda: edit.from_palette("#c33", 8, weights=3), "list of numbers"),
     ],
@@ -227,6 +233,19 @@ def test_erase_takes_what_one_stroke_painted(ab, radius, bins):
         erased = edit.erase(edit.paint(canvas, ab, radius=radius), ab, radius=radius)
         assert torch.allclose(erased, edit.erase(canvas, ab, radius=radius))
         assert (erased[stroke > 0] == 0).all()
+
+
+@quick
+@given(histograms(), st.lists(colours, min_size=1, max_size=5), st.floats(0, 60), st.floats(0.01, 4))
+def test_a_stroke_is_its_blobs_in_any_order(hist, path, radius, strength):
+    bins, same = len(hist), check_histogram(hist)
+    blobs = [edit.paint(torch.zeros(bins, bins), ab, radius=radius) for ab in path]
+    stroke = edit.paint(hist, path, radius=radius, strength=strength)
+    assert torch.allclose(stroke, (same + strength * sum(blobs) / len(blobs)) / (1 + strength), atol=1e-6)
+    assert torch.allclose(edit.paint(hist, path[::-1], radius=radius, strength=strength), stroke, atol=1e-6)
+    canvas = torch.ones(bins, bins)
+    expected = canvas - 0.5 * (sum(blobs) > 0).float()
+    assert torch.allclose(edit.erase(canvas, path, radius=radius, strength=0.5), expected / expected.sum(), atol=1e-6)
 
 
 def test_blob_is_the_gaussian_it_says():
@@ -480,3 +499,21 @@ def test_a_long_bad_argument_is_shown_short():
             call()
         assert len(str(caught.value)) < 200
         assert "\n" not in str(caught.value)
+
+
+# --- mix ---
+
+
+@quick
+@given(st.lists(st.tuples(histograms(bins=9), st.floats(0, 1e300)), min_size=1, max_size=4))
+def test_a_mixture_is_the_weighted_mean(entries):
+    hists, weights = zip(*entries, strict=True)
+    if not any(weights):
+        return
+    mixed = edit.mix(hists, weights)
+    assert_histogram(mixed, 9)
+    shares = [w / max(weights) for w in weights]
+    expected = sum(s * check_histogram(h) for s, h in zip(shares, hists, strict=True)) / sum(shares)
+    assert torch.allclose(mixed, expected, atol=1e-6)
+    alone = edit.mix([*hists, torch.ones(9, 9)], [0] * len(hists) + [3])
+    assert alone.equal(check_histogram(torch.ones(9, 9)))
