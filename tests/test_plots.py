@@ -1,5 +1,7 @@
 """Figures: what they show is where it should be, and they are written whole."""
 
+from itertools import pairwise
+
 import matplotlib
 
 matplotlib.use("agg")
@@ -13,7 +15,9 @@ from PIL import Image
 
 import histcolor as hc
 from histcolor import plots
+from histcolor.checkpoint import build
 from histcolor.evaluate import CONTROL_BINS
+from histcolor.explore import attention_maps
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +62,72 @@ def test_figures_are_written_whole(tmp_path, photos):
         with Image.open(tmp_path / name) as picture:
             assert len(np.unique(np.asarray(picture.convert("L")))) > 50
     assert not list(tmp_path.rglob(".*"))
+
+
+def test_heat_is_orange_over_every_gray():
+    ramp = torch.linspace(0, 1, 32).expand(3, 8, 32)
+    assert torch.allclose(plots.heat_overlay(ramp, torch.zeros(4, 4)), ramp, atol=2e-3)
+    chroma = []
+    for heat in (0.0, 0.25, 0.5, 0.75, 1.0):
+        out = plots.heat_overlay(ramp, torch.full((2, 4), heat))
+        assert out.shape == ramp.shape
+        assert out.min() >= 0
+        assert out.max() <= 1
+        chroma.append(hc.rgb_to_lab(out)[1:].norm(dim=0))
+    for less, more in pairwise(chroma):
+        assert (more > less + 1).all()
+    red, green, blue = plots.heat_overlay(ramp, torch.ones(1, 1))
+    assert (red > green).all()
+    assert (green >= blue).all()
+    # edges stay, and colours are not looked at
+    assert (hc.rgb_to_lab(plots.heat_overlay(ramp, torch.ones(1, 1)))[0].diff(dim=1) > -0.1).all()
+    red_photo = torch.tensor([0.9, 0.1, 0.1])[:, None, None].expand(3, 4, 4)
+    assert hc.rgb_to_lab(plots.heat_overlay(red_photo, torch.zeros(4, 4)))[1:].abs().max() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("places", "colours", "shape"),
+    [
+        ([(0, 0), (1, 1), (0.4, 0.6)], [(30, 20), (-5, -110)], (64, 160)),
+        ([(0.5, 0.5)], [], (160, 48)),
+        ([], [(0, 0), (50, 50)], (160, 48)),
+    ],
+    ids=["both", "places", "colours"],
+)
+def test_attention_figure_has_rows_of_one_height(tmp_path, photos, places, colours, shape):
+    model = build(hc.PRESETS["tiny"]).eval()
+    photo = hc.read_image(photos / "coffee_cup.jpg")[:, : shape[0], : shape[1]]
+    hist = hc.ab_histogram(hc.rgb_to_lab(photo)[1:], 16)
+    maps = attention_maps(model, hc.encode(model, photo, size=64), hist)
+    figure = plots.attention_figure(photo, photo, hist, maps, places, colours)
+    titles = [axis.get_title(loc="left") for axis in figure.axes]
+    assert titles.count("coloured photo") == bool(places)
+    assert titles.count("asked histogram") == bool(colours)
+    rows = [1 + len(answers) for answers in (places, colours) if answers]
+    assert len(figure.axes) == sum(rows)
+    plots.save_figure(figure, tmp_path / "attention.png")
+    boxes = [axis.get_window_extent() for axis in figure.axes]
+    for row in (boxes[: rows[0]], boxes[rows[0] :]):
+        assert all(box.height == pytest.approx(row[0].height, abs=1) for box in row)
+        assert all(left.x1 < right.x0 for left, right in pairwise(row))
+    texts = [text.get_text() for axis in figure.axes for text in axis.texts]
+    for i in range(len(places)):
+        assert texts.count(str(i + 1)) == 2  # in the photo and over its plane
+    for i, (a, b) in enumerate(colours):
+        assert texts.count("AB"[i]) == 2
+        assert f"a {a}, b {b}".replace("-", "−") in texts
+
+
+def test_attention_figure_refuses(photos):
+    model = build(hc.PRESETS["tiny"]).eval()
+    photo, hist = hc.read_image(photos / "coffee_cup.jpg"), torch.ones(16, 16) / 256
+    maps = attention_maps(model, hc.encode(model, photo, size=64), hist)
+    with pytest.raises(ValueError, match="at least one place or one colour"):
+        plots.attention_figure(photo, photo, hist, maps)
+    with pytest.raises(ValueError, match="x must be a finite number"):
+        plots.attention_figure(photo, photo, hist, maps, [(2, 0)])
+    with pytest.raises(ValueError, match="a of ab must be"):
+        plots.attention_figure(photo, photo, hist, maps, [], [(200, 0)])
 
 
 def test_curves_show_what_was_measured():

@@ -1,0 +1,126 @@
+"""Colouring in the background for an editor: the newest histogram counts, and what nobody waits for is dropped."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from histcolor.color import rgb_to_lab
+from histcolor.colorize import EncodedPhoto, colorize, encode, resize
+from histcolor.histogram import ab_histogram, hellinger, resize_histogram
+from histcolor.model import Colorizer
+
+DISTANCE_BINS = 16  #: bins along each axis in which asked and achieved histogram are compared, as in the tables
+
+
+@dataclass(frozen=True)
+class Result:
+    """A coloured photo, and how near it came to what was asked."""
+
+    asked: Tensor  #: ``[bins, bins]``
+    rgb: Tensor  #: RGB ``[3, h, w]`` in [0, 1], at the size that is shown
+    achieved: Tensor  #: histogram of ``rgb`` after rounding to 8 bits, ``[bins, bins]``
+    distance: float  #: Hellinger distance between the two in 16 bins an axis: 0 the same, 1 nothing in common
+    seconds: float  #: from :meth:`Live.ask` to here
+
+
+class Live:
+    """Colours one photo again and again. The photo's part of the network is computed once, here.
+
+    Args:
+        model: from :func:`histcolor.load`.
+        image: RGB ``[3, H, W]`` in [0, 1], of any size.
+        size: the network works on about size × size pixels.
+        show: the longer side of the pictures that are made, in pixels; :meth:`full` has all of them.
+
+    Raises:
+        ValueError: a wrong photo or size (see :func:`histcolor.colorize.encode`).
+    """
+
+    def __init__(self, model: Colorizer, image: Tensor, *, size: int = 256, show: int = 512) -> None:
+        self.model, self.photo = model, encode(model, image, size=size)
+        self.lightness = float(self.photo.L.mean())  #: mean L in [0, 100]
+        height, width = image.shape[-2:]
+        scale = min(1.0, show / max(height, width))
+        shown = (max(1, round(height * scale)), max(1, round(width * scale)))
+        self.small = EncodedPhoto(resize(self.photo.L, shown), self.photo.features)
+        self.result: Result | None = None  #: the newest that is ready
+        self._wanted: tuple[Tensor, float, float, Callable[[Result], None] | None] | None = None
+        self._failed: Exception | None = None
+        self._changed = threading.Condition()
+        self._busy = False
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="histcolor")
+
+    def ask(self, hist: Tensor, match: float = 0.0, then: Callable[[Result], None] | None = None) -> None:
+        """Ask for the photo under a histogram ``[bins, bins]``; returns at once.
+
+        ``then`` is called with the result, from the worker's thread, unless something newer is asked before that.
+        """
+        with self._changed:
+            self._wanted = (hist, match, time.perf_counter(), then)
+            if not self._busy:
+                self._busy = True
+                self._worker.submit(self._work)
+
+    def wait(self, timeout: float | None = 60.0) -> Result:
+        """Wait until the newest result is ready, and return it.
+
+        Raises:
+            TimeoutError: it took longer than ``timeout`` seconds.
+            ValueError: the newest histogram could not be used, or nothing has been asked.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._busy, timeout):
+                raise TimeoutError(f"The picture was not ready after {timeout} seconds.")
+            if self._failed:
+                raise self._failed
+            if self.result is None:
+                raise ValueError("Nothing has been asked for yet.")
+            return self.result
+
+    def full(self, hist: Tensor, match: float = 0.0) -> Tensor:
+        """The photo at its full size under a histogram: RGB ``[3, H, W]`` in [0, 1]."""
+        return colorize(self.model, self.photo, hist, match=match)
+
+    def close(self) -> None:
+        """Let the worker's thread end; what is being computed is thrown away."""
+        with self._changed:
+            self._wanted = None
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                wanted, self._wanted = self._wanted, None
+                if wanted is None:
+                    self._busy = False
+                    self._changed.notify_all()
+                    return
+            hist, match, began, then = wanted
+            try:
+                rgb = colorize(self.model, self.small, hist, match=match)
+                if self._overtaken():  # nobody waits for the rest
+                    continue
+                result = self._measure(hist, rgb, began)
+                with self._changed:
+                    self.result, self._failed = result, None
+                if then and not self._overtaken():
+                    then(result)
+            except Exception as error:  # handed to whoever waits; the thread must live
+                with self._changed:
+                    self._failed = error
+
+    def _overtaken(self) -> bool:
+        with self._changed:
+            return self._wanted is not None
+
+    def _measure(self, hist: Tensor, rgb: Tensor, began: float) -> Result:
+        ab = rgb_to_lab((rgb * 255).round() / 255)[1:]
+        achieved = ab_histogram(ab, hist.shape[-1])
+        pair = (resize_histogram(achieved, DISTANCE_BINS), resize_histogram(hist.cpu(), DISTANCE_BINS))
+        return Result(hist, rgb, achieved, float(hellinger(*pair)), time.perf_counter() - began)

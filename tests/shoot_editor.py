@@ -1,0 +1,53 @@
+"""Take the pictures of the editor and the explorer, light and dark: python tests/shoot_editor.py [FOLDER].
+
+They are what ``results/figures/editor_*.png`` and ``explorer_*.png`` show; needs Chromium.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from lab import RESULT, at, browse, choose, drag, serve
+
+CELLS = [
+    'from histcolor.widgets import HistogramEditor\neditor = HistogramEditor("small", "chelsea", "coffee")\neditor',
+    'editor.edit = {"tool": "mix", "weights": (1, 0, 0)}\neditor.wait()\nopen("done", "w").close()',
+]
+
+
+def shoot(theme: str, output: Path) -> None:
+    """Two pictures in one theme."""
+    name = theme.rpartition(" ")[2].lower()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serve(CELLS, Path(folder), theme=theme) as address,
+        browse(address, Path(folder) / "done", width=1500, height=1250, scale=1.5) as page,
+    ):
+        editor, plane, photo = (page.locator(x) for x in (".histcolor-editor", "canvas.histcolor-plane", RESULT))
+        page.evaluate("() => document.activeElement.blur()")
+        drag(page, at(plane, -18, -20), at(plane, -12, -32), at(plane, 2, -40))
+        page.wait_for_timeout(2500)
+        box = photo.bounding_box()
+        handle = page.locator(f"{RESULT} .divider")
+        drag(page, (box["x"] + 13, box["y"] + 30), (box["x"] + 0.3 * box["width"], box["y"] + 30))
+        page.mouse.move(*at(plane, 2, -40))
+        page.wait_for_timeout(1500)
+        editor.screenshot(path=output / f"editor_{name}.png")
+        handle.focus()
+        page.keyboard.press("Home")
+        choose(page, "Look")
+        target = (
+            (box["x"] + 0.85 * box["width"], box["y"] + 0.75 * box["height"]) if name == "light" else at(plane, -5, -33)
+        )
+        page.mouse.move(*target)
+        page.wait_for_timeout(3000)
+        editor.screenshot(path=output / f"explorer_{name}.png")
+        if page.errors:
+            sys.exit("\n".join(page.errors))
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "results/figures")
+    folder.mkdir(parents=True, exist_ok=True)
+    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+        shoot(theme, folder)
