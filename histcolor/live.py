@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
@@ -20,13 +21,23 @@ DISTANCE_BINS = 16  #: bins along each axis in which asked and achieved histogra
 
 @dataclass(frozen=True)
 class Result:
-    """A coloured photo, and how near it came to what was asked."""
+    """A coloured photo; how near it came to what was asked is computed when it is first looked at."""
 
     asked: Tensor  #: ``[bins, bins]``
     rgb: Tensor  #: RGB ``[3, h, w]`` in [0, 1], at the size that is shown
-    achieved: Tensor  #: histogram of ``rgb`` after rounding to 8 bits, ``[bins, bins]``
-    distance: float  #: Hellinger distance between the two in 16 bins an axis: 0 the same, 1 nothing in common
-    seconds: float  #: from :meth:`Live.ask` to here
+    seconds: float  #: from :meth:`Live.ask` to the picture
+
+    @cached_property
+    def achieved(self) -> Tensor:
+        """Histogram of the picture after rounding to 8 bits, ``[bins, bins]``."""
+        ab = rgb_to_lab((self.rgb * 255).round() / 255)[1:]
+        return ab_histogram(ab, self.asked.shape[-1])
+
+    @cached_property
+    def distance(self) -> float:
+        """Hellinger distance of the two in 16 bins an axis: 0 the same, 1 nothing in common."""
+        achieved, asked = (resize_histogram(hist.cpu(), DISTANCE_BINS) for hist in (self.achieved, self.asked))
+        return float(hellinger(achieved, asked))
 
 
 class Live:
@@ -106,7 +117,7 @@ class Live:
                 rgb = colorize(self.model, self.small, hist, match=match)
                 if self._overtaken():  # nobody waits for the rest
                     continue
-                result = self._measure(hist, rgb, began)
+                result = Result(hist, rgb, time.perf_counter() - began)
                 with self._changed:
                     self.result, self._failed = result, None
                 if then and not self._overtaken():
@@ -118,9 +129,3 @@ class Live:
     def _overtaken(self) -> bool:
         with self._changed:
             return self._wanted is not None
-
-    def _measure(self, hist: Tensor, rgb: Tensor, began: float) -> Result:
-        ab = rgb_to_lab((rgb * 255).round() / 255)[1:]
-        achieved = ab_histogram(ab, hist.shape[-1])
-        pair = (resize_histogram(achieved, DISTANCE_BINS), resize_histogram(hist.cpu(), DISTANCE_BINS))
-        return Result(hist, rgb, achieved, float(hellinger(*pair)), time.perf_counter() - began)

@@ -105,7 +105,7 @@ def normalise(x: Tensor) -> Tensor:
 
 
 class PhotoBranch(nn.Module):
-    """The first branch of S: L → T_RGB → backbone → F_T → Φ_T. The backbone stays frozen, in eval mode."""
+    """The first branch of S: L → T_RGB → backbone → F_T → Φ_T. The backbone is frozen unless training frees it."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -127,7 +127,8 @@ class PhotoBranch(nn.Module):
     def forward(self, L: Tensor) -> Tensor:
         """L ``[N, 1, H, W]`` in [0, 100] → Φ_T ``[N, C, H/4, W/4]``."""
         size = (L.shape[-2] // 4, L.shape[-1] // 4)
-        with torch.no_grad():
+        learns = torch.is_grad_enabled() and next(self.backbone.parameters()).requires_grad
+        with torch.set_grad_enabled(learns):
             maps = self.backbone(gray_rgb(L).contiguous(memory_format=torch.channels_last))
         joined = [
             F.interpolate(lateral(x), size, mode="bilinear", align_corners=False)

@@ -45,6 +45,7 @@ class TrainConfig:
     size: int = 128  #: pixels along each side of a crop
     lr: float = 5e-4  #: peak learning rate
     temperature_lr: float = 10.0  #: the temperature learns this many times faster
+    backbone_lr: float = 0.0  #: the backbone learns at this part of the rate; 0: it stays as ImageNet made it
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 1e-4
     schedule: str = "cosine"  #: "cosine" to zero, "constant", or "step": times 0.1 after each third (the paper at 256)
@@ -144,14 +145,23 @@ def make_batch(config: TrainConfig, pack: Pack, plan: Plan, part: slice, device:
 
 
 def make_optimizer(model: Colorizer, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW; the temperature in a group of its own, without decay and at its own rate."""
-    temperature = [p for name, p in trained(model).items() if name == "log_temperature"]
-    rest = [p for name, p in trained(model).items() if name != "log_temperature"]
-    groups = [{"params": rest, "factor": 1.0}]
-    if temperature:
-        groups.append({"params": temperature, "factor": config.temperature_lr, "weight_decay": 0.0})
-    fused = rest[0].is_cuda
-    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=fused)
+    """AdamW; the temperature and the backbone in groups of their own, at their own rates, the former without decay."""
+    groups: dict[str, list] = {"rest": [], "temperature": [], "backbone": []}
+    for name, p in trained(model).items():
+        kind = "temperature" if name == "log_temperature" else "backbone" if ".backbone." in name else "rest"
+        groups[kind].append(p)
+    factors = {"rest": 1.0, "temperature": config.temperature_lr, "backbone": config.backbone_lr}
+    decays = {"temperature": 0.0}
+    return torch.optim.AdamW(
+        [
+            {"params": group, "factor": factors[kind], "weight_decay": decays.get(kind, config.weight_decay)}
+            for kind, group in groups.items()
+            if group
+        ],
+        lr=config.lr,
+        betas=config.betas,
+        fused=groups["rest"][0].is_cuda,
+    )
 
 
 def train(
@@ -208,6 +218,8 @@ def train(
         load_imagenet_weights(model.photo.backbone, backbone)
     if init is not None:
         fill(model, init.state_dict(), "init")
+    if config.backbone_lr and model.photo:
+        model.photo.backbone.requires_grad_(True)
     ema, optimizer, step = Ema(model, config.ema), make_optimizer(model, config), 0
     state = run / "state.safetensors"
     if state.is_file():

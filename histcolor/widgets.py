@@ -224,6 +224,7 @@ class HistogramEditor(ipywidgets.VBox):
         with self.photo_view.hold_sync():
             self.photo_view.version = self.version + 1
             self.photo_view.after = encoded(result.rgb, "jpeg")
+        # the picture is on its way; the rest may come a moment later
         self.plane.achieved = mass_outline(result.achieved, 0.97)
         self.controls.show_distance(result.distance)
         self.version += 1
@@ -287,7 +288,7 @@ def as_photo(photo: Tensor | str | Path | bytes) -> Tensor:
         return photo
     if isinstance(photo, bytes):
         return read_image(io.BytesIO(photo))
-    return demo_photo(photo) if photo in DEMO_PHOTOS else read_image(photo)
+    return demo_photo(photo) if photo in DEMO_PHOTOS else read_image(Path(photo).expanduser())
 
 
 def shrunk(image: Tensor, longest: int = 512) -> Tensor:
