@@ -61,19 +61,26 @@ class Live:
         shown = (max(1, round(height * scale)), max(1, round(width * scale)))
         self.small = EncodedPhoto(resize(self.photo.L, shown), self.photo.features)
         self.result: Result | None = None  #: the newest that is ready
-        self._wanted: tuple[Tensor, float, float, Callable[[Result], None] | None] | None = None
+        self._wanted: tuple | None = None  # the arguments of the newest request
         self._failed: Exception | None = None
         self._changed = threading.Condition()
         self._busy = False
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="histcolor")
 
-    def ask(self, hist: Tensor, match: float = 0.0, then: Callable[[Result], None] | None = None) -> None:
+    def ask(
+        self,
+        hist: Tensor,
+        match: float = 0.0,
+        then: Callable[[Result], None] | None = None,
+        fail: Callable[[Exception], None] | None = None,
+    ) -> None:
         """Ask for the photo under a histogram ``[bins, bins]``; returns at once.
 
-        ``then`` is called with the result, from the worker's thread, unless something newer is asked before that.
+        From the worker's thread ``then`` is called with the result, unless something newer is asked before that, or
+        ``fail`` with what went wrong.
         """
         with self._changed:
-            self._wanted = (hist, match, time.perf_counter(), then)
+            self._wanted = (hist, match, time.perf_counter(), then, fail)
             if not self._busy:
                 self._busy = True
                 self._worker.submit(self._work)
@@ -112,7 +119,7 @@ class Live:
                     self._busy = False
                     self._changed.notify_all()
                     return
-            hist, match, began, then = wanted
+            hist, match, began, then, fail = wanted
             try:
                 rgb = colorize(self.model, self.small, hist, match=match)
                 if self._overtaken():  # nobody waits for the rest
@@ -122,9 +129,11 @@ class Live:
                     self.result, self._failed = result, None
                 if then and not self._overtaken():
                     then(result)
-            except Exception as error:  # handed to whoever waits; the thread must live
+            except Exception as error:  # handed to whoever waits or watches; the thread must live
                 with self._changed:
                     self._failed = error
+                if fail:
+                    fail(error)
 
     def _overtaken(self) -> bool:
         with self._changed:

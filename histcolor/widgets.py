@@ -144,6 +144,8 @@ class HistogramEditor(ipywidgets.VBox):
     def close(self) -> None:
         """Stop computing, and take the editor off the page."""
         self.live.close()
+        for view in (self.plane, self.photo_view, self.reference_view):
+            view.close()
         super().close()
 
     # --- from traits to the histogram ---
@@ -151,7 +153,7 @@ class HistogramEditor(ipywidgets.VBox):
     def _connect(self) -> None:
         self.observe(lambda change: self._edit(change.new) if change.new else None, "edit")
         self.plane.observe(lambda change: self._edit(change.new), "edit")
-        self.observe(lambda change: self._ask(), "match")
+        self.observe(lambda change: self._guard(self._ask), "match")
         self.observe(lambda change: self.controls.say(change.new), "message")
         self.plane.observe(lambda change: self._guard(self._look, **change.new), "look")
         self.photo_view.observe(lambda change: self._guard(self._look, **change.new), "look")
@@ -176,8 +178,7 @@ class HistogramEditor(ipywidgets.VBox):
             self.message = str(error)
 
     def _edit(self, action: dict[str, Any]) -> None:
-        with self.hold_trait_notifications():
-            self.edit = {}  # so that the same edit can be set again
+        self.edit = {}  # so that the same edit can be set again
         self._guard(
             self.painting.apply, {"L": self.live.lightness, **action} if action.get("tool") == "clip" else action
         )
@@ -193,7 +194,7 @@ class HistogramEditor(ipywidgets.VBox):
         self._ask()
 
     def _ask(self) -> None:
-        self.live.ask(self.hist, self.match, self._show_result)
+        self.live.ask(self.hist, self.match, self._show_result, self._show_failure)
 
     def _load(self, content: bytes, name: str) -> None:
         try:
@@ -228,6 +229,9 @@ class HistogramEditor(ipywidgets.VBox):
         self.plane.achieved = mass_outline(result.achieved, 0.97)
         self.controls.show_distance(result.distance)
         self.version += 1
+
+    def _show_failure(self, error: Exception) -> None:
+        self.message = f"The picture could not be made: {error}"
 
     def _download(self, what: str) -> None:
         if what == "picture":

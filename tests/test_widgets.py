@@ -3,6 +3,7 @@
 import gc
 import io
 import resource
+import sys
 from datetime import UTC, datetime
 
 import ipywidgets
@@ -251,6 +252,21 @@ def test_every_part_can_be_named_and_reached(editor):
             assert part.description
     for script in STATIC.glob("*.js"):
         assert "http" not in script.read_text()
+
+
+def test_a_failure_in_the_background_is_said(editor, monkeypatch):
+    def full(*_, **__):
+        raise MemoryError("no memory left")
+
+    monkeypatch.setattr(sys.modules["histcolor.live"], "colorize", full)
+    editor.edit = {"tool": "paint", "path": [(0, 0)]}
+    with pytest.raises(MemoryError):
+        editor.wait()
+    assert editor.message == "The picture could not be made: no memory left"
+    monkeypatch.undo()
+    editor.edit = {"tool": "undo"}
+    assert editor.message == ""
+    assert_consistent(editor)
 
 
 @pytest.mark.slow
