@@ -106,6 +106,11 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--sheet-every", type=int, default=1000, help="steps between contact sheets (default: %(default)s)"
     )
+    sub.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        help="use torch.compile (default: on a GPU; runs without where it fails)",
+    )
     commands.add_config_options(sub)
 
     sub = add(subparsers, "evaluate", EVALUATE, commands.evaluate)

@@ -18,6 +18,8 @@ _XYZ_FROM_RGB = torch.tensor(
 )
 _RGB_FROM_XYZ = torch.linalg.inv(_XYZ_FROM_RGB)
 _WHITE_D65 = torch.tensor([0.95047, 1.0, 1.08883], dtype=torch.float64)
+_TO_XYZ = (_XYZ_FROM_RGB / _WHITE_D65[:, None]).tolist()  # relative to white
+_FROM_XYZ = (_RGB_FROM_XYZ * _WHITE_D65).tolist()
 
 
 def _check_channels(name: str, x: Tensor, channels: int) -> None:
@@ -27,10 +29,10 @@ def _check_channels(name: str, x: Tensor, channels: int) -> None:
         raise ValueError(f"{name} needs floating point values, got {x.dtype}: divide 8-bit pixels by 255.")
 
 
-def _mix(matrix: Tensor, x: Tensor) -> Tensor:
+def _mix(rows: list[list[float]], x: Tensor) -> Tensor:
     """Apply a 3×3 matrix to the channel axis of ``[..., 3, H, W]``; sums, not a product, as autocast would round it."""
     p, q, r = x.unbind(-3)
-    return torch.stack([i * p + j * q + k * r for i, j, k in matrix.tolist()], dim=-3)
+    return torch.stack([i * p + j * q + k * r for i, j, k in rows], dim=-3)
 
 
 def _where(condition: Tensor, x: Tensor, power, linear) -> Tensor:
@@ -53,7 +55,7 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
     """
     _check_channels("rgb_to_lab", rgb, 3)
     linear = _where(rgb > 0.04045, rgb, lambda v: ((v + 0.055) / 1.055) ** 2.4, lambda v: v / 12.92)
-    xyz = _mix(_XYZ_FROM_RGB / _WHITE_D65[:, None], linear)
+    xyz = _mix(_TO_XYZ, linear)
     f = _where(xyz > 0.008856, xyz, lambda v: v ** (1 / 3), lambda v: 7.787 * v + 16 / 116)
     fx, fy, fz = f.unbind(-3)
     return torch.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)], dim=-3)
@@ -77,7 +79,7 @@ def lab_to_rgb(lab: Tensor, *, clip: bool = True) -> Tensor:
     fy = (L + 16) / 116
     f = torch.stack([fy + a / 500, fy, (fy - b / 200).clamp(min=0)], dim=-3)
     xyz = _where(f > 0.2068966, f, lambda v: v**3, lambda v: (v - 16 / 116) / 7.787)
-    linear = _mix(_RGB_FROM_XYZ * _WHITE_D65, xyz)
+    linear = _mix(_FROM_XYZ, xyz)
     rgb = _where(linear > 0.0031308, linear, lambda v: 1.055 * v ** (1 / 2.4) - 0.055, lambda v: 12.92 * v)
     return rgb.clamp(0, 1) if clip else rgb
 

@@ -231,6 +231,7 @@ def train(args: argparse.Namespace) -> int:
             callback=log,
             minutes=args.minutes,
             device=device,
+            compile=args.compile,
             quiet=quiet_bars,
         )
     return 0

@@ -156,6 +156,7 @@ class Pack:
     """Photos ready for training: ``images`` is uint8 ``[N, size, size, 3]``, on disk or in memory."""
 
     images: np.ndarray
+    resident: Tensor | None = None  #: the same on a device, when :meth:`to` has put it there
 
     @staticmethod
     def open(*paths: str | Path) -> Pack:
@@ -198,11 +199,45 @@ class Pack:
         room = self.images.shape[1] - size
         if room < 0:
             raise ValueError(f"The pack's photos have {self.images.shape[1]} pixels a side, crops of {size} are asked.")
+        corner = (corner * (room + 1)).astype(int)
+        if self.resident is not None:
+            return self._resident_crops(index, corner, flip, size)
         cuts = []
-        for i, (y, x), mirrored in zip(index, (corner * (room + 1)).astype(int), flip, strict=True):
+        for i, (y, x), mirrored in zip(index, corner, flip, strict=True):
             cut = self.images[i, y : y + size, x : x + size]
             cuts.append(np.ascontiguousarray(cut[:, ::-1] if mirrored else cut))
         return torch.from_numpy(np.stack(cuts)).permute(0, 3, 1, 2)
+
+    def to(self, device: str | torch.device) -> Pack:
+        """The pack in a device's memory, if it fits into half of what is free there; else, and on the CPU, as it is.
+
+        A GPU then cuts its crops itself: nothing but a few numbers a photo travels at each step.
+        """
+        device = torch.device(device)
+        if device.type != "cuda" or self.images.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
+            return self
+        return self.reside(device)
+
+    def reside(self, device: str | torch.device) -> Pack:
+        """The pack in a device's memory, whatever its size."""
+        resident = torch.empty(self.images.shape, dtype=torch.uint8, device=device)
+        for start in range(0, len(self), 1000):  # not all of it twice in memory
+            part = slice(start, start + 1000)
+            resident[part] = torch.from_numpy(np.array(self.images[part]))
+        return Pack(self.images, resident)
+
+    def _resident_crops(self, index: np.ndarray, corner: np.ndarray, flip: np.ndarray, size: int) -> Tensor:
+        along = np.arange(size)
+        columns = corner[:, 1:] + np.where(flip[:, None], along[::-1], along)
+        where = np.concatenate([index[:, None], corner[:, :1] + along, columns], axis=1)  # one transfer for all three
+        where = send(torch.from_numpy(where), self.resident.device)
+        photo, row, column = where[:, 0], where[:, 1 : 1 + size], where[:, 1 + size :]
+        return self.resident[photo[:, None, None], row[:, :, None], column[:, None, :]].permute(0, 3, 1, 2)
+
+
+def send(x: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor to a device without waiting for what is computed there."""
+    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
 
 
 DEMO_PHOTOS = ("astronaut", "chelsea", "coffee", "motorcycle", "rocket")

@@ -43,12 +43,17 @@ def ab_histogram(ab: Tensor, bins: int) -> Tensor:
     _check_channels("ab_histogram", ab, 2)
     if ab.shape[-1] * ab.shape[-2] == 0 or not torch.isfinite(ab).all():
         raise ValueError("ab_histogram needs at least one pixel, and no NaN or infinity.")
+    return count_ab(ab, bins)
+
+
+def count_ab(ab: Tensor, bins: int) -> Tensor:
+    """:func:`ab_histogram` without its checks, for the training loop: looking for NaN would wait for the device."""
     lead, pixels = ab.shape[:-3], ab.shape[-1] * ab.shape[-2]
     index = ((ab + AB_MAX) / bin_width(bins)).floor().long().clamp(0, bins - 1).flatten(-2)
     flat = (index[..., 0, :] * bins + index[..., 1, :]).reshape(-1, pixels)
-    flat = flat + torch.arange(len(flat), device=ab.device)[:, None] * bins**2
     # counted as integers: exact for a photo of any size, and the same on every device
-    counts = torch.bincount(flat.flatten(), minlength=max(1, len(flat)) * bins**2)[: len(flat) * bins**2]
+    counts = torch.zeros(len(flat), bins**2, dtype=torch.int64, device=ab.device)
+    counts.scatter_add_(1, flat, torch.ones_like(flat))
     return (counts.double() / pixels).float().reshape(*lead, bins, bins)
 
 

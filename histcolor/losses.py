@@ -58,6 +58,7 @@ class LossConfig:
 
     lambda_1: float = 1.0  #: weight of L_Grad
     lambda_2: float = 10.0  #: weight of L_H
+    lambda_foreign: float = 10.0  #: weight of L_H where it is alone, as the asked histogram is foreign
     delta: float = DELTA  #: δ of L_GT and L_Grad; beyond it errors count by their size, below by their square
     histogram_bins: int = 16  #: bins along each axis in L_H
 
@@ -77,10 +78,12 @@ def total_loss(
     Returns:
         The loss and its terms before weighting, for the history; each the mean over the whole batch.
     """
+    off = histogram_loss(y_ab, r_h) / DELTA
     terms = {
         "gt": (own * ground_truth_loss(y_ab, t_ab, config.delta)).mean() / config.delta,
         "grad": (own * gradient_loss(y_ab, t_ab, config.delta)).mean() / config.delta,
-        "hist": histogram_loss(y_ab, r_h).mean() / DELTA,
+        "hist": off.mean(),
     }
-    loss = terms["gt"] + config.lambda_1 * terms["grad"] + config.lambda_2 * terms["hist"]
+    weighted = (torch.where(own > 0, config.lambda_2, config.lambda_foreign) * off).mean()
+    loss = terms["gt"] + config.lambda_1 * terms["grad"] + weighted
     return loss, {name: term.detach() for name, term in terms.items()}

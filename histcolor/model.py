@@ -127,9 +127,8 @@ class PhotoBranch(nn.Module):
     def forward(self, L: Tensor) -> Tensor:
         """L ``[N, 1, H, W]`` in [0, 100] → Φ_T ``[N, C, H/4, W/4]``."""
         size = (L.shape[-2] // 4, L.shape[-1] // 4)
-        learns = torch.is_grad_enabled() and next(self.backbone.parameters()).requires_grad
-        with torch.set_grad_enabled(learns):
-            maps = self.backbone(gray_rgb(L).contiguous(memory_format=torch.channels_last))
+        # a frozen backbone leaves no trace for the backward pass: neither its input nor its weights want a gradient
+        maps = self.backbone(gray_rgb(L).contiguous(memory_format=torch.channels_last))
         joined = [
             F.interpolate(lateral(x), size, mode="bilinear", align_corners=False)
             for lateral, x in zip(self.laterals, maps, strict=True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -20,10 +20,9 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from histcolor.backbone import load_imagenet_weights
+from histcolor.batch import make_batch, plan_batch
 from histcolor.checkpoint import build, fill, save_model
-from histcolor.color import rgb_to_lab, scale_ab
 from histcolor.data import Pack
-from histcolor.histogram import ab_histogram, soft_ab_histogram
 from histcolor.images import clear_temporaries, write_text
 from histcolor.losses import LossConfig, total_loss
 from histcolor.model import Colorizer, ModelConfig
@@ -82,68 +81,6 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     return rate
 
 
-@dataclass
-class Plan:
-    """What a step takes from the pack, for the whole batch; every array has the batch as its first axis."""
-
-    index: np.ndarray  #: the photo
-    corner: np.ndarray  #: where its crop lies, ``[N, 2]`` in [0, 1)
-    flip: np.ndarray  #: mirrored
-    other: np.ndarray  #: another photo, whose histogram may be asked
-    share: np.ndarray  #: the photo's own share of the asked histogram: 1 own, 0 foreign, between: mixed
-
-
-def plan_batch(config: TrainConfig, photos: int, step: int) -> Plan:
-    """Draw a step's photos, crops and histograms from the seed and the step alone; each epoch takes each photo once."""
-    n = config.batch_size
-    epoch, place = np.divmod(np.arange(step * n, (step + 1) * n), photos)
-    orders = {e: np.random.default_rng([config.seed, 0, e]).permutation(photos) for e in np.unique(epoch)}
-    draw = np.random.default_rng([config.seed, 1, step])
-    foreign = draw.random(n) < config.foreign
-    # half of the foreign histograms are mixtures, as from a user who blends two
-    mixture = draw.random(n) * (draw.random(n) < 0.5)
-    return Plan(
-        index=np.array([orders[e][i] for e, i in zip(epoch, place, strict=True)]),
-        corner=draw.random((n, 2)),
-        flip=draw.random(n) < 0.5,
-        other=draw.integers(photos, size=n),
-        share=np.where(foreign, mixture, 1.0).astype(np.float32),
-    )
-
-
-@dataclass
-class Batch:
-    """A step's tensors on the device."""
-
-    L: Tensor  #: ``[N, 1, S, S]`` in [0, 100]
-    t_ab: Tensor  #: truth over 110, ``[N, 2, S, S]``
-    hist: Tensor  #: asked histogram, ``[N, bins, bins]``
-    r_h: Tensor  #: the same in the loss's bins, by the differentiable kernel
-    own: Tensor  #: ``[N]``, 1 where the asked histogram is the photo's own, else 0
-
-
-def make_batch(config: TrainConfig, pack: Pack, plan: Plan, part: slice, device: torch.device) -> Batch:
-    """Cut the photos of one process's part of the plan and compute Lab and histograms on the device."""
-    corner, flip, share = plan.corner[part], plan.flip[part], plan.share[part]
-
-    def lab_of(index: np.ndarray, rows: np.ndarray | slice) -> Tensor:
-        crops = pack.crops(index[rows], corner[rows], flip[rows], config.size)
-        return rgb_to_lab(crops.to(device, non_blocking=True).float() / 255)
-
-    def histograms(ab: Tensor) -> tuple[Tensor, Tensor]:
-        return ab_histogram(ab, config.model.bins), soft_ab_histogram(ab, config.loss.histogram_bins)
-
-    lab = lab_of(plan.index[part], slice(None))
-    hist, r_h = histograms(lab[:, 1:])
-    rows = np.flatnonzero(share < 1)
-    if len(rows):
-        weight = torch.from_numpy(share[rows, None, None]).to(device)
-        for own, other in zip((hist, r_h), histograms(lab_of(plan.other[part], rows)[:, 1:]), strict=True):
-            own[rows] = weight * own[rows] + (1 - weight) * other
-    own = torch.from_numpy((share == 1).astype(np.float32)).to(device)
-    return Batch(lab[:, :1], scale_ab(lab[:, 1:]), hist, r_h, own)
-
-
 def make_optimizer(model: Colorizer, config: TrainConfig) -> torch.optim.AdamW:
     """AdamW; the temperature and the backbone in groups of their own, at their own rates, the former without decay."""
     groups: dict[str, list] = {"rest": [], "temperature": [], "backbone": []}
@@ -164,6 +101,24 @@ def make_optimizer(model: Colorizer, config: TrainConfig) -> torch.optim.AdamW:
     )
 
 
+def compiled(model: Colorizer, config: TrainConfig, photos: int, device: torch.device) -> torch.nn.Module:
+    """The model through ``torch.compile``, tried on one batch; as it is, with a warning, where that fails."""
+    bins, size = config.model.bins, config.size
+    L = torch.full((photos, 1, size, size), 50.0, device=device)
+    hist = torch.full((photos, bins, bins), 1 / bins**2, device=device)
+    try:
+        fast = torch.compile(model)
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.amp):
+            y_ab = fast(L, hist)
+        y_ab.float().mean().backward()
+    except Exception as error:  # compilers fail in many ways, and none of them need stop a run
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        warnings.warn(f"torch.compile does not work here, training goes on without it: {reason}", stacklevel=3)
+        fast = model
+    model.zero_grad(set_to_none=True)
+    return fast
+
+
 def train(
     config: TrainConfig,
     pack: Pack,
@@ -175,6 +130,7 @@ def train(
     callback: Callable[[dict], None] | None = None,
     minutes: float | None = None,
     device: str | torch.device = "cpu",
+    compile: bool | None = None,
     quiet: bool = False,
 ) -> Colorizer:
     """Train a model, or go on with the run that the folder holds.
@@ -191,7 +147,8 @@ def train(
         validate: called with the averaged model and the step at every checkpoint; its numbers go into the history.
         callback: called with each row of the history.
         minutes: stop at the next row of the history after this time; a later call goes on.
-        device: where to train.
+        device: where to train; a pack that fits is kept in a GPU's memory.
+        compile: use ``torch.compile``, which pays on a GPU over some minutes: by default there, and not on the CPU.
         quiet: no progress bar.
 
     Returns:
@@ -213,7 +170,9 @@ def train(
     part, chief = slice(rank * share, (rank + 1) * share), rank == 0
 
     torch.manual_seed(config.seed)
-    model = build(config.model).to(device)
+    model, on_gpu = build(config.model).to(device), device.type == "cuda"
+    if on_gpu:
+        model.to(memory_format=torch.channels_last)  # what its convolutions compute in
     if backbone and model.photo:
         load_imagenet_weights(model.photo.backbone, backbone)
     if init is not None:
@@ -231,7 +190,11 @@ def train(
         clear_temporaries(run)
     history = History(run / "history.csv", step)
     model.train()
-    parallel = DistributedDataParallel(model) if world > 1 else model
+    pack = pack.to(device)
+    forward: torch.nn.Module = (
+        compiled(model, config, share, device) if compile or (compile is None and on_gpu) else model
+    )
+    parallel = DistributedDataParallel(forward) if world > 1 else forward
     sums: dict[str, Tensor] = {}
     logged = step
     began = last = time.perf_counter()

@@ -124,9 +124,15 @@ def test_a_foreign_photo_in_a_batch_does_not_see_its_truth():
     assert loss == same
     assert loss != differs
     # the mean stays over the whole batch: a foreign photo must not make its neighbours count more
-    alone, _ = losses.total_loss(y_ab[:1], t_ab[:1], r_h[:1], own[:1], losses.LossConfig(lambda_2=0))
-    both, _ = losses.total_loss(y_ab, t_ab, r_h, own, losses.LossConfig(lambda_2=0))
+    config = losses.LossConfig(lambda_2=0, lambda_foreign=0)
+    alone, _ = losses.total_loss(y_ab[:1], t_ab[:1], r_h[:1], own[:1], config)
+    both, _ = losses.total_loss(y_ab, t_ab, r_h, own, config)
     torch.testing.assert_close(both, alone / 2)
+    # and L_H has a weight of its own where it is alone
+    config = losses.LossConfig(lambda_1=0, lambda_2=2, lambda_foreign=3)
+    loss, _ = losses.total_loss(t_ab, t_ab, r_h.flip(0), own, config)
+    off = losses.histogram_loss(t_ab, r_h.flip(0)) / losses.DELTA
+    torch.testing.assert_close(loss, (2 * off[0] + 3 * off[1]) / 2)
 
 
 @pytest.mark.parametrize("loss", [losses.ground_truth_loss, losses.gradient_loss])

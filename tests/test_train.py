@@ -72,6 +72,48 @@ def test_parts_of_a_batch_are_the_batch(pack):
         torch.testing.assert_close(torch.cat([getattr(h, name) for h in halves]), getattr(whole, name))
 
 
+def test_a_pack_in_memory_cuts_the_same_crops(pack):
+    """What a GPU does with a pack that it holds: one indexing instead of a cut a photo."""
+    draw = np.random.default_rng(0)
+    index, corner, flip = draw.integers(len(pack), size=9), draw.random((9, 2)), draw.random(9) < 0.5
+    resident = pack.reside("cpu")
+    assert torch.equal(resident.crops(index, corner, flip, 32), pack.crops(index, corner, flip, 32))
+    assert torch.equal(resident.resident, torch.from_numpy(np.array(pack.images)))
+    assert pack.to("cpu") is pack
+    with pytest.raises(ValueError, match="crops of 96"):
+        resident.crops(index, corner, flip, 96)
+
+
+def test_the_backbone_learns_only_when_it_is_freed(pack, tmp_path):
+    def backbone(run, **options):
+        model = train(replace(CONFIG, steps=2, warmup=0, **options), pack, tmp_path / run, quiet=True)
+        return model.photo.backbone.state_dict()
+
+    frozen, free, faster = backbone("a"), backbone("b", backbone_lr=0.1), backbone("c", backbone_lr=1.0)
+    moved = [sum(float((x[k] - frozen[k]).abs().sum()) for k in frozen if "running" not in k) for x in (free, faster)]
+    assert 0 < moved[0] < moved[1]
+    assert all(torch.equal(free[k], frozen[k]) for k in frozen if "running" in k), "ImageNet's statistics stay"
+
+
+def test_compiling_changes_nothing_and_need_not_work(pack, tmp_path, monkeypatch):
+    config = replace(CONFIG, steps=2, log_every=1, save_every=2)
+    plain, rows = [], []
+    train(config, pack, tmp_path / "plain", callback=plain.append, quiet=True)
+    real = torch.compile
+    # the compiler's front end alone: its back end takes minutes on a CPU
+    monkeypatch.setattr(torch, "compile", lambda model: real(model, backend="eager"))
+    train(config, pack, tmp_path / "compiled", callback=rows.append, compile=True, quiet=True)
+    assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in plain], rel=1e-5)
+
+    def broken(model):
+        raise RuntimeError("no compiler\nand a long trace")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    with pytest.warns(UserWarning, match="goes on without it: no compiler$"):
+        train(config, pack, tmp_path / "broken", callback=rows.append, compile=True, quiet=True)
+    assert [row["loss"] for row in rows[2:]] == [row["loss"] for row in plain]
+
+
 def test_learning_rate_schedules():
     config = replace(CONFIG, steps=300, warmup=10, lr=1.0)
     assert learning_rate(config, 0) == pytest.approx(0.1, rel=1e-3)
