@@ -78,6 +78,9 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--output", type=Path, required=True, help="a file for one photo, a folder for several")
     sub.add_argument("--model", default="small", help="a shipped model or a checkpoint (default: %(default)s)")
     sub.add_argument(
+        "--flips", action="store_true", help="colour the mirrored photo as well, and take the mean (twice the work)"
+    )
+    sub.add_argument(
         "--match", type=float, default=0.0, help="0: the network's word … 1: as near to the histogram as sRGB allows"
     )
     sub.add_argument("--size", type=int, default=256, help="pixels that the network works at (default: %(default)s)")
@@ -121,6 +124,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--rows", default="model", help="of model, gray, mean, transport, by commas (default: %(default)s)"
     )
     sub.add_argument("--foreign", action="store_true", help="ask each photo the histogram of another one")
+    sub.add_argument(
+        "--flips", action="store_true", help="colour the mirrored photo as well, and take the mean (twice the work)"
+    )
     sub.add_argument("--match", default="0", help="for the model's row; several by commas (default: %(default)s)")
     sub.add_argument("--size", type=int, default=256, help="pixels along each side (default: %(default)s)")
     sub.add_argument("--limit", type=int, help="only so many photos, spread evenly over the folder")

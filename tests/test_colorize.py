@@ -40,6 +40,17 @@ def test_the_five_lines_of_the_readme(photos, tmp_path):
     assert open_rgb(tmp_path / "out.png").size == (160, 160)
 
 
+def test_flips_make_the_mirrored_photo_the_mirrored_picture(model, photo):
+    """Averaged over both, colouring and mirroring commute, which they do not quite for the network alone."""
+    hist = histogram(photo)
+    twice = hc.colorize(model, photo, torch.stack([hist, hist.flip(0)]), flips=True, size=64)
+    mirrored = hc.colorize(model, photo.flip(-1), hist, flips=True, size=64).flip(-1)
+    once = hc.colorize(model, photo, hist, size=64)
+    assert torch.allclose(twice[0], mirrored, atol=1e-4)
+    assert not torch.allclose(twice[0], once, atol=1e-4)
+    assert torch.allclose(twice[0], hc.colorize(model, photo, hist, flips=True, size=64), atol=1e-5)
+
+
 def test_shipped_model_follows_the_histogram(photos):
     model = hc.load("small")
     images = [hc.read_image(p) for p in sorted(photos.iterdir())]
