@@ -21,7 +21,7 @@ from histcolor.checkpoint import load
 from histcolor.color import gray_rgb, rgb_to_lab
 from histcolor.colorize import resize
 from histcolor.controls import Controls, PhotoView, PlaneView
-from histcolor.data import DEMO_PHOTOS, demo_photo
+from histcolor.data import DEMO_PHOTOS, demo_photo, is_gray
 from histcolor.explore import AttentionMaps, attention_maps, colours_at, places_of
 from histcolor.histogram import ab_histogram
 from histcolor.images import atomic, read_image, to_uint8, write_image
@@ -92,6 +92,7 @@ class HistogramEditor(ipywidgets.VBox):
         self._show_photo()
         self._show_reference()
         self._asked()
+        self._hint(image)
 
     # --- what it gives ---
 
@@ -133,6 +134,7 @@ class HistogramEditor(ipywidgets.VBox):
         self.painting.use_photo(self._histogram(image))
         self._show_photo()
         self._asked()
+        self._hint(image)
 
     def use_reference(self, photo: Tensor | str | Path) -> None:
         """Ask for the colours of another photo."""
@@ -195,6 +197,11 @@ class HistogramEditor(ipywidgets.VBox):
 
     def _ask(self) -> None:
         self.live.ask(self.hist, self.match, self._show_result, self._show_failure)
+
+    def _hint(self, image: Tensor) -> None:
+        """Say what to do where the photo stays gray, as nobody has asked for a colour."""
+        if self.reference is None and not self.painting.done and is_gray(Image.fromarray(to_uint8(shrunk(image)))):
+            self.message = "No colour is asked for yet: choose a reference, type hex colours, or paint on the plane."
 
     def _load(self, content: bytes, name: str) -> None:
         try:

@@ -206,6 +206,14 @@ def test_choosing_photos_and_references(editor, tmp_path):
     assert_consistent(editor)
 
 
+def test_a_gray_photo_says_how_to_begin(model):
+    editor = HistogramEditor(model, torch.full((3, 20, 30), 0.4), size=32)
+    assert "choose a reference" in editor.message
+    editor.edit = {"tool": "palette", "colours": "#c33"}
+    assert editor.message == ""
+    editor.close()
+
+
 def test_saving_and_loading(editor, model, photo, tmp_path):
     editor.edit = {"tool": "paint", "path": [(0, 90)], "strength": 1}
     editor.match = 0.5
