@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+SHIPPED = Path(__file__).parent / "weights" / "backbones"
 VGG_LAYERS = ("relu2_2", "relu3_2", "relu4_2", "relu5_2")  #: the layers that the paper takes
 
 
@@ -102,11 +104,16 @@ def load_imagenet_weights(backbone: VGG19 | TimmBackbone, state: dict[str, Tenso
 
 
 def imagenet_weights(name: str) -> dict[str, Tensor]:
-    """Fetch a backbone's ImageNet weights through torchvision or timm (needs a network once, then their cache).
+    """A backbone's ImageNet weights: those in the package, else through torchvision or timm (needs a network once).
 
     Raises:
         OSError: the weights can not be fetched.
     """
+    shipped = SHIPPED / f"{name}.safetensors"
+    if shipped.is_file():
+        from safetensors.torch import load_file
+
+        return load_file(shipped)
     try:
         if name == "vgg19":
             from torchvision.models import VGG19_Weights
