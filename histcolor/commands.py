@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from histcolor import data as data_module
-from histcolor.checkpoint import CheckpointError, load, shipped_models
+from histcolor.checkpoint import CheckpointError, load
 from histcolor.color import rgb_to_lab
 from histcolor.histogram import ab_histogram, check_histogram, resize_histogram
 from histcolor.images import ImageError, find_images, read_image, write_image, write_table
@@ -84,7 +84,10 @@ def colorize(args: argparse.Namespace) -> int:
         tqdm(photos, desc="colorize", unit=" photos", disable=quiet_bars or len(photos) == 1), targets, strict=True
     ):
         try:
-            write_image(colorize_photo(model, read_image(path), hist, match=args.match, size=args.size), target)
+            write_image(
+                colorize_photo(model, read_image(path), hist, match=args.match, flips=args.flips, size=args.size),
+                target,
+            )
         except ImageError as error:
             failed.append(str(error))
     return report_failed(failed, total)
@@ -156,7 +159,7 @@ def train_config(args: argparse.Namespace):
 
 
 def find_backbone(name: str, file: str | None) -> dict[str, Tensor]:
-    """ImageNet weights: from a file, from a shipped model with the same frozen backbone, or through a network.
+    """ImageNet weights: from a file, from the package, or through a network.
 
     Raises:
         ValueError: the file is no safetensors file.
@@ -172,10 +175,6 @@ def find_backbone(name: str, file: str | None) -> dict[str, Tensor]:
             return load_file(file)
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{file}: is no complete safetensors file.") from error
-    for shipped in shipped_models():
-        model = load(shipped)
-        if model.config.backbone == name and model.photo is not None:
-            return model.photo.backbone.net.state_dict()
     return imagenet_weights(name)
 
 
@@ -237,30 +236,35 @@ def train(args: argparse.Namespace) -> int:
     return 0
 
 
+def evenly(photos: list[Path], limit: int | None) -> list[Path]:
+    """At most so many photos, spread evenly over the list; all of them for None."""
+    if limit is None:
+        return photos
+    if limit < 1:
+        raise ValueError(f"--limit must be at least 1, got {limit}.")
+    return [photos[i] for i in np.linspace(0, len(photos) - 1, min(limit, len(photos))).round().astype(int)]
+
+
 def evaluate(args: argparse.Namespace) -> int:
     """``histcolor evaluate``: prints the means, writes the table a photo."""
     from histcolor import evaluate as ev
+    from histcolor.classical import UNTRAINED
 
-    photos = find_images(args.photos)
-    if args.limit is not None:
-        if args.limit < 1:
-            raise ValueError(f"--limit must be at least 1, got {args.limit}.")
-        photos = [photos[i] for i in np.linspace(0, len(photos) - 1, min(args.limit, len(photos))).round().astype(int)]
+    photos = evenly(find_images(args.photos), args.limit)
     methods: dict = {}
     if args.predictions:
         methods[args.predictions.name] = ev.prediction_method(args.predictions, photos, args.size)
     else:
-        untrained = {"gray": ev.gray, "mean": ev.mean_colour, "transport": ev.transport}
         for row in args.rows.split(","):
             if row == "model":
                 model = load(args.model)
                 for match in map(float, args.match.split(",")):
-                    name = Path(args.model).stem + (f" match {match:g}" if match else "")
-                    methods[name] = ev.model_method(model, match=match)
-            elif row in untrained:
-                methods[row] = untrained[row]
+                    name = Path(args.model).stem + (f" match {match:g}" if match else "") + " flips" * args.flips
+                    methods[name] = ev.model_method(model, match=match, flips=args.flips)
+            elif row in UNTRAINED:
+                methods[row] = UNTRAINED[row]
             else:
-                raise ValueError(f"There is no row {row!r}; there are model, {', '.join(untrained)}.")
+                raise ValueError(f"There is no row {row!r}; there are model, {', '.join(UNTRAINED)}.")
     table, failed = ev.evaluate(photos, methods, size=args.size, foreign=args.foreign, quiet=quiet_bars)
     write_table(table.round(5), args.output)
     if args.sheet:
