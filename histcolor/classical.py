@@ -1,0 +1,98 @@
+"""Rows of the comparison that need no training, the two classical ones given the reference photo itself.
+
+With a photo's true histogram the protocol's reference is the true photo. Rows that use its histogram alone are told
+its colours and nothing of where they belong. Reinhard's transfer is told less, two means and two spreads, and how a and
+b go with L. **Welsh's matching then sees the answer**: it looks up colours in the very photo that it is to colour,
+by L and its spread nearby, so its figures with true histograms are no fair match for the others'; with foreign ones
+they are. A table that shows them must say so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.ndimage import uniform_filter
+from scipy.spatial import KDTree
+from torch import Tensor
+
+from histcolor.color import lab_to_rgb
+from histcolor.evaluate import Method, Task, gray, mean_colour, transport
+
+SAMPLES = 200  #: pixels of the reference that Welsh et al. 2002 compare with, about
+WINDOW = 5  #: pixels along each side of the neighbourhood whose spread of L they compare
+
+
+def match_moments(x: Tensor, reference: Tensor) -> Tensor:
+    """Reinhard et al. 2001: shift and scale each channel to the reference's mean and standard deviation.
+
+    Args:
+        x: ``[C, H, W]``; a channel without spread becomes the reference's mean.
+        reference: ``[C, h, w]``.
+
+    Returns:
+        ``[C, H, W]``.
+    """
+    x, y = x.flatten(1).double(), reference.flatten(1).double()
+    spread = x.std(1, correction=0, keepdim=True)
+    scale = torch.where(spread > 1e-9, y.std(1, correction=0, keepdim=True) / spread.clamp(min=1e-9), 0)
+    return ((x - x.mean(1, keepdim=True)) * scale + y.mean(1, keepdim=True)).float()
+
+
+def reinhard(task: Task) -> Tensor:
+    """The row "reinhard": the reference's mean and standard deviation of a and of b (Reinhard et al. 2001).
+
+    The method moves a photo's colours, and a gray photo has none: its a and b have no spread to scale, and all would
+    become the mean colour. L stands in for them here, turned over where a channel falls as L rises in
+    the reference. What comes out has the reference's means and spreads, up to sRGB's gamut, on a line in the ab plane.
+    """
+    L, ab = task.reference[:1].flatten(1).double(), task.reference[1:].flatten(1).double()
+    covariance = ((L - L.mean()) * (ab - ab.mean(1, keepdim=True))).mean(1)
+    stand_in = covariance.sign()[:, None, None] * task.L.double()
+    moved = match_moments(stand_in, task.reference[1:]).reshape(2, *task.L.shape[1:])
+    return lab_to_rgb(torch.cat([task.L, moved]))
+
+
+def neighbourhood_spread(L: np.ndarray, window: int = WINDOW) -> np.ndarray:
+    """Standard deviation of L ``[H, W]`` in a window around each pixel, mirrored at the edge: ``[H, W]``."""
+    L = L.astype(np.float64)
+    mean = uniform_filter(L, window, mode="reflect")
+    return np.sqrt((uniform_filter(L * L, window, mode="reflect") - mean**2).clip(min=0))
+
+
+def jittered(height: int, width: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of about so many pixels, one at a random place (fixed seed) in each cell of a grid."""
+    draw = np.random.default_rng(0)
+    sides = [min(round(samples**0.5), n) for n in (height, width)]
+    cells = np.stack(np.meshgrid(*map(np.arange, sides), indexing="ij"), axis=-1).reshape(-1, 2)
+    place = ((cells + draw.random(cells.shape)) / sides * (height, width)).astype(int)
+    return place[:, 0], place[:, 1]
+
+
+def welsh(task: Task, samples: int = SAMPLES) -> Tensor:
+    """The row "welsh": each pixel takes the colour of the reference's pixel most like it (Welsh et al. 2002, global).
+
+    As published: the reference's L is shifted and scaled to the photo's mean and spread; about 200 of its pixels are
+    taken on a jittered grid; a pixel's nearest is the one with the smallest ½|ΔL| + ½|Δs|, s the standard deviation of
+    L in 5×5 pixels; a and b are copied, L stays. The random places are the same for every photo of one size.
+
+    With the true photo as its own reference it sees the answer: these 200 pixels bring their true colours, and
+    all others look theirs up by L and s in the photo that they belong to. That is far more than a histogram tells.
+    """
+    L, reference = task.L[0].double().numpy(), task.reference.double().numpy()
+    scale = L.std() / max(reference[0].std(), 1e-9)
+    remapped = (reference[0] - reference[0].mean()) * scale + L.mean()
+    place = jittered(*remapped.shape, samples)
+    known = np.stack([remapped[place], neighbourhood_spread(remapped)[place]], axis=1)
+    asked = np.stack([L.ravel(), neighbourhood_spread(L).ravel()], axis=1)
+    _, nearest = KDTree(known).query(asked, p=1)
+    ab = reference[1:, place[0], place[1]][:, nearest].reshape(2, *L.shape)
+    return lab_to_rgb(torch.cat([task.L, torch.from_numpy(ab).float()]))
+
+
+UNTRAINED: dict[str, Method] = {
+    "gray": gray,
+    "mean": mean_colour,
+    "transport": transport,
+    "reinhard": reinhard,
+    "welsh": welsh,
+}  #: rows without training, as ``histcolor evaluate --rows`` and ``experiments.toml`` name them
