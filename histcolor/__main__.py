@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from histcolor import commands
+from histcolor import commands, experiment_command
 
 COLORIZE = """\
 Colour gray photos with an ab histogram: of a reference photo, from a file, or made of a few colours.
@@ -121,7 +121,9 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--model", default="small", help="a shipped model or a checkpoint (default: %(default)s)")
     sub.add_argument("--predictions", type=Path, metavar="FOLDER", help="score these files instead, matched by stem")
     sub.add_argument(
-        "--rows", default="model", help="of model, gray, mean, transport, by commas (default: %(default)s)"
+        "--rows",
+        default="model",
+        help="of model, gray, mean, transport, reinhard, welsh, by commas (default: %(default)s)",
     )
     sub.add_argument("--foreign", action="store_true", help="ask each photo the histogram of another one")
     sub.add_argument(
@@ -132,6 +134,10 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--limit", type=int, help="only so many photos, spread evenly over the folder")
     sub.add_argument("--sheet", type=Path, metavar="FILE.png", help="also a contact sheet of the model's colours")
     sub.add_argument("--output", type=Path, required=True, metavar="FILE.csv", help="a row a photo and method")
+
+    experiment_command.add_options(
+        add(subparsers, "experiment", experiment_command.EXPERIMENT, experiment_command.experiment)
+    )
 
     sub = add(subparsers, "reproduce", REPRODUCE, commands.reproduce)
     sub.add_argument("--profile", default="demo", help="smoke, demo or paper (default: %(default)s)")

@@ -47,8 +47,8 @@ def attention_maps(model: Colorizer, photo: EncodedPhoto, hist: Tensor) -> Atten
             wrong histogram (see :func:`histcolor.histogram.check_histogram`).
     """
     config = model.config
-    if not config.attention:
-        raise ValueError("This model has attention=False: it has no attention to explore, use another one.")
+    if not config.attends:
+        raise ValueError("This model has no attention to explore: use another one.")
     if not isinstance(photo, EncodedPhoto) or photo.features.phi_t is None:
         raise ValueError("photo must be what histcolor.encode made of it with the same model.")
     phi_t = photo.features.phi_t

@@ -1,9 +1,9 @@
-"""The network: configuration, semantic-aware network S with its attention, and the whole (2.1, 2.2)."""
+"""The network: semantic-aware network S with its attention, and the whole (2.1, 2.2)."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -11,64 +11,10 @@ from torch import Tensor, nn
 
 from histcolor.backbone import build_backbone
 from histcolor.color import AB_MAX, gray_rgb, scale_L
+from histcolor.config import PRESETS, ModelConfig, config_from_dict  # noqa: F401 - found here by all others
+from histcolor.guides import ColourClasses, ColourHints, GlobalHints, PhotoHints
 from histcolor.histogram import palette, represent
 from histcolor.unet import UNet, make_norm
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """All that decides what the network is; a checkpoint carries it. The ablations are switches of this class.
-
-    Raises:
-        ValueError: a value is out of its range; the message names the field.
-    """
-
-    backbone: str = "tf_efficientnet_lite0"  #: the ImageNet network in S: "vgg19" or a name of timm's
-    width: int = 16  #: channels of the U-Net's first group
-    channels: int = 64  #: C, the length of a feature in F_T and F_R
-    lateral: int = 32  #: channels that each of the backbone's four maps is brought to (the paper: C/4)
-    bins: int = 64  #: B, bins of the histogram along each axis
-    stride: int = 2  #: bins of a token along each axis: (bins/stride)² tokens
-    keep: int = 256  #: how many of the heaviest tokens the attention sees; 0: all of them
-    palette: bool = True  #: R_I = [R_H, R_P]; without: R_H alone
-    attention: bool = True  #: without: F_R resized and joined to L, no S
-    readout: str = "palette"  #: "features": equation (2); "palette": also the tokens' mass and mean colours
-    values: str = "F_R"  #: what the attention adds up: the features "F_R", or their normalised form "Phi_R" as in (2)
-    temperature: float = 0.25  #: of the softmax in (2)
-    learn_temperature: bool = True
-    balance: int = 2  #: rounds of Sinkhorn's balancing, which make all places together use each token by its mass
-    squeeze: int = 16  #: F_U is brought to so many channels before it is upsampled, for speed; 0: not (the paper)
-    norm: str = "group"  #: "instance" as in the paper, or "group"
-
-    def __post_init__(self) -> None:
-        for name in ("width", "channels", "lateral", "stride"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        if self.bins < 4 or self.bins % self.stride:
-            raise ValueError(f"bins must be at least 4 and a multiple of stride, got {self.bins} and {self.stride}.")
-        if self.temperature <= 0 or self.keep < 0 or self.balance < 0:
-            raise ValueError("temperature must be above 0, keep and balance at least 0.")
-        for name, allowed in (
-            ("readout", ("features", "palette")),
-            ("values", ("F_R", "Phi_R")),
-            ("norm", ("instance", "group")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}.")
-        if self.readout == "palette" and not self.attention:
-            raise ValueError("readout='palette' reads the histogram through the attention: it needs attention=True.")
-
-
-PRESETS: dict[str, ModelConfig] = {
-    # the paper as written: 256 bins at stride 4 are 64×64 tokens, cosine attention at temperature 0.01
-    "paper": ModelConfig(
-        backbone="vgg19", width=64, channels=128, lateral=32, bins=256, stride=4, keep=0, readout="features",
-        values="Phi_R", temperature=0.01, learn_temperature=False, balance=0, squeeze=0, norm="instance",
-    ),
-    "base": ModelConfig(width=48, channels=128, keep=512, squeeze=48),
-    "small": ModelConfig(),
-    "tiny": ModelConfig(width=4, channels=16, lateral=8, bins=16, stride=1, keep=64, balance=1, squeeze=4),  # for tests
-}  # fmt: skip
 
 
 @dataclass
@@ -77,10 +23,13 @@ class PhotoFeatures:
 
     L: Tensor  #: ``[N, 1, H, W]`` in [0, 100]
     phi_t: Tensor | None  #: Φ_T, ``[N, C, H/4, W/4]``, unit length along C; None without attention
+    #: without tokens: hypercolumns ``[N, C, H/4, W/4]``, or the mean of the backbone's deepest map, ``[N, C', 1, 1]``
+    semantics: Tensor | None = None
 
     def expand(self, n: int) -> PhotoFeatures:
         """The features of one photo, repeated for ``n`` histograms without a copy."""
-        return PhotoFeatures(*(None if x is None else x.expand(n, -1, -1, -1) for x in (self.L, self.phi_t)))
+        parts = (self.L, self.phi_t, self.semantics)
+        return PhotoFeatures(*(None if x is None else x.expand(n, -1, -1, -1) for x in parts))
 
 
 class ResidualBlock(nn.Module):
@@ -105,18 +54,25 @@ def normalise(x: Tensor) -> Tensor:
 
 
 class PhotoBranch(nn.Module):
-    """The first branch of S: L → T_RGB → backbone → F_T → Φ_T. The backbone is frozen unless training frees it."""
+    """The first branch of S: L → T_RGB → backbone → F_T → Φ_T. The backbone is frozen unless training frees it.
+
+    Rows without tokens stop earlier: "hypercolumns" where the four maps are joined, at one resolution and in C
+    channels (Larsson 2016 joins the maps as they are), "fusion" at the mean of the deepest map (Iizuka 2016).
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.backbone = build_backbone(config.backbone).requires_grad_(False)
-        c = config.lateral
+        self.readout, c = config.readout, config.lateral
+        if config.readout == "fusion":
+            return
         self.laterals = nn.ModuleList(
             nn.Sequential(nn.Conv2d(n, c, 3, padding=1), nn.ReLU(), nn.Conv2d(c, c, 3, padding=1))
             for n in self.backbone.channels
         )
         self.join = nn.Sequential(make_norm(config.norm, 4 * c), nn.Conv2d(4 * c, config.channels, 1))
-        self.blocks = nn.Sequential(*(ResidualBlock(config.channels, config.norm) for _ in range(3)))
+        if config.attends:
+            self.blocks = nn.Sequential(*(ResidualBlock(config.channels, config.norm) for _ in range(3)))
 
     def train(self, mode: bool = True) -> PhotoBranch:
         """As in torch, but for the backbone, which is never in training mode."""
@@ -125,15 +81,18 @@ class PhotoBranch(nn.Module):
         return self
 
     def forward(self, L: Tensor) -> Tensor:
-        """L ``[N, 1, H, W]`` in [0, 100] → Φ_T ``[N, C, H/4, W/4]``."""
+        """L ``[N, 1, H, W]`` in [0, 100] → Φ_T ``[N, C, H/4, W/4]``, or what the row takes instead."""
         size = (L.shape[-2] // 4, L.shape[-1] // 4)
         # a frozen backbone leaves no trace for the backward pass: neither its input nor its weights want a gradient
         maps = self.backbone(gray_rgb(L).contiguous(memory_format=torch.channels_last))
+        if self.readout == "fusion":
+            return maps[-1].mean((2, 3), keepdim=True)
         joined = [
             F.interpolate(lateral(x), size, mode="bilinear", align_corners=False)
             for lateral, x in zip(self.laterals, maps, strict=True)
         ]
-        return normalise(self.blocks(self.join(torch.cat(joined, dim=1))))
+        f_t = self.join(torch.cat(joined, dim=1))
+        return f_t if self.readout == "hypercolumns" else normalise(self.blocks(f_t))
 
 
 class HistogramBranch(nn.Module):
@@ -199,26 +158,34 @@ class Colorizer(nn.Module):
         super().__init__()
         self.config = config
         self.photo = PhotoBranch(config) if config.attention else None
-        self.histogram = HistogramBranch(config)
+        self.histogram = HistogramBranch(config) if config.guide == "tokens" else None
         colours = 2 if config.readout == "palette" else 0
-        features = config.squeeze or config.channels
-        self.squeeze = nn.Conv2d(config.channels + colours, features, 1) if config.squeeze else nn.Identity()
-        self.unet = UNet(1 + features + colours, config.width, config.norm)
+        joined = self.histogram is not None or config.readout == "hypercolumns"  # features at each place, beside L
+        features = (config.squeeze or config.channels) if joined else 0
+        squeezed = joined and config.squeeze
+        self.squeeze = nn.Conv2d(config.channels + colours, features, 1) if squeezed else nn.Identity()
+        self.classes = ColourClasses() if config.head == "classes" else None
+        outputs = len(self.classes) if self.classes else 0
+        self.unet = UNet(1 + features + colours, config.width, config.norm, outputs)
+        self.hints: nn.Module | None = None  # what makes a vector for the bottleneck
+        if config.guide == "global":
+            self.hints = GlobalHints(config.bins, 8 * config.width)
+        elif config.guide == "colours":
+            self.hints = ColourHints(config.colours, 8 * config.width)
+        elif config.readout == "fusion":
+            self.hints = PhotoHints(self.photo.backbone.channels[-1], 8 * config.width)
         # the exponent, so that the temperature stays positive while it is learned
         self.log_temperature = nn.Parameter(torch.tensor(math.log(config.temperature)))
-        self.log_temperature.requires_grad_(config.learn_temperature and config.attention)
-        for module in [
-            *self.histogram.modules(),
-            *self.unet.modules(),
-            *self.squeeze.modules(),
-            *(self.photo.modules() if self.photo else ()),
-        ]:
-            if isinstance(module, nn.Conv2d) and module.weight.requires_grad:
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-        if config.readout == "palette":
-            nn.init.zeros_(self.unet.out.weight)  # training starts from the attended colours, not from noise
+        self.log_temperature.requires_grad_(config.learn_temperature and config.attends)
+        for part in (self.histogram, self.unet, self.squeeze, self.photo, self.hints):
+            for module in part.modules() if part is not None else ():
+                if isinstance(module, nn.Conv2d | nn.Linear) and module.weight.requires_grad:
+                    nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                    if module.bias is not None:
+                        nn.init.zeros_(module.bias)
+        if config.readout == "palette" or config.guide != "tokens":
+            # training starts from the attended colours, from gray or from even odds, not from noise
+            nn.init.zeros_(self.unet.out.weight)
 
     def encode(self, L: Tensor) -> PhotoFeatures:
         """Compute what depends on the photo alone.
@@ -231,7 +198,8 @@ class Colorizer(nn.Module):
         """
         if L.ndim != 4 or L.shape[1] != 1 or L.shape[2] % 8 or L.shape[3] % 8 or L.numel() == 0:
             raise ValueError(f"L must be [N, 1, H, W] with H and W multiples of 8, got {tuple(L.shape)}.")
-        return PhotoFeatures(L, self.photo(L) if self.photo else None)
+        seen = self.photo(L) if self.photo else None
+        return PhotoFeatures(L, seen) if self.config.guide == "tokens" else PhotoFeatures(L, None, seen)
 
     def tokens(self, hist: Tensor) -> Tokens:
         """Turn histograms ``[N, bins, bins]`` that sum to 1 into the tokens that the attention sees."""
@@ -283,46 +251,45 @@ class Colorizer(nn.Module):
         full.scatter_(2, tokens.index[:, None].expand_as(weights), weights)
         return full.unflatten(2, (side, side)).unflatten(1, photo.phi_t.shape[-2:])
 
-    def decode(self, photo: PhotoFeatures, hist: Tensor) -> Tensor:
+    def decode(self, photo: PhotoFeatures, hist: Tensor, *, raw: bool = False) -> Tensor:
         """Colour encoded photos with histograms.
 
         Args:
             photo: from :meth:`encode`, for N photos.
-            hist: ``[N, bins, bins]``, each summing to 1.
+            hist: ``[N, bins, bins]``, each summing to 1; not looked at with ``guide="none"``.
+            raw: give what the loss compares, which with ``head="classes"`` are logits ``[N, Q, H, W]``.
 
         Returns:
             Y_ab over 110, ``[N, 2, H, W]``, about [-1, 1].
         """
         L = scale_L(photo.L)
+
+        def upsample(x: Tensor) -> Tensor:
+            return F.interpolate(x, L.shape[-2:], mode="bilinear", align_corners=False)
+
+        if self.histogram is None:
+            x, hint = L, None
+            if self.config.readout == "hypercolumns":
+                x = torch.cat([L, upsample(self.squeeze(photo.semantics))], dim=1)
+            if self.hints:
+                with torch.autocast(L.device.type, enabled=False):
+                    hint = self.hints(photo.semantics.float() if self.photo else hist)
+            y = self.unet(x, hint)
+            return y if raw or self.classes is None else self.classes.annealed_mean(y, self.config.anneal)
         if self.photo is None:
             f_u = self.histogram(represent(hist, with_palette=self.config.palette))
         else:
             with torch.autocast(L.device.type, enabled=False):
                 f_u = self.attend(photo, self.tokens(hist))
-
-        def upsample(x: Tensor) -> Tensor:
-            return F.interpolate(x, L.shape[-2:], mode="bilinear", align_corners=False)
-
         if self.config.readout == "features":
             return self.unet(torch.cat([L, upsample(self.squeeze(f_u))], dim=1))
         colours = upsample(f_u[:, -2:])  # the attended colour of each place; C adds what it knows better
         features = upsample(self.squeeze(f_u)) if self.config.squeeze else upsample(f_u[:, :-2])
         return colours + self.unet(torch.cat([L.to(features), features, colours.to(features)], dim=1))
 
-    def forward(self, L: Tensor, hist: Tensor) -> Tensor:
-        """Y_ab over 110 for L ``[N, 1, H, W]`` in [0, 100] and histograms ``[N, bins, bins]``: ``[N, 2, H, W]``."""
-        return self.decode(self.encode(L), hist)
+    def forward(self, L: Tensor, hist: Tensor, *, raw: bool = False) -> Tensor:
+        """Y_ab over 110 for L ``[N, 1, H, W]`` in [0, 100] and histograms ``[N, bins, bins]``: ``[N, 2, H, W]``.
 
-
-def config_from_dict(values: dict) -> ModelConfig:
-    """A configuration from what a checkpoint or ``config.json`` holds.
-
-    Raises:
-        ValueError: a field is unknown or missing; the message names it.
-    """
-    known = {f.name for f in fields(ModelConfig)}
-    if unknown := sorted(set(values) - known):
-        raise ValueError(f"The model's configuration has unknown fields: {', '.join(unknown)}.")
-    if missing := sorted(known - set(values)):
-        raise ValueError(f"The model's configuration lacks fields: {', '.join(missing)}.")
-    return ModelConfig(**values)
+        With ``raw`` what the loss compares, see :meth:`decode`.
+        """
+        return self.decode(self.encode(L), hist, raw=raw)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from histcolor.checkpoint import CheckpointError, fill, load_tensors, save_tensors
+from histcolor.config import ADDED
 from histcolor.images import atomic
 from histcolor.model import Colorizer
 
@@ -115,6 +116,9 @@ def check_same_run(config: dict, path: Path) -> None:
         ValueError: another configuration; the message names the first field that differs.
     """
     then, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(config))
+    # what fields that came later mean in an older run
+    then = {"backbone_lr": 0.0, **then, "model": {**ADDED, **then.get("model", {})}}
+    then["loss"] = {"lambda_foreign": then.get("loss", {}).get("lambda_2"), "rebalance": False, **then.get("loss", {})}
     different = [k for k in {**then, **now} if then.get(k) != now.get(k)]
     if different:
         key = sorted(different)[0]

@@ -23,8 +23,9 @@ from histcolor.backbone import load_imagenet_weights
 from histcolor.batch import make_batch, plan_batch
 from histcolor.checkpoint import build, fill, save_model
 from histcolor.data import Pack
+from histcolor.guides import ColourClasses
 from histcolor.images import clear_temporaries, write_text
-from histcolor.losses import LossConfig, total_loss
+from histcolor.losses import LossConfig, class_loss, class_weights, total_loss
 from histcolor.model import Colorizer, ModelConfig
 from histcolor.state import Ema, History, check_same_run, load_state, save_state, trained
 
@@ -69,6 +70,10 @@ class TrainConfig:
             raise ValueError(f"schedule must be cosine, constant or step, got {self.schedule!r}.")
         if not 0 <= self.foreign <= 1:
             raise ValueError(f"foreign must be in [0, 1], got {self.foreign}.")
+        if self.model.guide == "none" and self.foreign:
+            raise ValueError(f"guide='none' sees no histogram, foreign or not: it needs foreign=0, got {self.foreign}.")
+        if self.loss.rebalance and self.model.head != "classes":
+            raise ValueError("rebalance weights the loss of classes: it needs head='classes'.")
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
@@ -109,8 +114,8 @@ def compiled(model: Colorizer, config: TrainConfig, photos: int, device: torch.d
     try:
         fast = torch.compile(model)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.amp):
-            y_ab = fast(L, hist)
-        y_ab.float().mean().backward()
+            raw = fast(L, hist, raw=True)
+        raw.float().mean().backward()
     except Exception as error:  # compilers fail in many ways, and none of them need stop a run
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         warnings.warn(f"torch.compile does not work here, training goes on without it: {reason}", stacklevel=3)
@@ -190,6 +195,8 @@ def train(
         clear_temporaries(run)
     history = History(run / "history.csv", step)
     model.train()
+    # counted anew by every start and process, which costs seconds and needs no state: the same pack, the same weights
+    weights = class_weights(ColourClasses().distribution(pack)).to(device) if config.loss.rebalance else None
     pack = pack.to(device)
     forward: torch.nn.Module = (
         compiled(model, config, share, device) if compile or (compile is None and on_gpu) else model
@@ -205,8 +212,11 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         with torch.autocast(device.type, torch.bfloat16, enabled=config.amp):
-            y_ab = parallel(batch.L, batch.hist)
-        loss, terms = total_loss(y_ab.float(), batch.t_ab, batch.r_h, batch.own, config.loss)
+            raw = parallel(batch.L, batch.hist, raw=True)
+        if model.classes is None:
+            loss, terms = total_loss(raw.float(), batch.t_ab, batch.r_h, batch.own, config.loss)
+        else:
+            loss, terms = class_loss(raw.float(), batch.t_ab, model.classes, weights)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(trained(model).values(), config.clip)

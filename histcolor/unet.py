@@ -25,10 +25,12 @@ class UNet(nn.Module):
     """Ten convolution groups, groups 5 and 6 dilated, skips added from 3 to 8, 2 to 9 and 1 to 10, tanh at the end.
 
     Channels are those of the paper at ``width=64``: 64, 128, 256, 512 … 512, 256, 128, 128.
+    With ``classes`` above 0 it gives so many logits instead of ab, without tanh.
     """
 
-    def __init__(self, inputs: int, width: int, norm: str) -> None:
+    def __init__(self, inputs: int, width: int, norm: str, classes: int = 0) -> None:
         super().__init__()
+        self.classes = classes
         w1, w2, w4, w8 = width, 2 * width, 4 * width, 8 * width
         self.group1 = _group(inputs, w1, 2, norm)
         self.group2 = _group(w1, w2, 2, norm)
@@ -43,16 +45,27 @@ class UNet(nn.Module):
         self.group9 = nn.Sequential(nn.ReLU(), _group(w2, w2, 1, norm))
         self.up10, self.skip1 = nn.ConvTranspose2d(w2, w2, 4, 2, 1), nn.Conv2d(w1, w2, 3, padding=1)
         self.group10 = nn.Sequential(nn.ReLU(), nn.Conv2d(w2, w2, 3, padding=1), nn.LeakyReLU(0.2))
-        self.out = nn.Conv2d(w2, 2, 1)
+        self.out = nn.Conv2d(w2, classes or 2, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` → ``[N, 2, H, W]`` in (-1, 1); H and W divisible by 8."""
+    def forward(self, x: Tensor, hint: Tensor | None = None) -> Tensor:
+        """Colour features, with a hint for all places at once.
+
+        Args:
+            x: ``[N, inputs, H, W]``; H and W divisible by 8.
+            hint: ``[N, 8·width]``, added at every place of group 4, as the global hints of Zhang et al. 2017 are.
+
+        Returns:
+            ``[N, 2, H, W]`` in (-1, 1), or logits ``[N, classes, H, W]``.
+        """
         x1 = self.group1(x)
         x2 = self.group2(x1[..., ::2, ::2])
         x3 = self.group3(x2[..., ::2, ::2])
         x4 = self.group4(x3[..., ::2, ::2])
+        if hint is not None:
+            x4 = x4 + hint.to(x4)[:, :, None, None]
         x7 = self.group7(self.group6(self.group5(x4)))
         x8 = self.group8(self.up8(x7) + self.skip3(x3))
         x9 = self.group9(self.up9(x8) + self.skip2(x2))
         x10 = self.group10(self.up10(x9) + self.skip1(x1))
-        return torch.tanh(self.out(x10).float())
+        y = self.out(x10).float()
+        return y if self.classes else torch.tanh(y)

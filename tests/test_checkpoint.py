@@ -110,6 +110,22 @@ def test_unknown_configuration(saved):
         hc.load(saved[1])
 
 
+def test_checkpoint_from_before_the_comparison_rows(saved):
+    from histcolor.config import ADDED
+
+    def older(tensors, metadata):
+        config = {k: v for k, v in json.loads(metadata["config"]).items() if k not in ADDED}
+        return tensors, {**metadata, "config": json.dumps(config)}
+
+    new = hc.load(saved[1])
+    rewrite(saved[1], older)
+    old = hc.load(saved[1])
+    assert old.config == new.config == TINY
+    L, hist = torch.rand(1, 1, 32, 32) * 100, torch.full((1, TINY.bins, TINY.bins), 1 / TINY.bins**2)
+    with torch.no_grad():
+        assert torch.equal(old(L, hist), new(L, hist))
+
+
 def test_shipped_small_model_is_small_and_complete():
     from histcolor.checkpoint import SHIPPED
 

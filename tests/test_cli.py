@@ -22,7 +22,8 @@ def shell(*arguments):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "command", [[], ["colorize"], ["data", "pack"], ["data", "get"], ["train"], ["evaluate"], ["reproduce"]]
+    "command",
+    [[], ["colorize"], ["data", "pack"], ["data", "get"], ["train"], ["evaluate"], ["experiment"], ["reproduce"]],
 )
 def test_help_teaches(command):
     done = shell(*command, "--help")
@@ -136,7 +137,12 @@ def test_evaluate_writes_a_row_a_photo(photos, tmp_path, capsys):
     assert rows["method"].unique().tolist() == ["small", "small match 1", "gray", "mean", "transport"]
     assert "transport" in capsys.readouterr().out
     assert sheet.stat().st_size > 50_000
+    classical = ["--rows", "welsh,reinhard", "--size", "64", "--limit", "2"]
+    assert main(["evaluate", str(photos), "--output", str(table), *classical]) == 0
+    assert pd.read_csv(table)["method"].tolist() == ["welsh", "reinhard"] * 2
+    capsys.readouterr()
     assert main(["evaluate", str(photos), "--output", str(table), "--rows", "magic"]) == 1
+    assert "there are model, gray, mean, transport, reinhard, welsh" in capsys.readouterr().err
     assert main(["evaluate", str(photos), "--output", str(table), "--limit", "0"]) == 1
 
 

@@ -8,6 +8,7 @@ from torch.autograd import gradcheck
 
 from histcolor import losses
 from histcolor.color import AB_MAX
+from histcolor.guides import ColourClasses
 from histcolor.histogram import soft_ab_histogram
 
 BINS = 16
@@ -181,3 +182,42 @@ def test_the_histogram_loss_alone_brings_colours_to_the_asked_ones():
         optimizer.step()
     assert loss.item() < 0.1 * first
     assert (y_ab - 0.2).abs().max() < 0.05
+
+
+def test_class_weights_are_the_papers():
+    p = torch.tensor([0.7, 0.2, 0.1, 0.0])
+    weights = losses.class_weights(p)
+    assert (p * weights).sum() == pytest.approx(1)
+    raw = 1 / (0.5 * p + 0.5 / 4)  # Zhang et al. 2016, (4)
+    torch.testing.assert_close(weights / weights[0], raw / raw[0])
+    torch.testing.assert_close(losses.class_weights(p, mixture=1.0), torch.ones(4))
+
+
+def test_class_loss_is_the_cross_entropy_by_hand():
+    classes = ColourClasses()
+    t_ab = (torch.rand(2, 2, 6, 7) - 0.5) * 0.6
+    logits = torch.randn(2, len(classes), 6, 7)
+    index, share = classes.soft_encode(t_ab * AB_MAX)
+    dense = torch.zeros(2, 6, 7, len(classes)).scatter(-1, index, share)
+    each = -(dense * logits.movedim(1, -1).softmax(-1).log()).sum(-1)
+    loss, terms = losses.class_loss(logits.requires_grad_(), t_ab, classes)
+    torch.testing.assert_close(loss, each.mean())
+    assert terms == {"classes": loss}
+    assert not terms["classes"].requires_grad
+    weights = torch.rand(len(classes)) + 0.5
+    loss, _ = losses.class_loss(logits, t_ab, classes, weights)
+    torch.testing.assert_close(loss, (weights[dense.argmax(-1)] * each).mean())  # v of the likeliest class
+    (gradient,) = torch.autograd.grad(losses.class_loss(logits, t_ab, classes)[0], logits)
+    expected = (logits.softmax(1) - dense.movedim(-1, 1)) / each.numel()
+    torch.testing.assert_close(gradient, expected, atol=1e-7, rtol=1e-4)
+
+
+def test_class_loss_is_least_for_the_truth():
+    classes = ColourClasses()
+    t_ab = (torch.rand(1, 2, 4, 4) - 0.5) * 0.6
+    index, share = classes.soft_encode(t_ab * AB_MAX)
+    truth = torch.zeros(1, 4, 4, len(classes)).scatter(-1, index, share).clamp(min=1e-12).log().movedim(-1, 1)
+    best = losses.class_loss(truth, t_ab, classes)[0]
+    torch.testing.assert_close(best, -(share * share.log()).sum(-1).mean(), atol=1e-5, rtol=1e-4)
+    assert losses.class_loss(truth.flip(1), t_ab, classes)[0] > best + 1
+    assert losses.class_loss(truth + 0.1 * torch.randn_like(truth), t_ab, classes)[0] > best

@@ -24,6 +24,14 @@ SWITCHES = [
     {"stride": 2},
     {"squeeze": 0},
     {"norm": "instance"},
+    {"guide": "none", "readout": "features", "attention": False},
+    {"guide": "none", "readout": "features", "attention": False, "head": "classes"},
+    {"guide": "none", "readout": "hypercolumns", "head": "classes", "anneal": 1.0},
+    {"guide": "none", "readout": "hypercolumns", "squeeze": 0},
+    {"guide": "none", "readout": "fusion"},
+    {"guide": "none", "readout": "fusion", "head": "classes"},
+    {"guide": "global", "readout": "features", "attention": False},
+    {"guide": "colours", "readout": "features", "attention": False, "colours": 3},
 ]
 
 
@@ -39,7 +47,7 @@ def test_every_switch_colours_and_learns(switch):
     L, hist = random_input(config)
     y_ab = model(L, hist)
     assert y_ab.shape == (2, 2, 64, 64)
-    (y_ab - 0.1).square().mean().backward()
+    (model(L, hist, raw=True) - 0.1).square().mean().backward()
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     unused = [name for name, p in trained.items() if p.grad is None]
     assert not unused, "every trained weight must take part"
@@ -215,6 +223,30 @@ def test_wrong_configurations(field, value):
         replace(PRESETS["small"], **{field: value})
 
 
+@pytest.mark.parametrize(
+    ("switch", "message"),
+    [
+        ({"guide": "x"}, "guide must be one of tokens, global, colours, none"),
+        ({"head": "x"}, "head must be one of regression, classes"),
+        ({"colours": 0}, "colours must be at least 1"),
+        ({"anneal": 0.0}, "anneal must be above 0"),
+        ({"head": "classes"}, "head='classes' .* needs guide='none'"),
+        ({"head": "classes", "guide": "global", "attention": False, "readout": "features"}, "needs guide='none'"),
+        ({"guide": "none"}, "needs attention=False and readout='features', or readout='hypercolumns' or 'fusion'"),
+        ({"guide": "none", "attention": False}, "needs attention=True"),
+        ({"guide": "global"}, r"guide='global' gives no tokens .* attention=False and readout='features'\.$"),
+        ({"guide": "colours", "readout": "features"}, "guide='colours' gives no tokens"),
+        ({"readout": "fusion"}, "readout='fusion' .* needs attention=True and guide='none'"),
+        ({"readout": "fusion", "guide": "global"}, "needs attention=True and guide='none'"),
+        ({"readout": "hypercolumns", "guide": "none", "attention": False}, "needs attention=True and guide='none'"),
+    ],
+    ids=str,
+)
+def test_what_does_not_go_together(switch, message):
+    with pytest.raises(ValueError, match=message):
+        replace(PRESETS["small"], **switch)
+
+
 def test_configuration_from_a_dictionary():
     from dataclasses import asdict
 
@@ -225,6 +257,18 @@ def test_configuration_from_a_dictionary():
     with pytest.raises(ValueError, match="lacks fields: bins"):
         config_from_dict({k: v for k, v in values.items() if k != "bins"})
     assert isinstance(config_from_dict(values), ModelConfig)
+
+
+def test_configuration_of_an_older_file():
+    from dataclasses import asdict
+
+    from histcolor.config import ADDED
+
+    values = {k: v for k, v in asdict(TINY).items() if k not in ADDED}
+    assert config_from_dict(values) == TINY, "what was added must mean what older files meant"
+    assert config_from_dict({**values, "guide": "none", "readout": "fusion"}).readout == "fusion"
+    with pytest.raises(ValueError, match="lacks fields: width"):
+        config_from_dict({k: v for k, v in values.items() if k != "width"})
 
 
 def test_bilinear_upsampling_is_what_the_paper_says():

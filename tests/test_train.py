@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from histcolor.checkpoint import build, load, load_tensors
+from histcolor.config import ADDED
 from histcolor.model import PRESETS
 from histcolor.state import Ema, trained
 from histcolor.train import TrainConfig, learning_rate, make_batch, plan_batch, train
@@ -180,6 +181,18 @@ def test_another_configuration_does_not_resume(pack, tmp_path):
     train(CONFIG, pack, tmp_path, minutes=0, quiet=True)
     with pytest.raises(ValueError, match=r"holds a run with lr = 0\.0005, now asked is 0.1"):
         train(replace(CONFIG, lr=0.1), pack, tmp_path, quiet=True)
+
+
+def test_a_run_from_before_some_fields_were_there_resumes(pack, tmp_path):
+    train(CONFIG, pack, tmp_path, minutes=0, quiet=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    for part, field in ((config, "backbone_lr"), (config["loss"], "lambda_foreign"), (config["loss"], "rebalance")):
+        del part[field]
+    for field in ADDED:
+        del config["model"][field]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    train(CONFIG, pack, tmp_path, quiet=True)
+    assert pd.read_csv(tmp_path / "history.csv")["step"].iloc[-1] == CONFIG.steps
 
 
 def test_nan_stops_and_the_last_checkpoint_is_kept(pack, tmp_path):

@@ -1,0 +1,285 @@
+"""The paper's tables as experiments: every row trained on the same photos with the same budget, measured the same way.
+
+Each row of a heading (:mod:`histcolor.headings`) has with each seed a folder of its own, ``FOLDER/ROW/seedN``: there
+are what training writes, ``run.json`` (what was asked, what it cost, on what) and ``photos.csv`` (the numbers a photo).
+A run may be killed at any moment and started again; several processes may work in one folder at once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from histcolor.checkpoint import load, load_tensors
+from histcolor.classical import UNTRAINED
+from histcolor.commands import evenly, find_backbone
+from histcolor.data import Pack
+from histcolor.evaluate import evaluate, model_method
+from histcolor.headings import Heading, Row
+from histcolor.images import clear_temporaries, find_images, write_table, write_text
+from histcolor.locks import taken
+from histcolor.model import Colorizer
+from histcolor.provenance import about_machine, about_pack, cost, digest
+from histcolor.statistics import differences, heading_table
+from histcolor.train import TrainConfig, train
+from histcolor.validate import make_validator
+
+RECORD, TABLE, MODEL, STATE = "run.json", "photos.csv", "model.safetensors", "state.safetensors"
+
+
+@dataclass
+class Work:
+    """How an experiment is worked on: the same for all of its rows."""
+
+    packs: Sequence[Path]  #: to train on
+    validation: Path | None  #: pack to measure on at every checkpoint
+    photos: list[Path]  #: files that the tables are measured on
+    size: int  #: pixels along each side that they are squashed to
+    about: dict[str, Any]  #: what ``run.json`` says of packs and photos
+    device: str = "cpu"
+    minutes: float | None = None  #: stop after this time
+    quiet: bool = False
+    callback: Callable[[dict], None] | None = None
+
+    def __post_init__(self) -> None:
+        self.began = time.perf_counter()
+        self.open = cache(Pack.open)  # several packs are joined in memory, once
+
+    @property
+    def left(self) -> float:
+        """Minutes that are left."""
+        return math.inf if self.minutes is None else self.minutes - (time.perf_counter() - self.began) / 60
+
+
+def run(
+    heading: Heading,
+    packs: Sequence[Path],
+    validation: Path | None,
+    folder: Path,
+    *,
+    photos: Path,
+    rows: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+    size: int = 256,
+    limit: int | None = None,
+    minutes: float | None = None,
+    device: str = "cpu",
+    callback: Callable[[dict], None] | None = None,
+    report: Callable[[str], None] = print,
+    quiet: bool = False,
+) -> list[str]:
+    """Train and measure the rows of a heading, or go on with it; what is done already is left alone.
+
+    Seed by seed, so that every row has its first numbers early. A row that another process is working on is left to it.
+
+    Args:
+        heading: from :func:`histcolor.headings.read_heading`.
+        packs: photos to train on, the same for every row.
+        validation: pack that training measures on at every checkpoint, if any.
+        folder: where the rows' folders are.
+        photos: folder of colour photos to measure on, with true and with foreign histograms.
+        rows: only these, by name; by default all.
+        seeds: instead of the heading's.
+        size: pixels along each side of the photos measured; training's own size is in the configuration.
+        limit: measure only so many photos, spread evenly over the folder.
+        minutes: stop after this time; a later call goes on.
+        device: where to train and to colour.
+        callback: called with each row of each history, ``row`` and ``seed`` added.
+        report: called with a line for each row and seed.
+        quiet: no progress bars.
+
+    Returns:
+        A line for each row that failed (the others go on) and for each photo that could not be read.
+
+    Raises:
+        ValueError: there is no such row, or fewer than two photos to measure on.
+        OSError: there is no photo, or a pack is incomplete.
+    """
+    files = evenly(find_images(photos), limit)
+    if len(files) < 2:
+        raise ValueError(f"{photos}: measuring with foreign histograms needs at least two photos, got {len(files)}.")
+    if unknown := sorted(set(rows) - {row.name for row in heading.rows}):
+        names = ", ".join(repr(row.name) for row in heading.rows)
+        raise ValueError(f"[{heading.name}] has no row {unknown[0]!r}; it has {names}.")
+    names = "\n".join(f"{path.relative_to(photos).as_posix()} {path.stat().st_size}" for path in files)
+    about = {
+        "packs": [about_pack(path) for path in packs],
+        "photos": {"folder": photos.name, "count": len(files), "size": size, "names": digest(names.encode())},
+    }
+    work = Work(packs, validation, files, size, about, device, minutes, quiet, callback)
+    failed: dict[str, None] = {}  # a photo that can not be read is met with every row
+    for row, seed, place in places(heading, folder, heading.seeds if seeds is None else seeds):
+        if rows and row.name not in rows:
+            continue
+        if work.left <= 0:
+            report("Time is up; the same command goes on.")
+            break
+        label = f"{row.name}, seed {seed}" if row.config else row.name
+        with taken(place / "lock") as owner:
+            if owner:
+                report(f"{label}: left to {owner}.")
+                continue
+            try:
+                said, unread = _work_on(heading, row, seed, place, work)
+                report(f"{label}: {said}")
+                failed |= dict.fromkeys(unread)
+            except (ValueError, OSError, ArithmeticError, RuntimeError) as error:  # torch raises RuntimeErrors
+                failed[f"{label}: {(str(error).splitlines() or [type(error).__name__])[0]}"] = None
+                report(f"{label}: failed.")
+    return list(failed)
+
+
+def places(heading: Heading, folder: Path, seeds: Sequence[int]) -> Iterator[tuple[Row, int, Path]]:
+    """Row, seed and folder of all that is measured, seed by seed; a row that is not trained has seed 0 alone."""
+    for i, seed in enumerate(seeds):
+        for row in heading.rows:
+            if row.config or (row.method and not i):
+                number = seed if row.config else 0
+                yield row, number, folder / row.slug / f"seed{number}"
+
+
+def _work_on(heading: Heading, row: Row, seed: int, place: Path, work: Work) -> tuple[str, list[str]]:
+    """Bring a row with a seed as far as time allows; says how far, and which photos could not be read."""
+    config = replace(row.config, seed=seed) if row.config else None
+    asked = {"method": row.method, "packs": work.about["packs"] if config else [], "photos": work.about["photos"]}
+    record = read_record(place)
+    refuse_another(place, record, asked, config)
+    if record.get("measured") and (place / TABLE).is_file():
+        return "done before.", []
+    clear_temporaries(place)  # of a process that was killed; nobody else is here
+    if not (record.get("trained") and (place / MODEL).is_file()):  # models may be left out of what is passed on
+        record = {"heading": heading.name, "row": row.name, "seed": seed, **asked}
+    record |= {"photos": asked["photos"], "measured": False}
+    write_record(place, record)
+    if config and not record.get("trained"):
+        if (reached := _train(row.name, config, place, work)) < config.steps:
+            return f"stopped at step {reached} of {config.steps}; the same command goes on.", []
+        record |= {"trained": True, **cost(place / "history.csv"), **about_machine(work.device)}
+        write_record(place, record)
+    (place / STATE).unlink(missing_ok=True)  # nothing resumes from it any more, and it is four times the model
+    if work.left <= 0:
+        return "trained, but not measured yet; the same command goes on.", []
+    table, unread = measure(row, seed, place, work)
+    write_table(table.round(5).assign(heading=heading.name), place / TABLE)
+    write_record(place, {**record, **({} if config else about_machine(work.device)), "measured": True})
+    means = table[table["histogram"] == "true"].replace(float("inf"), 100.0)
+    took = f" in {record['hours']:.2f} h" if config else ""
+    return f"done{took}: {means['psnr'].mean():.2f} dB, SSIM {means['ssim'].mean():.4f}.", unread
+
+
+def _train(name: str, config: TrainConfig, place: Path, work: Work) -> int:
+    """Train, or go on training; returns the step reached."""
+    if not work.packs:
+        raise ValueError("No pack was named to train on; make one with 'histcolor data pack'.")
+    validate = None
+    if work.validation:
+        pack = work.open(work.validation)
+        validate = make_validator(pack, place, size=config.size, sheet_every=config.steps)
+    backbone = find_backbone(config.model.backbone, None) if Colorizer(config.model).photo else None
+    about = {"row": name, "seed": config.seed}
+    train(
+        config,
+        work.open(*work.packs),
+        place,
+        backbone=backbone,
+        validate=validate,
+        callback=(lambda row: work.callback({**about, **row})) if work.callback else None,
+        minutes=None if work.minutes is None else work.left,
+        device=work.device,
+        quiet=work.quiet,
+    )
+    return _step(place)
+
+
+def _step(place: Path) -> int:
+    """The step that a folder's model was saved at; 0 without a model."""
+    if not (place / MODEL).is_file():
+        return 0
+    return int(json.loads(load_tensors(place / MODEL)[1]["about"])["step"])
+
+
+def measure(row: Row, seed: int, place: Path, work: Work) -> tuple[pd.DataFrame, list[str]]:
+    """Measure a row, with true and with foreign histograms: a line a photo, and the photos that could not be read."""
+    method = UNTRAINED[row.method] if row.method else model_method(load(place / MODEL, work.device))
+    tables, unread = [], []
+    for kind in ("true", "foreign"):
+        foreign = kind == "foreign"
+        table, failed = evaluate(work.photos, {row.name: method}, size=work.size, foreign=foreign, quiet=work.quiet)
+        tables.append(table.assign(row=row.name, seed=seed, histogram=kind))
+        unread += failed
+    return pd.concat(tables, ignore_index=True), unread
+
+
+def read_record(place: Path) -> dict[str, Any]:
+    """What a row's ``run.json`` says; nothing if there is none."""
+    file = place / RECORD
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def write_record(place: Path, record: dict[str, Any]) -> None:
+    """Write a row's ``run.json``."""
+    write_text(json.dumps(record, indent=2), place / RECORD)
+
+
+def refuse_another(place: Path, record: dict, asked: dict, config: TrainConfig | None) -> None:
+    """Refuse a folder that holds other work: nothing that took hours is overwritten.
+
+    Raises:
+        ValueError: names the first thing that differs, and what to do.
+    """
+    measured = record.get("measured") and (place / TABLE).is_file()
+    if not measured and not (place / MODEL).is_file():
+        return
+    then, now = ({key: source.get(key) for key in asked} for source in (record, asked))
+    if not measured:  # other photos to measure on are welcome
+        then["photos"] = now["photos"]
+    if config:
+        file = place / "config.json"
+        had = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        # fields that came later stood at their defaults
+        then, now = then | flat(asdict(TrainConfig())) | flat(had), now | flat(json.loads(json.dumps(asdict(config))))
+    if different := [key for key in now if then.get(key) != now[key]]:
+        key = different[0]
+        mend = "remove its photos.csv to measure it anew" if key == "photos" else "ask for the same"
+        raise ValueError(f"{place}: has {key} = {then.get(key)}, asked is {now[key]}: {mend}, or name another folder.")
+
+
+def flat(values: Any, name: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, with names like ``model.bins``."""
+    if not isinstance(values, dict):
+        return {name: values}
+    return {k: v for key, value in values.items() for k, v in flat(value, f"{name}.{key}".lstrip(".")).items()}
+
+
+def collect(heading: Heading, folder: Path) -> pd.DataFrame:
+    """The numbers a photo of all rows and seeds that are done; the columns of ``photos.csv``, or none at all."""
+    found = []
+    for row in heading.rows:
+        for path in sorted(folder.glob(f"{row.slug}/seed*/{TABLE}")):
+            if read_record(path.parent).get("measured"):
+                found.append(pd.read_csv(path).assign(row=row.name))
+    columns = {"row": str, "seed": int, "histogram": str}
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(columns)).astype(columns)
+
+
+def tabulate(heading: Heading, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The heading's table, with the paper's numbers where it has any, and its pairs' differences.
+
+    ``paper_psnr`` and ``paper_ssim`` are the paper's own: its runs, its photos; not to be compared with the others.
+
+    Raises:
+        ValueError: rows were measured on different photos.
+    """
+    numbers = collect(heading, folder)
+    table = heading_table(numbers, [row.name for row in heading.rows])
+    for name in ("psnr", "ssim"):
+        table[f"paper_{name}"] = [row.paper.get(name, float("nan")) for row in heading.rows]
+    return table, differences(numbers, heading.pairs)

@@ -1,0 +1,53 @@
+"""Where numbers come from: the packs, the machine, the versions, the commit, and what a run cost."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from histcolor.data import Pack
+
+
+def digest(data: bytes) -> str:
+    """The start of a sha256, enough to tell two apart."""
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def about_pack(path: Path) -> dict[str, Any]:
+    """What tells a pack from others: its name, how many photos of what size, the hash of its manifest."""
+    images, manifest = Pack.open(path).images, Path(path) / "manifest.csv"
+    about = {"name": Path(path).name, "photos": images.shape[0], "size": images.shape[1]}
+    return {**about, "manifest": digest(manifest.read_bytes()) if manifest.is_file() else ""}
+
+
+def about_machine(device: str) -> dict[str, Any]:
+    """What numbers come from: hardware, threads, versions, and the commit, "-dirty" where files were changed since."""
+    hardware = platform.processor() or platform.machine()
+    cpus = Path("/proc/cpuinfo")
+    if device.startswith("cuda"):
+        hardware = torch.cuda.get_device_name(device)
+    elif cpus.is_file() and (found := re.search(r"model name\s*:\s*(.+)", cpus.read_text(encoding="utf-8"))):
+        hardware = found[1]
+    words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        commit = subprocess.run(words, capture_output=True, text=True, timeout=60).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        commit = ""
+    versions = {"torch": torch.__version__, "histcolor": version("histcolor"), "commit": commit or "unknown"}
+    return {"hardware": hardware, "threads": torch.get_num_threads(), **versions}
+
+
+def cost(history: Path) -> dict[str, float]:
+    """Photos seen, hours and photos a second of a run, from its history: without validations and lost work."""
+    rows = pd.read_csv(history)
+    seconds = (rows["photos"].diff().fillna(rows["photos"]) / rows["photos_per_second"].clip(lower=0.05)).sum()
+    seen = int(rows["photos"].iloc[-1])
+    return {"photos_seen": seen, "hours": round(seconds / 3600, 4), "photos_per_second": round(seen / seconds, 2)}
