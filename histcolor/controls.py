@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -221,8 +222,6 @@ class Controls:
 
     def say(self, message: str) -> None:
         """Show what went wrong, or nothing."""
-        import html
-
         self.message.value = f'<div class="histcolor-message" role="alert">{html.escape(message)}</div>'
 
 

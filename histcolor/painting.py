@@ -107,12 +107,13 @@ class Painting:
             raise ValueError(f"There is no tool {tool!r}; there are undo, redo, {', '.join(TOOLS)}.")
         try:
             state = TOOLS[tool](self, **options)
-            self._asked(state)  # before anything is changed: it refuses what cannot be asked
+            hist = self._asked(state)  # before anything is changed: it refuses what cannot be asked
         except TypeError as error:  # an argument that is missing, or that the tool does not have
             raise ValueError(f"{tool}: {str(error).removeprefix('<lambda>() ')}.") from error
         if not (tool == self._last and tool in ("mix", "hue", "saturation")):
             self.done = [*self.done[1 - STEPS :], self.state]
         self.undone, self.state, self._last = [], state, tool
+        self._asks = ((state, self.photo, self.reference), hist)
 
     def _step(self, source: list[State], target: list[State]) -> None:
         if source:
