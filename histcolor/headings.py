@@ -68,6 +68,9 @@ def read_heading(path: Path, name: str, budget: Mapping[str, Any] | None = None)
         raise FileNotFoundError(f"{path}: is missing; run this from the project's folder, or name a file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: is no valid TOML: {error}.") from error
+    defaults = headings.pop("defaults", {})
+    if not isinstance(defaults, dict):
+        raise ValueError(f"{path}: defaults must be a table, got {defaults!r}.")
     if not isinstance(headings.get(name), dict):
         raise ValueError(f"{path}: has no heading [{name}]; it has {', '.join(headings) or 'none'}.")
     table, where = dict(headings[name]), f"{path}: [{name}]"
@@ -77,7 +80,8 @@ def read_heading(path: Path, name: str, budget: Mapping[str, Any] | None = None)
         raise ValueError(f"{where}: seeds must be different whole numbers from 0 up, got {seeds}.")
     if not raw or not all(isinstance(one, dict) for one in raw):
         raise ValueError(f"{where}: has no rows; write each one below [[{name}.rows]].")
-    common = {**_options(table, where), **_options(budget or {}, f"{where}, as asked")}
+    common = {**_options(defaults, f"{path}: [defaults]"), **_options(table, where)}
+    common |= _options(budget or {}, f"{where}, as asked")
     rows = tuple(_read_row(dict(one), common, where) for one in raw)
     seen: dict[str, str] = {}
     for row in rows:

@@ -183,9 +183,8 @@ class Colorizer(nn.Module):
                     nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                     if module.bias is not None:
                         nn.init.zeros_(module.bias)
-        if config.readout == "palette" or config.guide != "tokens":
-            # training starts from the attended colours, from gray or from even odds, not from noise
-            nn.init.zeros_(self.unet.out.weight)
+        # training starts from gray, from the attended colours or from even odds, not from noise
+        nn.init.zeros_(self.unet.out.weight)
 
     def encode(self, L: Tensor) -> PhotoFeatures:
         """Compute what depends on the photo alone.
