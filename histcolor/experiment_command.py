@@ -45,6 +45,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--protocol-size", type=int, default=256, metavar="N", help="pixels to measure at (default: %(default)s)"
     )
+    parser.add_argument(
+        "--reuse",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="other headings' outputs: take equal rows over",
+    )
     parser.add_argument("--minutes", type=float, metavar="M", help="stop after this time; the same command goes on")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     parser.add_argument("--file", type=Path, help="the experiments (default: notebooks/experiments.toml)")
@@ -82,6 +90,7 @@ def experiment(args: argparse.Namespace) -> int:
         seeds=read_seeds(args.seeds),
         size=args.protocol_size,
         limit=args.limit,
+        reuse=args.reuse,
         minutes=args.minutes,
         device=args.device,
         callback=log,

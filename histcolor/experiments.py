@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,9 +23,10 @@ from histcolor.checkpoint import load, load_tensors
 from histcolor.classical import UNTRAINED
 from histcolor.commands import evenly, find_backbone
 from histcolor.data import Pack
-from histcolor.evaluate import evaluate, model_method
+from histcolor.evaluate import Method, evaluate, model_method
+from histcolor.exhibits import CONTROL, PICTURES, control, save_pictures
 from histcolor.headings import Heading, Row
-from histcolor.images import clear_temporaries, find_images, write_table, write_text
+from histcolor.images import atomic, clear_temporaries, find_images, write_table, write_text
 from histcolor.locks import taken
 from histcolor.model import Colorizer
 from histcolor.provenance import about_machine, about_pack, cost, digest
@@ -33,6 +35,7 @@ from histcolor.train import TrainConfig, train
 from histcolor.validate import make_validator
 
 RECORD, TABLE, MODEL, STATE = "run.json", "photos.csv", "model.safetensors", "state.safetensors"
+HISTORY = ("config.json", "history.csv")  # what else training leaves
 
 
 @dataclass
@@ -44,6 +47,7 @@ class Work:
     photos: list[Path]  #: files that the tables are measured on
     size: int  #: pixels along each side that they are squashed to
     about: dict[str, Any]  #: what ``run.json`` says of packs and photos
+    reuse: Sequence[Path] = ()  #: other headings' folders, see :func:`find_twin`
     device: str = "cpu"
     minutes: float | None = None  #: stop after this time
     quiet: bool = False
@@ -70,6 +74,7 @@ def run(
     seeds: Sequence[int] | None = None,
     size: int = 256,
     limit: int | None = None,
+    reuse: Sequence[Path] = (),
     minutes: float | None = None,
     device: str = "cpu",
     callback: Callable[[dict], None] | None = None,
@@ -90,6 +95,7 @@ def run(
         seeds: instead of the heading's.
         size: pixels along each side of the photos measured; training's own size is in the configuration.
         limit: measure only so many photos, spread evenly over the folder.
+        reuse: folders of other headings; a row that is the same there is copied, not trained again.
         minutes: stop after this time; a later call goes on.
         device: where to train and to colour.
         callback: called with each row of each history, ``row`` and ``seed`` added.
@@ -114,7 +120,7 @@ def run(
         "packs": [about_pack(path) for path in packs],
         "photos": {"folder": photos.name, "count": len(files), "size": size, "names": digest(names.encode())},
     }
-    work = Work(packs, validation, files, size, about, device, minutes, quiet, callback)
+    work = Work(packs, validation, files, size, about, reuse, device, minutes, quiet, callback)
     failed: dict[str, None] = {}  # a photo that can not be read is met with every row
     for row, seed, place in places(heading, folder, heading.seeds if seeds is None else seeds):
         if rows and row.name not in rows:
@@ -153,12 +159,15 @@ def _work_on(heading: Heading, row: Row, seed: int, place: Path, work: Work) -> 
     record = read_record(place)
     refuse_another(place, record, asked, config)
     if record.get("measured") and (place / TABLE).is_file():
-        return "done before.", []
+        return f"done before{_exhibit(heading, row, seed, place, work)}.", []
     clear_temporaries(place)  # of a process that was killed; nobody else is here
     if not (record.get("trained") and (place / MODEL).is_file()):  # models may be left out of what is passed on
         record = {"heading": heading.name, "row": row.name, "seed": seed, **asked}
     record |= {"photos": asked["photos"], "measured": False}
     write_record(place, record)
+    if config and not record.get("trained") and (twin := find_twin(work.reuse, seed, asked, config)):
+        source = take_over(twin, place, heading, row)
+        return f"taken from {source}{_exhibit(heading, row, seed, place, work)}.", []
     if config and not record.get("trained"):
         if (reached := _train(row.name, config, place, work)) < config.steps:
             return f"stopped at step {reached} of {config.steps}; the same command goes on.", []
@@ -171,7 +180,7 @@ def _work_on(heading: Heading, row: Row, seed: int, place: Path, work: Work) -> 
     write_table(table.round(5).assign(heading=heading.name), place / TABLE)
     write_record(place, {**record, **({} if config else about_machine(work.device)), "measured": True})
     means = table[table["histogram"] == "true"].replace(float("inf"), 100.0)
-    took = f" in {record['hours']:.2f} h" if config else ""
+    took = (f" in {record['hours']:.2f} h" if config else "") + _exhibit(heading, row, seed, place, work)
     return f"done{took}: {means['psnr'].mean():.2f} dB, SSIM {means['ssim'].mean():.4f}.", unread
 
 
@@ -206,9 +215,53 @@ def _step(place: Path) -> int:
     return int(json.loads(load_tensors(place / MODEL)[1]["about"])["step"])
 
 
+def find_twin(folders: Sequence[Path], seed: int, asked: dict[str, Any], config: TrainConfig) -> Path | None:
+    """The folder of a row in other headings' folders with the same configuration, packs and photos, if there is one."""
+    now = flat(json.loads(json.dumps(asdict(config))))
+    for file in (file for folder in folders for file in sorted(folder.glob(f"*/seed{seed}/{RECORD}"))):
+        there, record = file.parent, read_record(file.parent)
+        if record.get("measured") and all((there / name).is_file() for name in (MODEL, TABLE, *HISTORY)):
+            had = flat(asdict(TrainConfig())) | flat(json.loads((there / HISTORY[0]).read_text(encoding="utf-8")))
+            if had == now and all(record.get(key) == asked[key] for key in asked):
+                return there
+    return None
+
+
+def take_over(twin: Path, place: Path, heading: Heading, row: Row) -> str:
+    """Copy a twin's run (:func:`find_twin`) instead of computing the same numbers again; says where it is from."""
+    source = "/".join(twin.parts[-3:])
+    for name in (*HISTORY, MODEL):
+        with atomic(place / name) as temporary:
+            shutil.copyfile(twin / name, temporary)
+    write_table(pd.read_csv(twin / TABLE).assign(row=row.name, method=row.name, heading=heading.name), place / TABLE)
+    write_record(place, {**read_record(twin), "heading": heading.name, "row": row.name, "taken_from": source})
+    return source
+
+
+def _method(row: Row, place: Path, work: Work) -> Method:
+    """How a row colours; a network works at the size measured at, however large the picture."""
+    if row.method:
+        return UNTRAINED[row.method]
+    return model_method(load(place / MODEL, work.device), size=work.size)
+
+
+def _exhibit(heading: Heading, row: Row, seed: int, place: Path, work: Work) -> str:
+    """Leave what the heading wants shown of its first seed, where it is not there yet; says so."""
+    there = all((place / name).is_file() for name in (CONTROL, PICTURES))
+    if not heading.exhibits or seed != heading.seeds[0] or there or not (row.method or (place / MODEL).is_file()):
+        return ""
+    table, method, left = pd.read_csv(place / TABLE), _method(row, place, work), iter(work.photos)
+    table = table[table["histogram"] == "true"]
+    files = [next(path for path in left if path.stem == name) for name in table["photo"]]  # those that could be read
+    write_table(control(method, files, work.size).round(5), place / CONTROL)
+    psnr = table["psnr"].replace(math.inf, 100.0).tolist()
+    save_pictures(method, files, psnr, place, place.parent.parent / "photos")
+    return ", with pictures"
+
+
 def measure(row: Row, seed: int, place: Path, work: Work) -> tuple[pd.DataFrame, list[str]]:
     """Measure a row, with true and with foreign histograms: a line a photo, and the photos that could not be read."""
-    method = UNTRAINED[row.method] if row.method else model_method(load(place / MODEL, work.device))
+    method = _method(row, place, work)
     tables, unread = [], []
     for kind in ("true", "foreign"):
         foreign = kind == "foreign"

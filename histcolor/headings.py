@@ -47,6 +47,7 @@ class Heading:
     rows: tuple[Row, ...]
     pairs: tuple[tuple[str, str], ...]  #: (row, the row it is compared with)
     seeds: tuple[int, ...]
+    exhibits: bool = False  #: whether its rows also leave pictures and the curve of control
 
 
 def read_heading(path: Path, name: str, budget: Mapping[str, Any] | None = None) -> Heading:
@@ -76,6 +77,7 @@ def read_heading(path: Path, name: str, budget: Mapping[str, Any] | None = None)
     table, where = dict(headings[name]), f"{path}: [{name}]"
     about, seeds = _take(table, "about", str, where), _take(table, "seeds", list, where)
     raw, pairs = _take(table, "rows", list, where), _take(table, "pairs", list, where, [])
+    exhibits = _take(table, "exhibits", bool, where, False)
     if not seeds or len(set(seeds)) < len(seeds) or any(type(seed) is not int or seed < 0 for seed in seeds):
         raise ValueError(f"{where}: seeds must be different whole numbers from 0 up, got {seeds}.")
     if not raw or not all(isinstance(one, dict) for one in raw):
@@ -93,7 +95,7 @@ def read_heading(path: Path, name: str, budget: Mapping[str, Any] | None = None)
     for pair in pairs:
         if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(n, str) and n in measured for n in pair)):
             raise ValueError(f"{where}: a pair must name two rows that are measured, got {pair}.")
-    return Heading(name, about, rows, tuple((row, against) for row, against in pairs), tuple(seeds))
+    return Heading(name, about, rows, tuple((row, against) for row, against in pairs), tuple(seeds), exhibits)
 
 
 def _read_row(table: dict[str, Any], common: dict[str, Any], where: str) -> Row:

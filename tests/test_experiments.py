@@ -280,6 +280,52 @@ def test_fields_that_came_later_stood_at_their_defaults(unbroken, work, tmp_path
     assert "has model.norm = instance, asked is group" in work(tmp_path, rows=["ours"], seeds=[0])[1][0]
 
 
+def test_an_equal_row_of_another_heading_is_taken_over(unbroken, work, toml, tmp_path):
+    text = MINI.replace("[mini", "[other").replace("mini.", "other.").replace('"ours"', '"The same"')
+    (tmp_path / "other.toml").write_text(text)
+    heading, steps = read_heading(tmp_path / "other.toml", "other"), []
+    said, failed = work(tmp_path / "other", heading, rows=["The same"], reuse=[unbroken], callback=steps.append)
+    assert not failed
+    assert not steps, "nothing is trained"
+    assert said == [f"The same, seed {i}: taken from {unbroken.name}/ours/seed{i}." for i in (0, 1)]
+    place, twin = tmp_path / "other" / "the-same" / "seed1", unbroken / "ours" / "seed1"
+    record = json.loads((place / "run.json").read_text())
+    assert (record["heading"], record["row"], record["taken_from"]) == ("other", "The same", "mini/ours/seed1")
+    assert (place / "model.safetensors").read_bytes() == (twin / "model.safetensors").read_bytes()
+    numbers, theirs = (pd.read_csv(folder / "photos.csv") for folder in (place, twin))
+    names = ["row", "method", "heading"]
+    assert numbers[names].drop_duplicates().values.tolist() == [["The same", "The same", "other"]]
+    pd.testing.assert_frame_equal(numbers.drop(columns=names), theirs.drop(columns=names))
+    said, _ = work(tmp_path / "other", heading, rows=["Baseline"], seeds=[0], limit=3, reuse=[unbroken])
+    assert "done in" in said[0], "measured on other photos is not the same"
+
+
+def test_exhibits_are_left_by_the_first_seed(toml, work, tmp_path):
+    (tmp_path / "mini.toml").write_text(MINI.replace("seeds = [0, 1]", "seeds = [0, 1]\nexhibits = true"))
+    heading = read_heading(tmp_path / "mini.toml", "mini")
+    said, failed = work(tmp_path / "mini", heading, rows=["Baseline", "gray"], limit=None)
+    assert not failed
+    assert ["with pictures" in line for line in said] == [True, True, False], said
+    place = tmp_path / "mini" / "baseline"
+    curve, shown = (pd.read_csv(place / "seed0" / name) for name in ("control.csv", "pictures.csv"))
+    assert not (place / "seed1" / "pictures.csv").exists()
+    assert sorted(set(curve["t"])) == [0, 0.25, 0.5, 0.75, 1]
+    assert (curve.query("t == 0")["asked"] < 1e-6).all()
+    assert (curve.query("t == 1")["asked"] > 0).all()
+    psnr = pd.read_csv(place / "seed0" / "photos.csv").query("histogram == 'true'")["psnr"]
+    worst = shown[shown["kind"] == "worst"]["photo"].tolist()
+    assert worst == psnr.reset_index(drop=True).nsmallest(4).index.tolist()
+    for kind, photo, reference in shown[["kind", "photo", "reference"]].itertuples(index=False):
+        assert hc.read_image(place / "seed0" / "pictures" / f"{kind}-{photo:04d}-{reference:04d}.jpg").shape[1:] == (
+            160,
+            160,
+        )
+        assert (tmp_path / "mini" / "photos" / f"{photo:04d}.jpg").is_file()
+    before = files(tmp_path)
+    assert work(tmp_path / "mini", heading, rows=["Baseline"], limit=None)[0][0] == "Baseline, seed 0: done before."
+    assert files(tmp_path) == before
+
+
 def test_unreadable_photos_are_named_once(work, photos, tmp_path):
     (tmp_path / "in").mkdir()
     for path in photos.glob("c*.jpg"):
