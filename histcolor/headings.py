@@ -69,7 +69,7 @@ def read_heading(path: Path, name: str, budget: Mapping[str, Any] | None = None)
         raise FileNotFoundError(f"{path}: is missing; run this from the project's folder, or name a file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: is no valid TOML: {error}.") from error
-    defaults = headings.pop("defaults", {})
+    defaults, _ = headings.pop("defaults", {}), headings.pop("claims", None)
     if not isinstance(defaults, dict):
         raise ValueError(f"{path}: defaults must be a table, got {defaults!r}.")
     if not isinstance(headings.get(name), dict):
