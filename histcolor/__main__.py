@@ -44,6 +44,14 @@ photos), outputs rounded to 8 bits. Writes a CSV a photo and prints the means.
   histcolor evaluate photos/ --predictions outputs-of-another-program/ --output results/theirs.csv
   histcolor evaluate photos/ --rows model,gray,mean,transport --foreign --match 0.5 --output results/control.csv
 """
+CLAIMS = """\
+Judge the claims of notebooks/experiments.toml from the numbers a photo that 'histcolor experiment' left: each with the
+95 % interval of its paired difference. It holds if all of the interval is above what is claimed, is refuted if all of
+it is below, else it is open. Claims whose rows are not measured are left out.
+
+  histcolor claims
+  histcolor claims --tables my-tables --output my-claims.csv
+"""
 REPRODUCE = """\
 Run all notebooks headlessly and check the claims; writes results/reproduce/index.html.
 
@@ -64,7 +72,10 @@ def build_parser() -> argparse.ArgumentParser:
 
     def add(where, name: str, text: str, run) -> argparse.ArgumentParser:
         sub = where.add_parser(
-            name, help=first_sentence(text), description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+            name,
+            help=first_sentence(text).replace("%", "%%"),
+            description=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         sub.set_defaults(run=run)
         return sub
@@ -139,6 +150,11 @@ def build_parser() -> argparse.ArgumentParser:
         add(subparsers, "experiment", experiment_command.EXPERIMENT, experiment_command.experiment)
     )
 
+    sub = add(subparsers, "claims", CLAIMS, experiment_command.claims)
+    sub.add_argument("--tables", type=Path, default=Path("results/tables"), help="(default: %(default)s)")
+    sub.add_argument("--output", type=Path, default=Path("results/claims.csv"), help="(default: %(default)s)")
+    sub.add_argument("--file", type=Path, help="the experiments (default: notebooks/experiments.toml)")
+
     sub = add(subparsers, "reproduce", REPRODUCE, commands.reproduce)
     sub.add_argument("--profile", default="demo", help="smoke, demo or paper (default: %(default)s)")
     sub.add_argument("--output", type=Path, default=Path("results/reproduce"), help="(default: %(default)s)")
@@ -148,6 +164,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 after an error (one line on stderr), 2 for wrong options."""
     args = build_parser().parse_args(argv)
+    args.words = sys.argv[1:] if argv is None else argv  # for processes that do the same
     try:
         return args.run(args) or 0
     except (ValueError, OSError, FloatingPointError) as error:

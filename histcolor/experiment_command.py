@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from histcolor.commands import PRESETS, quiet_bars
@@ -24,9 +27,11 @@ Each row and seed has a folder in the output: the model, run.json (what was aske
 photos.csv (the numbers a photo). table.csv there has the means and their spread over seeds, differences.csv the
 paired differences with intervals. Killed at any moment and started again, it goes on; what is done is left alone.
 
-Several processes may work in one output folder; each takes rows that no other has:
-  for i in 1 2; do OMP_NUM_THREADS=1 histcolor experiment ablation … & done; wait
-  for i in 0 1; do CUDA_VISIBLE_DEVICES=$i histcolor experiment ablation … --device cuda & done; wait
+Several processes may work in one output folder; each takes rows that no other has. --processes 2 starts two, each with
+half of the CPU's cores, or with a GPU of its own.
+
+A row for any other program, from its pictures of the same photos, found by stem:
+  histcolor evaluate imagenette/val --predictions its-outputs --output results/comparison/others/its-name.csv
 """
 
 
@@ -55,6 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--minutes", type=float, metavar="M", help="stop after this time; the same command goes on")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="rows at a time (default: %(default)s)")
     parser.add_argument("--file", type=Path, help="the experiments (default: notebooks/experiments.toml)")
     budget = parser.add_argument_group("budget (default: the heading's; a row's own options stay)")
     budget.add_argument("--preset", choices=PRESETS, help="the model that the rows are variants of")
@@ -66,6 +72,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def experiment(args: argparse.Namespace) -> int:
     """``histcolor experiment``: exit code 1 if a row failed or a photo could not be read."""
+    if args.processes < 1:
+        raise ValueError(f"--processes must be at least 1, got {args.processes}.")
+    if args.processes > 1:
+        run_processes(args.words, args.processes, args.device)
     from histcolor.experiments import run, tabulate
     from histcolor.headings import read_heading
     from histcolor.statistics import printed
@@ -104,6 +114,46 @@ def experiment(args: argparse.Namespace) -> int:
     for line in failed:
         print(f"histcolor: {line}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def claims(args: argparse.Namespace) -> int:
+    """``histcolor claims``: prints the verdicts, writes the table."""
+    from histcolor.claims import judge_all
+
+    table = judge_all(args.file or project_root() / "notebooks" / "experiments.toml", args.tables)
+    if table.empty:
+        raise FileNotFoundError(f"{args.tables}: has no measured rows that a claim is about.")
+    write_table(table.round(5), args.output)
+    print(table[["verdict", "claim", "number", "over", "difference", "low", "high"]].to_string(index=False))
+    return 0
+
+
+def run_processes(words: Sequence[str], count: int, device: str) -> None:
+    """Run a command in several processes at once, each with its share of the machine; waits for all of them.
+
+    Args:
+        words: what was given after ``histcolor``; ``--processes`` in it is overruled.
+        count: how many.
+        device: on "cuda" each process sees one GPU, the i-th the i-th, over again if there are fewer; on "cpu" each
+            has its share of the cores.
+    """
+    import torch
+
+    children = []
+    for i in range(count):
+        if device.startswith("cuda"):
+            share = {"CUDA_VISIBLE_DEVICES": str(i % max(1, torch.cuda.device_count()))}
+        else:
+            share = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // count))}
+        command = [sys.executable, "-m", "histcolor", *words, "--processes", "1"]
+        children.append(subprocess.Popen(command, env=os.environ | share))
+    try:
+        for child in children:
+            child.wait()
+    finally:  # Ctrl-C ends all of them
+        for child in children:
+            child.terminate()
+            child.wait()
 
 
 def read_seeds(text: str | None) -> list[int] | None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,16 +25,16 @@ from histcolor.data import Pack
 from histcolor.evaluate import Method, evaluate, model_method
 from histcolor.exhibits import CONTROL, PICTURES, control, save_pictures
 from histcolor.headings import Heading, Row
-from histcolor.images import atomic, clear_temporaries, find_images, write_table, write_text
+from histcolor.images import clear_temporaries, find_images, write_table
 from histcolor.locks import taken
 from histcolor.model import Colorizer
 from histcolor.provenance import about_machine, about_pack, cost, digest
+from histcolor.records import MODEL, TABLE, find_twin, read_record, refuse_another, take_over, write_record
 from histcolor.statistics import differences, heading_table
 from histcolor.train import TrainConfig, train
 from histcolor.validate import make_validator
 
-RECORD, TABLE, MODEL, STATE = "run.json", "photos.csv", "model.safetensors", "state.safetensors"
-HISTORY = ("config.json", "history.csv")  # what else training leaves
+STATE = "state.safetensors"
 
 
 @dataclass
@@ -215,29 +214,6 @@ def _step(place: Path) -> int:
     return int(json.loads(load_tensors(place / MODEL)[1]["about"])["step"])
 
 
-def find_twin(folders: Sequence[Path], seed: int, asked: dict[str, Any], config: TrainConfig) -> Path | None:
-    """The folder of a row in other headings' folders with the same configuration, packs and photos, if there is one."""
-    now = flat(json.loads(json.dumps(asdict(config))))
-    for file in (file for folder in folders for file in sorted(folder.glob(f"*/seed{seed}/{RECORD}"))):
-        there, record = file.parent, read_record(file.parent)
-        if record.get("measured") and all((there / name).is_file() for name in (MODEL, TABLE, *HISTORY)):
-            had = flat(asdict(TrainConfig())) | flat(json.loads((there / HISTORY[0]).read_text(encoding="utf-8")))
-            if had == now and all(record.get(key) == asked[key] for key in asked):
-                return there
-    return None
-
-
-def take_over(twin: Path, place: Path, heading: Heading, row: Row) -> str:
-    """Copy a twin's run (:func:`find_twin`) instead of computing the same numbers again; says where it is from."""
-    source = "/".join(twin.parts[-3:])
-    for name in (*HISTORY, MODEL):
-        with atomic(place / name) as temporary:
-            shutil.copyfile(twin / name, temporary)
-    write_table(pd.read_csv(twin / TABLE).assign(row=row.name, method=row.name, heading=heading.name), place / TABLE)
-    write_record(place, {**read_record(twin), "heading": heading.name, "row": row.name, "taken_from": source})
-    return source
-
-
 def _method(row: Row, place: Path, work: Work) -> Method:
     """How a row colours; a network works at the size measured at, however large the picture."""
     if row.method:
@@ -271,54 +247,27 @@ def measure(row: Row, seed: int, place: Path, work: Work) -> tuple[pd.DataFrame,
     return pd.concat(tables, ignore_index=True), unread
 
 
-def read_record(place: Path) -> dict[str, Any]:
-    """What a row's ``run.json`` says; nothing if there is none."""
-    file = place / RECORD
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+def collect(heading: Heading, folder: Path) -> pd.DataFrame:
+    """The numbers a photo of all rows and seeds that are done; the columns of ``photos.csv``, or none at all.
 
-
-def write_record(place: Path, record: dict[str, Any]) -> None:
-    """Write a row's ``run.json``."""
-    write_text(json.dumps(record, indent=2), place / RECORD)
-
-
-def refuse_another(place: Path, record: dict, asked: dict, config: TrainConfig | None) -> None:
-    """Refuse a folder that holds other work: nothing that took hours is overwritten.
+    Also those of other programs: what ``histcolor evaluate --predictions`` wrote into ``folder/others``.
 
     Raises:
-        ValueError: names the first thing that differs, and what to do.
+        ValueError: another program's row is named like one of the heading's, or its table lacks a column.
     """
-    measured = record.get("measured") and (place / TABLE).is_file()
-    if not measured and not (place / MODEL).is_file():
-        return
-    then, now = ({key: source.get(key) for key in asked} for source in (record, asked))
-    if not measured:  # other photos to measure on are welcome
-        then["photos"] = now["photos"]
-    if config:
-        file = place / "config.json"
-        had = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-        # fields that came later stood at their defaults
-        then, now = then | flat(asdict(TrainConfig())) | flat(had), now | flat(json.loads(json.dumps(asdict(config))))
-    if different := [key for key in now if then.get(key) != now[key]]:
-        key = different[0]
-        mend = "remove its photos.csv to measure it anew" if key == "photos" else "ask for the same"
-        raise ValueError(f"{place}: has {key} = {then.get(key)}, asked is {now[key]}: {mend}, or name another folder.")
-
-
-def flat(values: Any, name: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one, with names like ``model.bins``."""
-    if not isinstance(values, dict):
-        return {name: values}
-    return {k: v for key, value in values.items() for k, v in flat(value, f"{name}.{key}".lstrip(".")).items()}
-
-
-def collect(heading: Heading, folder: Path) -> pd.DataFrame:
-    """The numbers a photo of all rows and seeds that are done; the columns of ``photos.csv``, or none at all."""
     found = []
     for row in heading.rows:
         for path in sorted(folder.glob(f"{row.slug}/seed*/{TABLE}")):
             if read_record(path.parent).get("measured"):
                 found.append(pd.read_csv(path).assign(row=row.name))
+    for path in sorted(folder.glob("others/*.csv")):
+        table = pd.read_csv(path)
+        if missing := {"photo", "reference", "method"} - set(table):
+            raise ValueError(f"{path}: lacks the column {min(missing)!r}; write it with 'histcolor evaluate'.")
+        if taken_names := set(table["method"]) & {row.name for row in heading.rows}:
+            raise ValueError(f"{path}: has a row {min(taken_names)!r}, as [{heading.name}] has; rename the folder.")
+        kind = (table["photo"] == table["reference"]).map({True: "true", False: "foreign"})
+        found.append(table.assign(row=table["method"], seed=0, histogram=kind, heading=heading.name))
     columns = {"row": str, "seed": int, "histogram": str}
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(columns)).astype(columns)
 
@@ -327,12 +276,14 @@ def tabulate(heading: Heading, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame
     """The heading's table, with the paper's numbers where it has any, and its pairs' differences.
 
     ``paper_psnr`` and ``paper_ssim`` are the paper's own: its runs, its photos; not to be compared with the others.
+    Rows of other programs come last.
 
     Raises:
-        ValueError: rows were measured on different photos.
+        ValueError: rows were measured on different photos, or see :func:`collect`.
     """
     numbers = collect(heading, folder)
-    table = heading_table(numbers, [row.name for row in heading.rows])
+    table = heading_table(numbers, dict.fromkeys([*(row.name for row in heading.rows), *numbers["row"]]))
+    paper = {row.name: row.paper for row in heading.rows}
     for name in ("psnr", "ssim"):
-        table[f"paper_{name}"] = [row.paper.get(name, float("nan")) for row in heading.rows]
+        table[f"paper_{name}"] = [paper.get(row, {}).get(name, float("nan")) for row in table["row"]]
     return table, differences(numbers, heading.pairs)

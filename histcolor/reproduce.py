@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from histcolor.claims import check_committed
 from histcolor.data import DEMO_PHOTOS, demo_photo
 from histcolor.images import write_image, write_table, write_text
 from histcolor.notebook import Claim, claims_table, project_root
@@ -165,6 +166,7 @@ def reproduce(profile: str = "demo", output: Path | None = None) -> int:
     claims = claims_table(
         measure_demo_photos(output, size=64 if profile == "smoke" else 256, quiet=quiet)
         + committed_claims(root / "results")
+        + check_committed(root / "notebooks" / "experiments.toml", root / "results")
     )
     recorded = [pd.read_csv(path) for n in names if (path := output / "claims" / f"{n}.csv").is_file()]
     claims = pd.concat([*recorded, claims], ignore_index=True)

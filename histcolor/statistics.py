@@ -59,7 +59,8 @@ def heading_table(table: pd.DataFrame, rows: Iterable[str]) -> pd.DataFrame:
 
     Args:
         table: numbers a photo.
-        rows: names in the order wanted; a row without numbers has 0 photos and NaN.
+        rows: names in the order wanted; a row without numbers has 0 photos and NaN; one that was measured with one
+            kind of histogram alone has NaN for the other.
 
     Returns:
         Columns ``row``, ``photos``, ``seeds`` (how many), then each number and ``NUMBER_spread``: the standard
@@ -68,18 +69,21 @@ def heading_table(table: pd.DataFrame, rows: Iterable[str]) -> pd.DataFrame:
     Raises:
         ValueError: rows or seeds were measured on different photos; the message names the first.
     """
-    lines, first = [], None
+    lines, first = [], {}
     for row in rows:
         seeds = table.loc[table["row"] == row, "seed"].nunique()
         line = {"row": row, "photos": 0, "seeds": seeds}
-        measured = {kind: gather(table, row, kind, _columns(kind)) for kind in ("true", "foreign") if seeds}
-        if measured:
-            line["photos"] = len(measured["true"].photos)
-            first = first or (row, measured["true"].photos)
-            if measured["true"].photos != first[1]:
-                raise ValueError(f"{row}: was measured on other photos than {first[0]}; measure both again.")
+        kinds = set(table.loc[table["row"] == row, "histogram"])
+        measured = {kind: gather(table, row, kind, _columns(kind)) for kind in sorted(kinds)}
+        for kind, one in measured.items():
+            line["photos"] = len(one.photos)
+            other, photos = first.setdefault(kind, (row, one.photos))
+            if one.photos != photos:
+                raise ValueError(f"{row}: was measured on other photos than {other}; measure both again.")
         for name, (kind, column, _) in NUMBERS.items():
-            means = measured[kind].values[..., _columns(kind).index(column)].mean(1) if measured else np.array([np.nan])
+            means = np.array([np.nan])
+            if kind in measured:
+                means = measured[kind].values[..., _columns(kind).index(column)].mean(1)
             line[name] = means.mean()
             line[f"{name}_spread"] = means.std(ddof=1) if len(means) > 1 else np.nan
         lines.append(line)
@@ -192,11 +196,11 @@ def differences(
     Raises:
         ValueError: the two rows of a pair were measured on different photos.
     """
-    lines, there = [], set(table["row"])
+    lines, there = [], set(zip(table["row"], table["histogram"], strict=True))
     for row, against in pairs:
-        if not {row, against} <= there:
-            continue
         for kind in ("true", "foreign"):
+            if not {(row, kind), (against, kind)} <= there:
+                continue
             x, y = (gather(table, name, kind, _columns(kind)) for name in (row, against))
             if x.photos != y.photos:
                 raise ValueError(f"{row}: was measured on other photos than {against}; measure both again.")

@@ -23,7 +23,17 @@ def shell(*arguments):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
-    [[], ["colorize"], ["data", "pack"], ["data", "get"], ["train"], ["evaluate"], ["experiment"], ["reproduce"]],
+    [
+        [],
+        ["colorize"],
+        ["data", "pack"],
+        ["data", "get"],
+        ["train"],
+        ["evaluate"],
+        ["experiment"],
+        ["claims"],
+        ["reproduce"],
+    ],
 )
 def test_help_teaches(command):
     done = shell(*command, "--help")

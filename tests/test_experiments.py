@@ -326,6 +326,35 @@ def test_exhibits_are_left_by_the_first_seed(toml, work, tmp_path):
     assert files(tmp_path) == before
 
 
+def test_other_programs_rows_are_read_beside(unbroken, toml, photos, tmp_path):
+    import shutil
+
+    from histcolor.commands import evenly
+    from histcolor.images import find_images
+
+    heading, folder = read_heading(toml, "mini"), shutil.copytree(unbroken, tmp_path / "mini")
+    outputs = tmp_path / "its outputs"
+    for path in evenly(find_images(photos), 4):
+        hc.write_image(hc.read_image(path).flip(0), outputs / f"{path.stem}.png")
+    words = ["evaluate", str(photos), "--predictions", str(outputs), "--size", "32", "--limit"]
+    assert main([*words, "4", "--output", str(folder / "others" / "its.csv")]) == 0
+    table = tabulate(heading, folder)[0].set_index("row")
+    assert table.index.tolist() == ["Baseline", "ours", "gray", "Quoted et al.", "its outputs"]
+    assert table.loc["its outputs", ["photos", "seeds"]].tolist() == [4, 1]
+    assert 5 < table.loc["its outputs", "psnr"] < 40
+    assert pd.isna(table.loc["its outputs", "foreign_intersection"]), "it was not asked foreign histograms"
+    assert main([*words, "3", "--output", str(folder / "others" / "its.csv")]) == 0
+    with pytest.raises(ValueError, match="its outputs: was measured on other photos than Baseline"):
+        tabulate(heading, folder)
+    its = pd.read_csv(folder / "others" / "its.csv")
+    its.assign(method="gray").to_csv(folder / "others" / "its.csv")
+    with pytest.raises(ValueError, match="has a row 'gray', as \\[mini\\] has; rename the folder"):
+        tabulate(heading, folder)
+    its.drop(columns="method").to_csv(folder / "others" / "its.csv")
+    with pytest.raises(ValueError, match=r"its\.csv: lacks the column 'method'"):
+        tabulate(heading, folder)
+
+
 def test_unreadable_photos_are_named_once(work, photos, tmp_path):
     (tmp_path / "in").mkdir()
     for path in photos.glob("c*.jpg"):
@@ -551,11 +580,9 @@ def test_killed_and_started_again(unbroken, toml, pack_folder, photos, tmp_path)
 
 @pytest.mark.slow
 def test_two_processes_share_the_rows(unbroken, toml, pack_folder, photos, tmp_path):
-    given = [*command(toml, pack_folder, photos, tmp_path), "--limit", "4"]
-    children = [shell(*given), shell(*given)]
-    outs = [child.communicate(timeout=240)[0] for child in children]
-    assert [child.returncode for child in children] == [0, 0], outs
-    text = "\n".join(outs)
+    child = shell(*command(toml, pack_folder, photos, tmp_path), "--limit", "4", "--processes", "2")
+    text, _ = child.communicate(timeout=240)
+    assert child.returncode == 0, text
     for label in ("Baseline, seed 0", "Baseline, seed 1", "ours, seed 0", "ours, seed 1"):
         assert text.count(f"{label}: step 2 ") == 1, f"{label} was trained once\n{text}"
         assert text.count(f"{label}: done in") == 1

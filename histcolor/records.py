@@ -1,0 +1,83 @@
+"""What the folder of a row and seed holds: its record, and whether it is the work that is asked for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from histcolor.headings import Heading, Row
+from histcolor.images import atomic, write_table, write_text
+from histcolor.train import TrainConfig
+
+RECORD, TABLE, MODEL = "run.json", "photos.csv", "model.safetensors"
+HISTORY = ("config.json", "history.csv")  # what else training leaves
+
+
+def read_record(place: Path) -> dict[str, Any]:
+    """What a row's ``run.json`` says; nothing if there is none."""
+    file = place / RECORD
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def write_record(place: Path, record: dict[str, Any]) -> None:
+    """Write a row's ``run.json``."""
+    write_text(json.dumps(record, indent=2), place / RECORD)
+
+
+def refuse_another(place: Path, record: dict, asked: dict, config: TrainConfig | None) -> None:
+    """Refuse a folder that holds other work: nothing that took hours is overwritten.
+
+    Raises:
+        ValueError: names the first thing that differs, and what to do.
+    """
+    measured = record.get("measured") and (place / TABLE).is_file()
+    if not measured and not (place / MODEL).is_file():
+        return
+    then, now = ({key: source.get(key) for key in asked} for source in (record, asked))
+    if not measured:  # other photos to measure on are welcome
+        then["photos"] = now["photos"]
+    if config:
+        file = place / "config.json"
+        had = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        # fields that came later stood at their defaults
+        then, now = then | flat(asdict(TrainConfig())) | flat(had), now | flat(json.loads(json.dumps(asdict(config))))
+    if different := [key for key in now if then.get(key) != now[key]]:
+        key = different[0]
+        mend = "remove its photos.csv to measure it anew" if key == "photos" else "ask for the same"
+        raise ValueError(f"{place}: has {key} = {then.get(key)}, asked is {now[key]}: {mend}, or name another folder.")
+
+
+def flat(values: Any, name: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, with names like ``model.bins``."""
+    if not isinstance(values, dict):
+        return {name: values}
+    return {k: v for key, value in values.items() for k, v in flat(value, f"{name}.{key}".lstrip(".")).items()}
+
+
+def find_twin(folders: Sequence[Path], seed: int, asked: dict[str, Any], config: TrainConfig) -> Path | None:
+    """The folder of a row in other headings' folders with the same configuration, packs and photos, if there is one."""
+    now = flat(json.loads(json.dumps(asdict(config))))
+    for file in (file for folder in folders for file in sorted(folder.glob(f"*/seed{seed}/{RECORD}"))):
+        there, record = file.parent, read_record(file.parent)
+        if record.get("measured") and all((there / name).is_file() for name in (MODEL, TABLE, *HISTORY)):
+            had = flat(asdict(TrainConfig())) | flat(json.loads((there / HISTORY[0]).read_text(encoding="utf-8")))
+            if had == now and all(record.get(key) == asked[key] for key in asked):
+                return there
+    return None
+
+
+def take_over(twin: Path, place: Path, heading: Heading, row: Row) -> str:
+    """Copy a twin's run (:func:`find_twin`) instead of computing the same numbers again; says where it is from."""
+    source = "/".join(twin.parts[-3:])
+    for name in (*HISTORY, MODEL):
+        with atomic(place / name) as temporary:
+            shutil.copyfile(twin / name, temporary)
+    write_table(pd.read_csv(twin / TABLE).assign(row=row.name, method=row.name, heading=heading.name), place / TABLE)
+    write_record(place, {**read_record(twin), "heading": heading.name, "row": row.name, "taken_from": source})
+    return source
