@@ -15,8 +15,8 @@ from histcolor.notebook import project_root
 
 EXPERIMENT = """\
 Train and measure the rows of one of the paper's tables: same photos, same budget, same protocol. What the rows are
-stands in notebooks/experiments.toml, under the headings ablation (Table 1), comparison (Table 2), losses, bins and
-temperature.
+stands in notebooks/experiments.toml, under the headings ablation (Table 1), comparison (Table 2), losses, bins,
+temperature and longer.
 
   histcolor experiment ablation --data data/imagenette-144 data/caltech-144 --validation data/val-144 \\
       --photos imagenette/val --output results/ablation
@@ -37,7 +37,7 @@ A row for any other program, from its pictures of the same photos, found by stem
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``histcolor experiment``."""
-    parser.add_argument("heading", metavar="HEADING", help="ablation, losses, bins, temperature or comparison")
+    parser.add_argument("heading", metavar="HEADING", help="ablation, comparison, losses, bins, temperature or longer")
     parser.add_argument("--data", type=Path, nargs="+", default=[], metavar="PACK", help="packs to train on")
     parser.add_argument("--validation", type=Path, metavar="PACK", help="pack to measure on, at every checkpoint")
     parser.add_argument("--photos", type=Path, required=True, metavar="FOLDER", help="colour photos for the table")

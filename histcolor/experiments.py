@@ -35,6 +35,7 @@ from histcolor.train import TrainConfig, train
 from histcolor.validate import make_validator
 
 STATE = "state.safetensors"
+GRAY = 1.0  #: colourfulness below which a photo counts as gray
 
 
 @dataclass
@@ -250,7 +251,9 @@ def measure(row: Row, seed: int, place: Path, work: Work) -> tuple[pd.DataFrame,
 def collect(heading: Heading, folder: Path) -> pd.DataFrame:
     """The numbers a photo of all rows and seeds that are done; the columns of ``photos.csv``, or none at all.
 
-    Also those of other programs: what ``histcolor evaluate --predictions`` wrote into ``folder/others``.
+    Also those of other programs: what ``histcolor evaluate --predictions`` wrote into ``folder/others``. Photos that
+    are gray themselves (:data:`GRAY`) are left out, as they are in training: a row that leaves them as they are would
+    count 100 dB for each, which says nothing of colours.
 
     Raises:
         ValueError: another program's row is named like one of the heading's, or its table lacks a column.
@@ -268,8 +271,12 @@ def collect(heading: Heading, folder: Path) -> pd.DataFrame:
             raise ValueError(f"{path}: has a row {min(taken_names)!r}, as [{heading.name}] has; rename the folder.")
         kind = (table["photo"] == table["reference"]).map({True: "true", False: "foreign"})
         found.append(table.assign(row=table["method"], seed=0, histogram=kind, heading=heading.name))
-    columns = {"row": str, "seed": int, "histogram": str}
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(columns)).astype(columns)
+    if not found:
+        columns = {"row": str, "seed": int, "histogram": str}
+        return pd.DataFrame(columns=list(columns)).astype(columns)
+    table = pd.concat(found, ignore_index=True)
+    gray = set(table.loc[(table["histogram"] == "true") & (table["colourfulness_reference"] < GRAY), "photo"])
+    return table[~table["photo"].isin(gray) & ~table["reference"].isin(gray)].reset_index(drop=True)
 
 
 def tabulate(heading: Heading, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:

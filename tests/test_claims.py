@@ -42,6 +42,7 @@ def numbers(**shifts):
         columns = dict.fromkeys(["ssim", "ssim_gauss", "hellinger", "intersection", "colourfulness"], 0.5)
         names = [f"p{k}" for k in range(50)]
         table = pd.DataFrame({"photo": names, "reference": names, "psnr": psnr, **columns})
+        table["colourfulness_reference"] = 30.0
         tables.append(table.assign(method=row, row=row, seed=0, histogram="true"))
     return pd.concat(tables)
 

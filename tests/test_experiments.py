@@ -326,6 +326,19 @@ def test_exhibits_are_left_by_the_first_seed(toml, work, tmp_path):
     assert files(tmp_path) == before
 
 
+def test_gray_photos_are_left_out_of_the_tables(unbroken, work, toml, photos, tmp_path):
+    (tmp_path / "in").mkdir()
+    for i, path in enumerate(sorted(photos.glob("*.jpg"))[:4]):
+        picture = hc.read_image(path)
+        hc.write_image(picture.mean(0).expand(3, -1, -1) if i == 1 else picture, tmp_path / "in" / f"{i}.png")
+    work(tmp_path / "out", photos=tmp_path / "in", rows=["gray"])
+    assert len(pd.read_csv(tmp_path / "out" / "gray" / "seed0" / "photos.csv")) == 2 * 4
+    numbers = tables(tmp_path / "out", toml)
+    assert sorted(numbers.query("histogram == 'true'")["photo"]) == [0, 2, 3]
+    assert numbers.query("histogram == 'foreign'")[["photo", "reference"]].values.tolist() == [[0, 2], [2, 0]]
+    assert tabulate(read_heading(toml, "mini"), tmp_path / "out")[0].set_index("row").loc["gray", "psnr"] < 50
+
+
 def test_other_programs_rows_are_read_beside(unbroken, toml, photos, tmp_path):
     import shutil
 
