@@ -87,6 +87,7 @@ PRESETS: dict[str, ModelConfig] = {
     ),
     "base": ModelConfig(width=48, channels=128, keep=512, squeeze=48),
     "small": ModelConfig(),
+    "mini": ModelConfig(width=8, channels=32, lateral=16),  # for experiments on a CPU
     "tiny": ModelConfig(width=4, channels=16, lateral=8, bins=16, stride=1, keep=64, balance=1, squeeze=4),  # for tests
 }  # fmt: skip
 
