@@ -27,6 +27,19 @@ def _seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture
+def style():
+    """The project's look for figures; all of them are closed afterwards."""
+    import matplotlib.pyplot as plt
+
+    from histcolor import plots
+
+    with plt.rc_context():
+        plots.use_style()
+        yield
+    plt.close("all")
+
+
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
     """A folder of six colourful JPEGs of 160×160 pixels, each over 3 KB; read it, do not write into it."""

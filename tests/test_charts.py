@@ -7,25 +7,19 @@ import matplotlib
 
 matplotlib.use("agg")
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 from test_statistics import photos_csv
 
-from histcolor import charts, plots
+from histcolor import charts
 from histcolor.statistics import differences, heading_table
 
 ROWS = ["one", "two", "none yet"]
 
 
-@pytest.fixture(autouse=True)
-def _close():
-    with plt.rc_context():
-        plots.use_style()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("style")
 
 
 @pytest.fixture

@@ -4,14 +4,13 @@ import matplotlib
 
 matplotlib.use("agg")
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 import histcolor as hc
-from histcolor import gallery, plots
+from histcolor import gallery
 from histcolor.exhibits import STEPS
 from histcolor.headings import read_heading
 from histcolor.notebook import project_root
@@ -93,12 +92,7 @@ def curves(folder):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def _close():
-    with plt.rc_context():
-        plots.use_style()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("style")
 
 
 def shown(axes):

@@ -19,13 +19,7 @@ from histcolor.checkpoint import build
 from histcolor.evaluate import CONTROL_BINS
 from histcolor.explore import attention_maps
 
-
-@pytest.fixture(autouse=True)
-def _close():
-    with plt.rc_context():
-        plots.use_style()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("style")
 
 
 @pytest.mark.parametrize(
