@@ -135,7 +135,7 @@ def run_processes(words: Sequence[str], count: int, device: str) -> None:
         words: what was given after ``histcolor``; ``--processes`` in it is overruled.
         count: how many.
         device: on "cuda" each process sees one GPU, the i-th the i-th, over again if there are fewer; on "cpu" each
-            has its share of the cores.
+            has its share of the cores, or as many threads as OMP_NUM_THREADS says (sums depend on it).
     """
     import torch
 
@@ -144,7 +144,7 @@ def run_processes(words: Sequence[str], count: int, device: str) -> None:
         if device.startswith("cuda"):
             share = {"CUDA_VISIBLE_DEVICES": str(i % max(1, torch.cuda.device_count()))}
         else:
-            share = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // count))}
+            share = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))}
         command = [sys.executable, "-m", "histcolor", *words, "--processes", "1"]
         children.append(subprocess.Popen(command, env=os.environ | share))
     try:
