@@ -91,9 +91,13 @@ def check_committed(file: Path, results: Path) -> list[Claim]:
         raise ValueError(f"{results / 'claims.csv'}: has other claims than {file.name} and the tables give.")
     claims = []
     for line, verdict in zip(now.itertuples(), said["verdict"], strict=True):
-        end, relation = {"holds": ("low", ">"), "refuted": ("high", "<"), "open": ("low", "<=")}[verdict]
-        text = f"{verdict}: {line.claim} (95 %, {'lower' if end == 'low' else 'upper'} end)"
-        claims.append(Claim(text, line.source, getattr(line, end), relation, line.over))
+        outside = max(line.low - line.over, line.over - line.high)  # above 0: the interval does not contain it
+        text, measured, relation, expected = {
+            "holds": ("lower end", line.low, ">", line.over),
+            "refuted": ("upper end", line.high, "<", line.over),
+            "open": ("how far outside", outside, "<=", 0.0),
+        }[verdict]
+        claims.append(Claim(f"{verdict}: {line.claim} (95 %, {text})", line.source, measured, relation, expected))
     numbers = ["difference", "low", "high"]
     error = float((said[numbers] - now[numbers]).abs().to_numpy().max())
     return [*claims, Claim("claims.csv against the numbers a photo: largest difference", "ours", error, "<", 1e-4)]

@@ -35,7 +35,7 @@ from histcolor.train import TrainConfig, train
 from histcolor.validate import make_validator
 
 STATE = "state.safetensors"
-GRAY = 1.0  #: colourfulness below which a photo counts as gray
+GRAY = 1.0  #: colourfulness below which a photo counts as gray: the tables do not hold what packs decide it by
 
 
 @dataclass

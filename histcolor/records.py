@@ -43,10 +43,7 @@ def refuse_another(place: Path, record: dict, asked: dict, config: TrainConfig |
     if not measured:  # other photos to measure on are welcome
         then["photos"] = now["photos"]
     if config:
-        file = place / "config.json"
-        had = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-        # fields that came later stood at their defaults
-        then, now = then | flat(asdict(TrainConfig())) | flat(had), now | flat(json.loads(json.dumps(asdict(config))))
+        then, now = then | read_options(place), now | options(config)
     if different := [key for key in now if then.get(key) != now[key]]:
         key = different[0]
         mend = "remove its photos.csv to measure it anew" if key == "photos" else "ask for the same"
@@ -60,15 +57,26 @@ def flat(values: Any, name: str = "") -> dict[str, Any]:
     return {k: v for key, value in values.items() for k, v in flat(value, f"{name}.{key}".lstrip(".")).items()}
 
 
+def options(config: TrainConfig) -> dict[str, Any]:
+    """A configuration as its file holds it, by names like ``model.bins``."""
+    return flat(json.loads(json.dumps(asdict(config))))
+
+
+def read_options(place: Path) -> dict[str, Any]:
+    """The options of the run in a folder; fields that came later stood at their defaults."""
+    file = place / HISTORY[0]
+    had = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return options(TrainConfig()) | flat(had)
+
+
 def find_twin(folders: Sequence[Path], seed: int, asked: dict[str, Any], config: TrainConfig) -> Path | None:
     """The folder of a row in other headings' folders with the same configuration, packs and photos, if there is one."""
-    now = flat(json.loads(json.dumps(asdict(config))))
+    now = options(config)
     for file in (file for folder in folders for file in sorted(folder.glob(f"*/seed{seed}/{RECORD}"))):
         there, record = file.parent, read_record(file.parent)
-        if record.get("measured") and all((there / name).is_file() for name in (MODEL, TABLE, *HISTORY)):
-            had = flat(asdict(TrainConfig())) | flat(json.loads((there / HISTORY[0]).read_text(encoding="utf-8")))
-            if had == now and all(record.get(key) == asked[key] for key in asked):
-                return there
+        whole = record.get("measured") and all((there / name).is_file() for name in (MODEL, TABLE, *HISTORY))
+        if whole and read_options(there) == now and all(record.get(key) == asked[key] for key in asked):
+            return there
     return None
 
 

@@ -114,6 +114,18 @@ def test_a_wrong_verdict_is_found_out(project, verdict):
     assert [claim.holds for claim in check_committed(project / "experiments.toml", file.parent)] == [False, True]
 
 
+@pytest.mark.parametrize(("shift", "verdict"), [(-1.0, "refuted"), (0.0, "open")])
+def test_each_verdict_is_told_from_the_others(project, shift, verdict):
+    place = project / "results" / "tables" / "toy" / "mean" / "seed0" / "photos.csv"
+    table = pd.read_csv(place)
+    table.assign(psnr=table["psnr"] - 1.0 + shift).to_csv(place, index=False)
+    assert command(project) == 0
+    file = project / "results" / "claims.csv"
+    for other in ("holds", "refuted", "open"):
+        pd.read_csv(file).assign(verdict=other).to_csv(file, index=False)
+        assert check_committed(project / "experiments.toml", file.parent)[0].holds == (other == verdict)
+
+
 def test_numbers_that_changed_are_found_out(project):
     assert command(project) == 0
     place = project / "results" / "tables" / "toy" / "mean" / "seed0" / "photos.csv"
