@@ -10,11 +10,13 @@ from pathlib import Path
 from histcolor import commands, experiment_command
 
 COLORIZE = """\
-Colour gray photos with an ab histogram: of a reference photo, from a file, or made of a few colours.
+Colour gray photos with an ab histogram: of a reference photo, from a file, or made of a few colours. Without any of
+these the network chooses the colours.
 
   histcolor colorize old.jpg --reference autumn.jpg --output coloured.png
   histcolor colorize scans/*.jpg --palette '#7a9e4f,#c9b18a,#5b86b5' --output coloured/
   histcolor colorize old.jpg --histogram painted.npy --match 0.5 --output coloured.png
+  histcolor colorize scans/ --output coloured/
 """
 DATA_PACK = """\
 Turn folders or tars of photos into a pack for training. Gray photos, files under 3 KB and damaged files are left
@@ -82,7 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = add(subparsers, "colorize", COLORIZE, commands.colorize)
     sub.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="photos, or folders of photos")
-    source = sub.add_mutually_exclusive_group(required=True)
+    source = sub.add_mutually_exclusive_group()
     source.add_argument("--reference", type=Path, metavar="IMAGE", help="take this photo's histogram")
     source.add_argument("--histogram", type=Path, metavar="FILE.npy", help="a square array, axis 0 = a, axis 1 = b")
     source.add_argument("--palette", metavar="'#c33,#2a6'", help="colours, separated by commas")
@@ -113,7 +115,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--data", type=Path, nargs="+", required=True, metavar="PACK", help="packs to train on")
     sub.add_argument("--validation", type=Path, metavar="PACK", help="pack to measure on, at every checkpoint")
     sub.add_argument("--run", type=Path, required=True, dest="folder", help="folder of this run")
-    sub.add_argument("--init", metavar="MODEL", help="start from this model's weights")
+    sub.add_argument("--init", metavar="MODEL", help="start from this model's weights; a narrower one is widened")
     sub.add_argument("--backbone-weights", metavar="FILE", help="ImageNet weights (safetensors), if not the usual ones")
     sub.add_argument("--minutes", type=float, help="stop after this time; the same command goes on later")
     sub.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
@@ -134,7 +136,8 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--rows",
         default="model",
-        help="of model, gray, mean, transport, reinhard, welsh, by commas (default: %(default)s)",
+        help="of model, automatic (the model without a histogram), gray, mean, transport, reinhard, welsh, by commas "
+        "(default: %(default)s)",
     )
     sub.add_argument("--foreign", action="store_true", help="ask each photo the histogram of another one")
     sub.add_argument(

@@ -101,6 +101,8 @@ def fill(model: Colorizer, tensors: dict[str, Tensor], name: str) -> None:
         CheckpointError: names the first missing, foreign or misshapen tensor.
     """
     wanted = model.state_dict()
+    if "usual" in wanted:  # files of before it came
+        tensors = {"usual": torch.zeros_like(wanted["usual"]), **tensors}
     for text, keys in (("lacks", set(wanted) - set(tensors)), ("has foreign", set(tensors) - set(wanted))):
         if keys:
             raise CheckpointError(f"{name}: {text} {len(keys)} tensors, first {sorted(keys)[0]!r}.")

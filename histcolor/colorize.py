@@ -81,7 +81,7 @@ def encode(model: Colorizer, image: Tensor, *, size: int = 256) -> EncodedPhoto:
 def colorize(
     model: Colorizer,
     image: Tensor | EncodedPhoto,
-    hist: Tensor,
+    hist: Tensor | None = None,
     *,
     match: float = 0.0,
     flips: bool = False,
@@ -92,7 +92,8 @@ def colorize(
     Args:
         model: from :func:`histcolor.load`.
         image: RGB ``[3, H, W]`` in [0, 1], whose colours are not looked at, or what :func:`encode` made of it.
-        hist: ``[bins, bins]`` or ``[N, bins, bins]``, with the model's bins; normalised to sum to 1.
+        hist: ``[bins, bins]`` or ``[N, bins, bins]``, with the model's bins; normalised to sum to 1. Without: the
+            network chooses the colours, if it was taught to (``model.automatic``).
         match: how far the colours are then moved to have exactly this histogram, from 0 (the network's word) to 1.
         flips: colour the mirrored photo as well and take the mean: a little better, and twice the work.
         size: the network works on about size × size pixels (see :func:`encode`).
@@ -101,11 +102,14 @@ def colorize(
         RGB ``[3, H, W]``, or ``[N, 3, H, W]`` for a batch, in [0, 1], at the full size of ``image``, on the CPU.
 
     Raises:
-        ValueError: a wrong photo, histogram (see :func:`histcolor.histogram.check_histogram`) or ``match``.
+        ValueError: a wrong photo, histogram (see :func:`histcolor.histogram.check_histogram`) or ``match``; or no
+            histogram, and a model that needs one, or a ``match`` to match it with.
     """
     if not 0 <= match <= 1:
         raise ValueError(f"match must be in [0, 1], got {match}.")
-    hist = check_histogram(hist, model.config.bins)
+    if hist is None and match:
+        raise ValueError("match needs a histogram to match: give one, or leave match at 0.")
+    hist = model.usual_histogram() if hist is None else check_histogram(hist, model.config.bins)
     if hist.ndim > 3:
         raise ValueError(f"hist must be [bins, bins] or [N, bins, bins], got shape {tuple(hist.shape)}.")
     photo = image if isinstance(image, EncodedPhoto) else encode(model, image, size=size)

@@ -48,12 +48,14 @@ def read_histogram(path: Path, bins: int) -> Tensor:
         raise ValueError(f"{path}: {error}") from error
 
 
-def asked_histogram(args: argparse.Namespace, bins: int) -> Tensor:
-    """The histogram that the options name."""
+def asked_histogram(args: argparse.Namespace, bins: int) -> Tensor | None:
+    """The histogram that the options name; None: they name none."""
     if args.reference:
         return ab_histogram(rgb_to_lab(read_image(args.reference))[1:], bins)
     if args.histogram:
         return read_histogram(args.histogram, bins)
+    if not args.palette:
+        return None
     from histcolor.edit import from_palette, parse_palette
 
     return from_palette(parse_palette(args.palette), bins)
@@ -261,10 +263,12 @@ def evaluate(args: argparse.Namespace) -> int:
                 for match in map(float, args.match.split(",")):
                     name = Path(args.model).stem + (f" match {match:g}" if match else "") + " flips" * args.flips
                     methods[name] = ev.model_method(model, match=match, flips=args.flips)
+            elif row == "automatic":
+                methods[f"{Path(args.model).stem} automatic"] = ev.model_method(load(args.model), automatic=True)
             elif row in UNTRAINED:
                 methods[row] = UNTRAINED[row]
             else:
-                raise ValueError(f"There is no row {row!r}; there are model, {', '.join(UNTRAINED)}.")
+                raise ValueError(f"There is no row {row!r}; there are model, automatic, {', '.join(UNTRAINED)}.")
     table, failed = ev.evaluate(photos, methods, size=args.size, foreign=args.foreign, quiet=quiet_bars)
     write_table(table.round(5), args.output)
     if args.sheet:

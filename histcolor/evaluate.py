@@ -85,16 +85,20 @@ def transport(task: Task, bins: int = 64) -> Tensor:
     return lab_to_rgb(torch.cat([task.L, ab]))
 
 
-def model_method(model: Colorizer, *, match: float = 0.0, flips: bool = False, size: int | None = None) -> Method:
+def model_method(
+    model: Colorizer, *, match: float = 0.0, flips: bool = False, size: int | None = None, automatic: bool = False
+) -> Method:
     """The model's row: ``colorize`` with the asked histogram; rows of one model share the photo's part.
 
+    With ``automatic`` the asked histogram is not shown to the model, which chooses the colours itself.
     The network works at the task's size, or at ``size``.
     """
 
     def method(task: Task) -> Tensor:
         if task.encoded is None or task.encoded[0] is not model:
             task.encoded = (model, encode(model, task.gray, size=size or max(task.L.shape[-2:])))
-        return colorize(model, task.encoded[1], task.histogram(model.config.bins), match=match, flips=flips)
+        hist = None if automatic else task.histogram(model.config.bins)
+        return colorize(model, task.encoded[1], hist, match=match, flips=flips)
 
     return method
 

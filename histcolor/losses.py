@@ -66,7 +66,7 @@ class LossConfig:
 
 
 def total_loss(
-    y_ab: Tensor, t_ab: Tensor, r_h: Tensor, own: Tensor, config: LossConfig
+    y_ab: Tensor, t_ab: Tensor, r_h: Tensor, own: Tensor, config: LossConfig, asked: Tensor | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """L = L_GT + λ1 L_Grad + λ2 L_H (3), a mean over the batch.
 
@@ -76,11 +76,14 @@ def total_loss(
         r_h: asked histogram in ``config.histogram_bins`` bins, ``[N, b, b]``.
         own: ``[N]``, 1 where the asked histogram is the photo's own, 0 where it is foreign: there is no
             true picture for a foreign histogram, and L_H alone counts.
+        asked: ``[N]``, 0 where no histogram is asked, and L_H does not count; without: 1 everywhere.
 
     Returns:
         The loss and its terms before weighting, for the history; each the mean over the whole batch.
     """
     off = histogram_loss(y_ab, r_h) / DELTA
+    if asked is not None:
+        off = asked * off
     terms = {
         "gt": (own * ground_truth_loss(y_ab, t_ab, config.delta)).mean() / config.delta,
         "grad": (own * gradient_loss(y_ab, t_ab, config.delta)).mean() / config.delta,

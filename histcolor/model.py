@@ -167,6 +167,8 @@ class Colorizer(nn.Module):
         self.classes = ColourClasses() if config.head == "classes" else None
         outputs = len(self.classes) if self.classes else 0
         self.unet = UNet(1 + features + colours, config.width, config.norm, outputs)
+        if config.guide != "none":  # zeros: never taught to colour without a histogram
+            self.register_buffer("usual", torch.zeros(config.bins, config.bins))
         self.hints: nn.Module | None = None  # what makes a vector for the bottleneck
         if config.guide == "global":
             self.hints = GlobalHints(config.bins, 8 * config.width)
@@ -185,6 +187,23 @@ class Colorizer(nn.Module):
                         nn.init.zeros_(module.bias)
         # training starts from gray, from the attended colours or from even odds, not from noise
         nn.init.zeros_(self.unet.out.weight)
+
+    @property
+    def automatic(self) -> bool:
+        """Whether the network learned to colour without a histogram, or sees none at all."""
+        return self.config.guide == "none" or bool(self.usual.any())
+
+    def usual_histogram(self) -> Tensor:
+        """What stands for a histogram where none is given: the mean over the training photos, ``[bins, bins]``.
+
+        Raises:
+            ValueError: the model was not taught that.
+        """
+        if not self.automatic:
+            raise ValueError("This model was not taught to colour without a histogram: give one.")
+        if self.config.guide == "none":  # not looked at
+            return torch.full((self.config.bins,) * 2, self.config.bins**-2.0)
+        return self.usual / self.usual.sum()
 
     def encode(self, L: Tensor) -> PhotoFeatures:
         """Compute what depends on the photo alone.

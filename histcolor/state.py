@@ -117,7 +117,7 @@ def check_same_run(config: dict, path: Path) -> None:
     """
     then, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(config))
     # what fields that came later mean in an older run
-    then = {"backbone_lr": 0.0, **then, "model": {**ADDED, **then.get("model", {})}}
+    then = {"backbone_lr": 0.0, "dropped": 0.0, **then, "model": {**ADDED, **then.get("model", {})}}
     then["loss"] = {"lambda_foreign": then.get("loss", {}).get("lambda_2"), "rebalance": False, **then.get("loss", {})}
     different = [k for k in {**then, **now} if then.get(k) != now.get(k)]
     if different:

@@ -20,9 +20,10 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from histcolor.backbone import load_imagenet_weights
-from histcolor.batch import make_batch, plan_batch
+from histcolor.batch import make_batch, mean_histogram, plan_batch
 from histcolor.checkpoint import build, fill, save_model
 from histcolor.data import Pack
+from histcolor.grow import grow
 from histcolor.guides import ColourClasses
 from histcolor.images import clear_temporaries, write_text
 from histcolor.losses import LossConfig, class_loss, class_weights, total_loss
@@ -53,6 +54,7 @@ class TrainConfig:
     clip: float = 1.0  #: largest norm of the gradient
     ema: float = 0.999  #: decay of the weights' moving average, which is what is shipped
     foreign: float = 0.2  #: share of photos that get a foreign or mixed histogram, and L_H alone
+    dropped: float = 0.0  #: share of photos without a histogram, and without L_H: teaches automatic colouring
     seed: int = 0
     amp: bool = True  #: bfloat16 autocast
     log_every: int = 50  #: steps between rows of the history
@@ -68,10 +70,11 @@ class TrainConfig:
             raise ValueError(f"save_every must be a multiple of log_every, got {self.save_every} and {self.log_every}.")
         if self.schedule not in ("cosine", "constant", "step"):
             raise ValueError(f"schedule must be cosine, constant or step, got {self.schedule!r}.")
-        if not 0 <= self.foreign <= 1:
-            raise ValueError(f"foreign must be in [0, 1], got {self.foreign}.")
-        if self.model.guide == "none" and self.foreign:
-            raise ValueError(f"guide='none' sees no histogram, foreign or not: it needs foreign=0, got {self.foreign}.")
+        for name in ("foreign", "dropped"):
+            if not 0 <= (share := getattr(self, name)) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], got {share}.")
+            if self.model.guide == "none" and share:
+                raise ValueError(f"guide='none' sees no histogram: it needs {name}=0, got {share}.")
         if self.loss.rebalance and self.model.head != "classes":
             raise ValueError("rebalance weights the loss of classes: it needs head='classes'.")
 
@@ -148,7 +151,8 @@ def train(
         pack: the photos.
         run: the run's folder.
         backbone: ImageNet weights by name (see :func:`histcolor.backbone.load_imagenet_weights`).
-        init: start from this model's weights (the stage at 256 pixels starts from the one at 128).
+        init: start from this model's weights (the stage at 256 pixels starts from the one at 128); a narrower
+            model is widened to the same function (:func:`histcolor.grow.grow`).
         validate: called with the averaged model and the step at every checkpoint; its numbers go into the history.
         callback: called with each row of the history.
         minutes: stop at the next row of the history after this time; a later call goes on.
@@ -181,7 +185,9 @@ def train(
     if backbone and model.photo:
         load_imagenet_weights(model.photo.backbone, backbone)
     if init is not None:
-        fill(model, init.state_dict(), "init")
+        fill(model, (init if init.config == config.model else grow(init, config.model)).state_dict(), "init")
+    if config.dropped and not model.automatic:
+        model.usual.copy_(mean_histogram(pack, config.model.bins))
     if config.backbone_lr and model.photo:
         model.photo.backbone.requires_grad_(True)
     ema, optimizer, step = Ema(model, config.ema), make_optimizer(model, config), 0
@@ -202,19 +208,20 @@ def train(
         compiled(model, config, share, device) if compile or (compile is None and on_gpu) else model
     )
     parallel = DistributedDataParallel(forward) if world > 1 else forward
+    usual = model.usual_histogram() if config.dropped else None
     sums: dict[str, Tensor] = {}
     logged = step
     began = last = time.perf_counter()
     bar = tqdm(total=config.steps, initial=step, desc=run.name, unit="step", disable=quiet or not chief)
     while step < config.steps:
-        batch = make_batch(config, pack, plan_batch(config, len(pack), step), part, device)
+        batch = make_batch(config, pack, plan_batch(config, len(pack), step), part, device, usual)
         rate = learning_rate(config, step)
         for group in optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         with torch.autocast(device.type, torch.bfloat16, enabled=config.amp):
             raw = parallel(batch.L, batch.hist, raw=True)
         if model.classes is None:
-            loss, terms = total_loss(raw.float(), batch.t_ab, batch.r_h, batch.own, config.loss)
+            loss, terms = total_loss(raw.float(), batch.t_ab, batch.r_h, batch.own, config.loss, batch.asked)
         else:
             loss, terms = class_loss(raw.float(), batch.t_ab, model.classes, weights)
         optimizer.zero_grad(set_to_none=True)

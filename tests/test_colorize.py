@@ -1,7 +1,9 @@
 """Colouring photos of any size and shape, the exactness dial, and every wrong input."""
 
+import copy
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,6 +63,25 @@ def test_shipped_model_follows_the_histogram(photos):
     overlap = hc.intersection(achieved[:, None], asked[None])
     assert (overlap.argmax(dim=0) == torch.arange(len(images))).all(), "each result must be nearest to what was asked"
     assert overlap.diagonal().mean() > 0.5
+
+
+def test_without_a_histogram(model, photo):
+    model = copy.deepcopy(model)
+    with pytest.raises(ValueError, match="not taught to colour without a histogram: give one"):
+        hc.colorize(model, photo)
+    model.usual[3, 12], model.usual[8, 8] = 0.1, 0.3  # sums to 0.4: it is normalised
+    usual = torch.zeros(16, 16)
+    usual[3, 12], usual[8, 8] = 0.25, 0.75
+    assert torch.equal(hc.colorize(model, photo), hc.colorize(model, photo, usual))
+    with pytest.raises(ValueError, match="match needs a histogram to match"):
+        hc.colorize(model, photo, match=0.5)
+
+
+def test_a_network_that_sees_no_histogram_needs_none(photo):
+    config = replace(hc.PRESETS["tiny"], guide="none", attention=False, readout="features")
+    model = build(config).eval()
+    assert model.automatic
+    assert torch.equal(hc.colorize(model, photo), hc.colorize(model, photo, torch.ones(16, 16)))
 
 
 def test_the_photos_colours_are_not_looked_at(model, photo):

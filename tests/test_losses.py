@@ -114,6 +114,16 @@ def test_foreign_photos_get_the_histogram_term_alone():
     torch.testing.assert_close(loss, config.lambda_2 * losses.histogram_loss(y_ab, r_h).mean() / losses.DELTA)
 
 
+def test_a_photo_without_a_histogram_has_no_histogram_term():
+    y_ab, t_ab = torch.rand(2, 2, 2, 16, 16) - 0.5
+    r_h = losses.soft_ab_histogram(t_ab * 110, 16)
+    config, own = losses.LossConfig(), torch.ones(2)
+    asked, terms = losses.total_loss(y_ab, t_ab, r_h, own, config, own)
+    assert torch.equal(asked, losses.total_loss(y_ab, t_ab, r_h, own, config)[0])
+    dropped, _ = losses.total_loss(y_ab, t_ab, r_h, own, config, torch.zeros(2))
+    torch.testing.assert_close(dropped, terms["gt"] + terms["grad"])
+
+
 def test_a_foreign_photo_in_a_batch_does_not_see_its_truth():
     y_ab, t_ab, r_h = batch()
     own = torch.tensor([1.0, 0.0])

@@ -13,8 +13,12 @@ import pandas as pd
 import pytest
 import torch
 
+from histcolor.batch import mean_histogram
 from histcolor.checkpoint import build, load, load_tensors
+from histcolor.color import rgb_to_lab
+from histcolor.colorize import colorize
 from histcolor.config import ADDED
+from histcolor.histogram import ab_histogram
 from histcolor.model import PRESETS
 from histcolor.state import Ema, trained
 from histcolor.train import TrainConfig, learning_rate, make_batch, plan_batch, train
@@ -48,6 +52,57 @@ def test_foreign_histograms_come_as_often_as_asked():
     assert abs((share < 1).mean() - 0.3) < 0.05
     assert 0.3 < (share[share < 1] == 0).mean() < 0.7  # about half purely foreign, the others mixtures
     assert (plan_batch(replace(config, foreign=0.0), 50, 0).share == 1).all()
+
+
+def test_dropped_histograms(pack):
+    config = replace(CONFIG, batch_size=1000, foreign=0.3, dropped=0.2)
+    plan, before = plan_batch(config, 50, 0), plan_batch(replace(config, dropped=0.0), 50, 0)
+    assert abs(plan.dropped.mean() - 0.2) < 0.04
+    assert (plan.share[plan.dropped] == 1).all()
+    assert not before.dropped.any()
+    for name in ("index", "corner", "flip", "other"):  # what runs of before saw has not changed
+        assert np.array_equal(getattr(plan, name), getattr(before, name))
+    assert np.array_equal(plan.share[~plan.dropped], before.share[~plan.dropped])
+
+    config = replace(config, batch_size=8)
+    plan = replace(plan_batch(config, len(pack), 0), share=np.ones(8, np.float32), dropped=np.arange(8) % 4 == 0)
+    usual = mean_histogram(pack, config.model.bins)
+    batch = make_batch(config, pack, plan, slice(None), torch.device("cpu"), usual)
+    asked = make_batch(config, pack, replace(plan, dropped=np.zeros(8, bool)), slice(None), torch.device("cpu"))
+    assert torch.equal(batch.hist[::4], usual.expand(2, -1, -1))
+    assert torch.equal(batch.hist[1:4], asked.hist[1:4])
+    assert batch.asked.tolist() == [0, 1, 1, 1] * 2
+    assert batch.own.sum() == 8
+
+
+def test_mean_histogram_is_the_mean(pack):
+    index = np.arange(len(pack))
+    whole = pack.crops(index, np.zeros((len(pack), 2)), np.zeros(len(pack), bool), pack.images.shape[1])
+    expected = ab_histogram(rgb_to_lab(whole.float() / 255)[:, 1:], 16).mean(0)
+    torch.testing.assert_close(mean_histogram(pack, 16), expected)
+
+
+def test_training_without_some_histograms_teaches_to_do_without(pack, tmp_path):
+    assert not train(replace(CONFIG, steps=2), pack, tmp_path / "asked", quiet=True).automatic
+    config = replace(CONFIG, dropped=0.5)
+    model = train(config, pack, tmp_path / "run", quiet=True)
+    torch.testing.assert_close(model.usual, mean_histogram(pack, 16))
+    out = colorize(load(tmp_path / "run/model.safetensors"), torch.rand(3, 40, 60))
+    assert out.shape == (3, 40, 60)
+    # the next stage keeps what the first one called usual, whatever its photos are
+    brighter = replace(CONFIG, steps=2, dropped=0.5, seed=1)
+    model.usual.mul_(0.5).add_(0.5 / 256)
+    went_on = train(brighter, pack, tmp_path / "next", init=model, quiet=True)
+    assert torch.equal(went_on.usual, model.usual)
+
+
+def test_a_run_goes_on_from_a_narrower_model(pack, tmp_path):
+    narrow = train(replace(CONFIG, steps=2), pack, tmp_path / "narrow", quiet=True)
+    config = replace(CONFIG, model=replace(CONFIG.model, width=8, channels=32, squeeze=8), steps=2)
+    wide = train(replace(config, lr=1e-9), pack, tmp_path / "wide", init=narrow, quiet=True)
+    L, hist = torch.rand(1, 1, 32, 32) * 100, torch.full((1, 16, 16), 1 / 256)
+    with torch.no_grad():
+        torch.testing.assert_close(wide(L, hist), narrow(L, hist), atol=1e-5, rtol=0)
 
 
 def test_batches_ask_for_the_mixture_that_was_planned(pack):
