@@ -104,6 +104,7 @@ class Controls:
         )
         self.undo, self.redo = button("Undo", "undo", "Ctrl+Z"), button("Redo", "repeat", "Ctrl+Shift+Z")
         self.reset = button("Reset", "refresh", "Back to what was first asked")
+        self.usual = button("Usual", "magic", "The usual colours: what the network takes where no histogram is given")
         self.clip = button("To gamut", "compress", "Bring colours that a screen cannot show to the edge of sRGB")
         self.radius = slider("brush", 12, 2, 60, 0.5, "Radius of the brush in units of ab", ".0f")
         self.strength = slider("strength", 0.1, 0.01, 1, 0.01, "Mass of a stroke, or the part that is erased")
@@ -145,7 +146,7 @@ class Controls:
             made.add_class(f"histcolor-{name}")
             return made
 
-        tools = box([self.tools, self.undo, self.redo, self.reset, self.clip], "tools")
+        tools = box([self.tools, self.undo, self.redo, self.reset, self.usual, self.clip], "tools")
         side = box([self.plane, self.radius, self.strength], "side")
         result = box([self.photo, self.number, self.message], "result")
         mixing = box([_heading("Mix and turn"), *self.mix, self.hue, self.saturation, self.match], "panel")
@@ -181,7 +182,7 @@ class Controls:
         widgets.link((self.radius, "value"), (self.plane, "radius"))
         widgets.link((self.strength, "value"), (self.plane, "strength"))
         widgets.link((self.match, "value"), (editor, "match"))
-        for name in ("undo", "redo", "reset", "clip"):
+        for name in ("undo", "redo", "reset", "usual", "clip"):
             getattr(self, name).on_click(lambda _, tool=name: edit({"tool": tool}))
         for name, part in self.saves.items():
             part.on_click(lambda _, what=name: save(what))

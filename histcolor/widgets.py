@@ -50,7 +50,8 @@ class HistogramEditor(ipywidgets.VBox):
 
     ``editor`` at the end of a cell shows it. From Python, and in runs without a browser, it is driven through its
     traits: ``editor.edit = {"tool": "paint", "path": [(60, 40)]}`` (any edit of :class:`~histcolor.painting.Painting`),
-    ``editor.match = 0.5``; ``editor.wait()`` gives the picture that follows. Undo and redo are edits as well.
+    ``editor.match = 0.5``; ``editor.wait()`` gives the picture that follows. Undo and redo are edits as well, and so is
+    ``{"tool": "usual"}``, the colours that a model takes where no histogram is given; a gray photo starts from them.
 
     Args:
         model: from :func:`histcolor.load`, or the name of a shipped model.
@@ -83,9 +84,10 @@ class HistogramEditor(ipywidgets.VBox):
         self.reference_view = PhotoView(label="The reference photo")
         image, other = as_photo(photo), None if reference is None else as_photo(reference)
         self.live = self._live(image)
-        self.painting = Painting(self._histogram(image), None if other is None else self._histogram(other))
+        self.painting = Painting(self._first(image), None if other is None else self._histogram(other))
         self.reference = other
         self.controls = Controls(self.plane, self.photo_view, self.reference_view, DEMO_PHOTOS)
+        self.controls.usual.layout.display = None if self.model.automatic else "none"
         super().__init__(self.controls.layout)
         self.add_class("histcolor-editor")
         self._connect()
@@ -131,7 +133,7 @@ class HistogramEditor(ipywidgets.VBox):
         live = self._live(image)
         self.live.close()
         self.live = live
-        self.painting.use_photo(self._histogram(image))
+        self.painting.use_photo(self._first(image))
         self._show_photo()
         self._asked()
         self._hint(image)
@@ -181,10 +183,14 @@ class HistogramEditor(ipywidgets.VBox):
 
     def _edit(self, action: dict[str, Any]) -> None:
         self.edit = {}  # so that the same edit can be set again
-        self._guard(
-            self.painting.apply, {"L": self.live.lightness, **action} if action.get("tool") == "clip" else action
-        )
+        self._guard(lambda: self.painting.apply(self._completed(action)))
         self._asked()
+
+    def _completed(self, action: dict[str, Any]) -> dict[str, Any]:
+        """An edit with what only the editor knows: the photo's lightness, the model's usual colours."""
+        if action.get("tool") == "usual":
+            return {"tool": "load", "hist": self.model.usual_histogram()}
+        return {"L": self.live.lightness, **action} if action.get("tool") == "clip" else action
 
     def _asked(self) -> None:
         """The histogram may have changed: show it, and ask for the picture."""
@@ -199,9 +205,12 @@ class HistogramEditor(ipywidgets.VBox):
         self.live.ask(self.hist, self.match, self._show_result, self._show_failure)
 
     def _hint(self, image: Tensor) -> None:
-        """Say what to do where the photo stays gray, as nobody has asked for a colour."""
-        if self.reference is None and not self.painting.done and is_gray(Image.fromarray(to_uint8(shrunk(image)))):
-            self.message = "No colour is asked for yet: choose a reference, type hex colours, or paint on the plane."
+        """Say what to do where the photo is gray, and nobody has asked for a colour."""
+        if self.reference is None and not self.painting.done and without_colour(image):
+            first = (
+                "The photo is gray; its usual colours are guessed" if self.model.automatic else "No colour is asked for"
+            )
+            self.message = f"{first}: choose a reference, type hex colours, or paint on the plane."
 
     def _load(self, content: bytes, name: str) -> None:
         try:
@@ -218,6 +227,12 @@ class HistogramEditor(ipywidgets.VBox):
 
     def _histogram(self, image: Tensor) -> Tensor:
         return ab_histogram(rgb_to_lab(shrunk(image))[1:], self.model.config.bins)
+
+    def _first(self, image: Tensor) -> Tensor:
+        """What is asked for a photo at first: its own histogram, or for a gray one the usual colours."""
+        return (
+            self.model.usual_histogram() if self.model.automatic and without_colour(image) else self._histogram(image)
+        )
 
     def _show_photo(self) -> None:
         L = self.live.lightness
@@ -300,6 +315,11 @@ def as_photo(photo: Tensor | str | Path | bytes) -> Tensor:
     if isinstance(photo, bytes):
         return read_image(io.BytesIO(photo))
     return demo_photo(photo) if photo in DEMO_PHOTOS else read_image(Path(photo).expanduser())
+
+
+def without_colour(image: Tensor) -> bool:
+    """Whether a photo is gray."""
+    return is_gray(Image.fromarray(to_uint8(shrunk(image))))
 
 
 def shrunk(image: Tensor, longest: int = 512) -> Tensor:

@@ -1,5 +1,6 @@
 """The editor through its traits, without a browser."""
 
+import copy
 import gc
 import io
 import resource
@@ -209,8 +210,31 @@ def test_choosing_photos_and_references(editor, tmp_path):
 def test_a_gray_photo_says_how_to_begin(model):
     editor = HistogramEditor(model, torch.full((3, 20, 30), 0.4), size=32)
     assert "choose a reference" in editor.message
+    editor.edit = {"tool": "usual"}
+    assert "not taught to colour without a histogram" in editor.message
+    assert editor.controls.usual.layout.display == "none"
     editor.edit = {"tool": "palette", "colours": "#c33"}
     assert editor.message == ""
+    editor.close()
+
+
+def test_usual_colours(model, photo):
+    model = copy.deepcopy(model)
+    model.usual[2, 6], model.usual[4, 4] = 0.5, 1.5
+    gray = HistogramEditor(model, torch.full((3, 20, 30), 0.4), size=32)
+    assert "usual colours are guessed" in gray.message
+    assert torch.equal(gray.hist, model.usual / 2)
+    assert torch.equal(gray.wait().rgb, hc.colorize(model, torch.full((3, 20, 30), 0.4), size=32))
+    editor = HistogramEditor(model, photo, size=32)
+    own = editor.hist
+    assert not torch.equal(own, model.usual / 2)
+    assert editor.controls.usual.layout.display is None
+    editor.controls.usual.click()
+    assert torch.equal(editor.hist, model.usual / 2)
+    assert_consistent(editor)
+    editor.edit = {"tool": "undo"}
+    assert torch.equal(editor.hist, own)
+    gray.close()
     editor.close()
 
 
