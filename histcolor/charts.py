@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from pandas.io.formats.style import Styler
 
 from histcolor.plots import STYLE
@@ -195,6 +196,51 @@ def curves(histories: pd.DataFrame, rows: Sequence[str], columns: Mapping[str, s
         axis.set(xlabel="photos seen", title=title, xlim=(0, None))
         axis.xaxis.set_major_formatter("{x:,.0f}")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def tenfold(lineage: pd.DataFrame) -> float:
+    """What ten times the photos would bring, in dB, if PSNR went on rising with their logarithm as it last did.
+
+    The slope between the ends of the last two stages of :func:`histcolor.records.lineage`; at its end a stage's
+    learning rate is 0, and amid it PSNR is lower.
+
+    Raises:
+        ValueError: fewer than two stages.
+    """
+    ends = lineage.groupby("run", sort=False).last()[["photos", "psnr"]]
+    if len(ends) < 2:
+        raise ValueError("Two stages are needed to tell how PSNR rises with the photos.")
+    (x, y), (x_last, y_last) = ends.iloc[-2], ends.iloc[-1]
+    return float((y_last - y) / math.log10(x_last / x))
+
+
+def lineages(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Validation PSNR and obedience over all photos that shipped models saw, on a logarithmic axis.
+
+    Args:
+        tables: by model, :func:`histcolor.records.lineage` at one size. A stage is a line that ends in a ring; a run
+            that two models share is drawn once, in the first one's colour.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(10.4, 3.8))
+    titles = {"psnr": "validation PSNR, dB", "intersection_foreign": "intersection with foreign histograms"}
+    drawn: set[str] = set()
+    for colour, (name, table) in zip((BLUE, ORANGE, GREEN, PURPLE), tables.items(), strict=False):
+        runs = [run for run in table["run"].unique() if run not in drawn]
+        for run in runs:
+            part = table[table["run"] == run]
+            for axis, column in zip(axes, titles, strict=True):
+                axis.plot(part["photos"], part[column], color=colour, lw=1.8, label=name if run == runs[0] else None)
+                axis.plot(
+                    part["photos"].iloc[-1:], part[column].iloc[-1:], "o", ms=7, mfc="white", mew=1.8, color=colour
+                )
+        drawn |= set(runs)
+    for axis, title in zip(axes, titles.values(), strict=True):
+        axis.set(xscale="log", xlabel="photos seen", title=title)
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter("{x:,.0f}")
+        axis.xaxis.set_minor_formatter(NullFormatter())
+    axes[0].legend()
     return figure
 
 

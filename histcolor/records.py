@@ -1,4 +1,4 @@
-"""What the folder of a row and seed holds: its record, and whether it is the work that is asked for."""
+"""What the folder of a row and seed holds, and whether it is the work asked for; how the shipped models came to be."""
 
 from __future__ import annotations
 
@@ -89,3 +89,29 @@ def take_over(twin: Path, place: Path, heading: Heading, row: Row) -> str:
     write_table(pd.read_csv(twin / TABLE).assign(row=row.name, method=row.name, heading=heading.name), place / TABLE)
     write_record(place, {**read_record(twin), "heading": heading.name, "row": row.name, "taken_from": source})
     return source
+
+
+def lineage(results: Path, model: str) -> pd.DataFrame:
+    """How a shipped model came to be: what was measured at the checkpoints of all its stages, in their order.
+
+    Args:
+        results: the project's folder of results; ``MODEL/metrics.json`` in it lists the stages' runs.
+        model: its name.
+
+    Returns:
+        Columns ``run``, ``size`` (pixels), ``photos`` (seen since the first stage, those of the model that it was
+        grown from included), ``psnr`` and ``intersection_foreign``.
+    """
+    about = json.loads((results / model / "metrics.json").read_text(encoding="utf-8"))
+    parts, before = [], 0
+    for stage in about["stages"]:
+        place = results / stage["run"]
+        history = pd.read_csv(place / HISTORY[1]).dropna(subset="psnr")
+        size = json.loads((place / HISTORY[0]).read_text(encoding="utf-8"))["size"]
+        parts.append(
+            history[["photos", "psnr", "intersection_foreign"]].assign(
+                photos=history["photos"] + before, run=stage["run"], size=size
+            )
+        )
+        before += stage["photos"]
+    return pd.concat(parts, ignore_index=True)

@@ -230,3 +230,31 @@ def test_verdicts():
     assert colours == [True, True, False]
     columns = ["claim", "source", "against", "number", "difference", "low", "high", "verdict"]
     assert "verdict" in charts.styled_verdicts(pd.DataFrame(columns=columns)).to_html(), "none is no error"
+
+
+def stages(*ends, model="small"):
+    """A lineage of stages that measured twice: photos and PSNR at the end, 1,000 photos and 1 dB less before it."""
+    rows = [
+        {"run": f"{model}/{i}", "size": 128, "photos": photos - back, "psnr": psnr - back / 1000}
+        for i, (photos, psnr) in enumerate(ends)
+        for back in (1000, 0)
+    ]
+    return pd.DataFrame(rows).assign(intersection_foreign=0.8)
+
+
+def test_ten_times_the_photos():
+    assert charts.tenfold(stages((10_000, 26.0), (20_000, 26.5), (40_000, 27.0))) == pytest.approx(0.5 / np.log10(2))
+    with pytest.raises(ValueError, match="Two stages are needed"):
+        charts.tenfold(stages((10_000, 26.0)))
+
+
+def test_lineages_draw_each_stage_once_and_mark_its_end():
+    small = stages((10_000, 26.0), (20_000, 26.5))
+    base = pd.concat([small, stages((30_000, 27.0), model="base")])
+    figure = charts.lineages({"small": small, "base": base})
+    for axes, ends in zip(figure.axes, ((26.0, 26.5, 27.0), (0.8, 0.8, 0.8)), strict=True):
+        rings = drawn(axes)
+        assert [ring[:2] for ring in rings] == list(zip((10_000, 20_000, 30_000), ends, strict=True))
+        assert rings[0][2] == rings[1][2] != rings[2][2]
+        assert len([line for line in axes.lines if len(line.get_xdata()) == 2]) == 3
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["small", "base"]

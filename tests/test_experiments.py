@@ -21,6 +21,7 @@ from histcolor.headings import read_heading
 from histcolor.locks import taken
 from histcolor.notebook import project_root
 from histcolor.provenance import about_machine, cost
+from histcolor.records import lineage
 from histcolor.train import train
 
 SHIPPED = project_root() / "notebooks" / "experiments.toml"
@@ -601,3 +602,19 @@ def test_two_processes_share_the_rows(unbroken, toml, pack_folder, photos, tmp_p
         assert text.count(f"{label}: done in") == 1
     pd.testing.assert_frame_equal(tables(tmp_path, toml), tables(unbroken, toml))
     assert len(pd.read_csv(Path(tmp_path) / "table.csv")) == 4
+
+
+def test_lineage_counts_photos_through_all_stages(tmp_path):
+    for run, size, rows in (("one", 128, [(10, None), (20, 25.0)]), ("two/more", 64, [(5, 26.0), (8, 27.0)])):
+        (tmp_path / run).mkdir(parents=True)
+        (tmp_path / run / "config.json").write_text(json.dumps({"size": size}))
+        table = pd.DataFrame(rows, columns=["photos", "psnr"]).assign(intersection_foreign=0.5, loss=1.0)
+        table.to_csv(tmp_path / run / "history.csv", index=False)
+    (tmp_path / "model").mkdir()
+    metrics = {"stages": [{"run": "one", "photos": 20}, {"run": "two/more", "photos": 8}]}
+    (tmp_path / "model/metrics.json").write_text(json.dumps(metrics))
+    found = lineage(tmp_path, "model")
+    assert found["photos"].tolist() == [20, 25, 28]
+    assert found["psnr"].tolist() == [25.0, 26.0, 27.0]
+    assert found["size"].tolist() == [128, 64, 64]
+    assert found["run"].tolist() == ["one", "two/more", "two/more"]
