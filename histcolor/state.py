@@ -53,25 +53,30 @@ def trained(model: Colorizer) -> dict[str, torch.nn.Parameter]:
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
-def save_state(path: Path, model: Colorizer, ema: Ema, optimizer: torch.optim.AdamW, step: int) -> None:
-    """Write all that a resumed run needs, atomically: weights, average, Adam's moments, the step."""
+def save_state(path: Path, model: Colorizer, ema: Ema, optimizer: torch.optim.AdamW, step: int, pack: str) -> None:
+    """Write all that a resumed run needs, atomically: weights, average, Adam's moments, the step, which pack it was."""
     names = {id(p): name for name, p in trained(model).items()}
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"ema.{k}": v for k, v in ema.weights.items()}
     for p, state in optimizer.state.items():
         tensors |= {f"adam.{kind}.{names[id(p)]}": v for kind, v in state.items()}
-    save_tensors(tensors, {"step": str(step)}, path)
+    save_tensors(tensors, {"step": str(step), "pack": pack}, path)
 
 
-def load_state(path: Path, model: Colorizer, ema: Ema, optimizer: torch.optim.AdamW) -> int:
+def load_state(path: Path, model: Colorizer, ema: Ema, optimizer: torch.optim.AdamW, pack: str) -> int:
     """Read what :func:`save_state` wrote into the given objects; returns the step.
 
     Raises:
-        CheckpointError: damaged, or of another model.
+        CheckpointError: damaged, of another model, or of a run on other photos.
     """
     tensors, metadata = load_tensors(path)
     if "step" not in metadata:
         raise CheckpointError(f"{path}: is no training state.")
+    if (then := metadata.get("pack", pack)) != pack:  # the first states did not say
+        raise CheckpointError(
+            f"{path.parent}: holds a run on other photos ({then}; given are {pack}): give the same packs in the same "
+            "order, or name another folder."
+        )
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "adam": {}}
     for name, value in tensors.items():
         part, _, rest = name.partition(".")

@@ -164,7 +164,8 @@ def train(
         The model with averaged weights, in eval mode.
 
     Raises:
-        ValueError: the folder holds another run, the batch can not be shared out, or a photo is too small.
+        ValueError: the folder holds another run, or one on other photos; the batch can not be shared out, or a photo
+            is too small.
         FloatingPointError: the loss became NaN; the last good checkpoint is kept.
     """
     device, run = torch.device(device), Path(run)
@@ -191,10 +192,10 @@ def train(
     if config.backbone_lr and model.photo:
         model.photo.backbone.requires_grad_(True)
     ema, optimizer, step = Ema(model, config.ema), make_optimizer(model, config), 0
-    state = run / "state.safetensors"
+    state, photos = run / "state.safetensors", pack.fingerprint()
     if state.is_file():
         check_same_run(asdict(config), run / "config.json")
-        step = load_state(state, model, ema, optimizer)
+        step = load_state(state, model, ema, optimizer, photos)
     elif chief:
         write_text(json.dumps(asdict(config), indent=2), run / "config.json")
     if chief:
@@ -249,7 +250,7 @@ def train(
                     save_model(model, run / "model.safetensors", about={"run": run.name, "step": step})
                 history.add(row)
                 history.write()
-                save_state(state, model, ema, optimizer, step)
+                save_state(state, model, ema, optimizer, step, photos)
         else:
             history.add(row)
         bar.update(step - bar.n)

@@ -605,11 +605,11 @@ def test_two_processes_share_the_rows(unbroken, toml, pack_folder, photos, tmp_p
 
 
 def test_lineage_counts_photos_through_all_stages(tmp_path):
-    for run, size, rows in (("one", 128, [(10, None), (20, 25.0)]), ("two/more", 64, [(5, 26.0), (8, 27.0)])):
-        (tmp_path / run).mkdir(parents=True)
-        (tmp_path / run / "config.json").write_text(json.dumps({"size": size}))
+    for name, size, rows in (("one", 128, [(10, None), (20, 25.0)]), ("two/more", 64, [(5, 26.0), (8, 27.0)])):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "config.json").write_text(json.dumps({"size": size}))
         table = pd.DataFrame(rows, columns=["photos", "psnr"]).assign(intersection_foreign=0.5, loss=1.0)
-        table.to_csv(tmp_path / run / "history.csv", index=False)
+        table.to_csv(tmp_path / name / "history.csv", index=False)
     (tmp_path / "model").mkdir()
     metrics = {"stages": [{"run": "one", "photos": 20}, {"run": "two/more", "photos": 8}]}
     (tmp_path / "model/metrics.json").write_text(json.dumps(metrics))

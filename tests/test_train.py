@@ -18,6 +18,7 @@ from histcolor.checkpoint import build, load, load_tensors
 from histcolor.color import rgb_to_lab
 from histcolor.colorize import colorize
 from histcolor.config import ADDED
+from histcolor.data import Pack
 from histcolor.histogram import ab_histogram
 from histcolor.model import PRESETS
 from histcolor.state import Ema, trained
@@ -52,6 +53,14 @@ def test_foreign_histograms_come_as_often_as_asked():
     assert abs((share < 1).mean() - 0.3) < 0.05
     assert 0.3 < (share[share < 1] == 0).mean() < 0.7  # about half purely foreign, the others mixtures
     assert (plan_batch(replace(config, foreign=0.0), 50, 0).share == 1).all()
+
+
+def test_a_run_does_not_go_on_with_other_photos(pack, tmp_path):
+    train(replace(CONFIG, steps=4), pack, tmp_path, quiet=True)
+    other = Pack(np.ascontiguousarray(pack.images[::-1]))
+    assert other.fingerprint() != pack.fingerprint() == Pack(pack.images.copy()).fingerprint()
+    with pytest.raises(ValueError, match=r"holds a run on other photos \(6 of 64 pixels.*give the same packs"):
+        train(replace(CONFIG, steps=4), other, tmp_path, quiet=True)
 
 
 def test_dropped_histograms(pack):
