@@ -118,6 +118,7 @@ class Tokens:
     ab: Tensor  #: mean colour of a token's mass over 110, ``[N, T, 2]`` in [-1, 1]
     log_mass: Tensor  #: natural logarithm of a token's mass, ``[N, T]``
     index: Tensor  #: place of the token in the grid of (bins/stride)² tokens, ``[N, T]``
+    asked: Tensor  #: ``[N]``, false where the histogram is the usual one, which asks for nothing
 
 
 def token_colours(hist: Tensor, stride: int) -> tuple[Tensor, Tensor]:
@@ -196,6 +197,8 @@ class Colorizer(nn.Module):
     def usual_histogram(self) -> Tensor:
         """What stands for a histogram where none is given: the mean over the training photos, ``[bins, bins]``.
 
+        It asks for nothing: the attention takes it for a prior, and is not balanced.
+
         Raises:
             ValueError: the model was not taught that.
         """
@@ -233,7 +236,9 @@ class Colorizer(nn.Module):
             key, value, ab = (x.gather(1, index[..., None].expand(-1, -1, x.shape[2])) for x in (key, value, ab))
         else:
             index = torch.arange(keep, device=hist.device).expand(len(hist), -1)
-        return Tokens(key, value, ab, mass.clamp(min=1e-8).log(), index)
+        usual = self.usual / self.usual.sum().clamp(min=1e-12)  # it was rounded when it was saved
+        asked = (hist - usual).abs().sum((1, 2)) > 1e-4
+        return Tokens(key, value, ab, mass.clamp(min=1e-8).log(), index, asked)
 
     def attention(self, phi_t: Tensor, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """Queries over the temperature ``[N, H·W/16, C]`` and the bias of each token ``[N, T]`` (zero in (2))."""
@@ -245,7 +250,9 @@ class Colorizer(nn.Module):
         # every second place along each axis tells the histogram of all well enough, at a quarter of the work
         some = phi_t[..., ::2, ::2].flatten(2).transpose(1, 2) / self.log_temperature.float().exp()
         logits = some @ tokens.key.transpose(1, 2)
-        return query, balance(logits, tokens.log_mass, self.config.balance)
+        balanced = balance(logits, tokens.log_mass, self.config.balance)
+        # where nothing is asked, no photo need have every usual colour
+        return query, torch.where(tokens.asked[:, None], balanced, tokens.log_mass)
 
     def attend(self, photo: PhotoFeatures, tokens: Tokens) -> Tensor:
         """F_U' (2), with the tokens' mean colour as two more channels in palette readout: ``[N, C (+2), H/4, W/4]``."""

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from histcolor.checkpoint import shipped_models
 from histcolor.claims import check_committed
 from histcolor.data import DEMO_PHOTOS, demo_photo
 from histcolor.images import write_image, write_table, write_text
@@ -133,7 +134,7 @@ def committed_claims(results: Path) -> list[Claim]:
     true, foreign = (
         summarise(pd.read_csv(tables / f"imagenette_val_{kind}.csv")).set_index("method") for kind in kinds
     )
-    others = true.drop(index=[m for m in true.index if m.startswith("small")])
+    others = true.drop(index=[m for m in true.index if m.split()[0] in shipped_models()])
     psnr, follows = float(true.loc["small", "psnr"]), foreign["intersection"]
     return [
         Claim("imagenette/val at 256, true histograms: PSNR of small, dB", "ours", psnr, ">=", 27.5),

@@ -271,6 +271,24 @@ def test_configuration_of_an_older_file():
         config_from_dict({k: v for k, v in values.items() if k != "width"})
 
 
+def test_the_usual_histogram_asks_for_nothing():
+    model = build(TINY).eval()
+    free = build(replace(TINY, balance=0)).eval()
+    model.usual.copy_(torch.rand(TINY.bins, TINY.bins) ** 8)
+    free.load_state_dict(model.state_dict())
+    usual = model.usual_histogram()
+    assert usual.sum() == pytest.approx(1)
+    other = torch.rand(TINY.bins, TINY.bins) ** 8
+    L, hist = torch.rand(2, 1, 32, 32) * 100, torch.stack([usual, other / other.sum()])
+    with torch.no_grad():
+        balanced, unbalanced = model(L, hist), free(L, hist)
+    assert torch.equal(balanced[0], unbalanced[0])
+    assert (balanced[1] - unbalanced[1]).abs().max() > 1e-3
+    assert model.tokens(hist).asked.tolist() == [False, True]
+    never_taught = build(TINY).eval()
+    assert never_taught.tokens(hist).asked.tolist() == [True, True]
+
+
 def test_bilinear_upsampling_is_what_the_paper_says():
     # F_U' → F_U "linearly upsampled": the palette readout reaches the output through it, unchanged elsewhere
     model = build(replace(TINY, squeeze=0)).eval()
