@@ -136,11 +136,18 @@ def committed_claims(results: Path) -> list[Claim]:
     )
     others = true.drop(index=[m for m in true.index if m.split()[0] in shipped_models()])
     psnr, follows = float(true.loc["small", "psnr"]), foreign["intersection"]
+    exact = true.loc["small match 1", "psnr"]
+    each = pd.read_csv(tables / "imagenette_val_true.csv").pivot(index="photo", columns="method", values="psnr")
+    colour = each[each["gray"] < 45]  # dB; a gray photo that is left gray is perfect
+    alone = (colour["small automatic"] - colour["gray"]).mean()
     return [
-        Claim("imagenette/val at 256, true histograms: PSNR of small, dB", "ours", psnr, ">=", 27.5),
+        Claim("imagenette/val at 256, true histograms: PSNR of small, dB", "ours", psnr, ">=", 29.0),
         Claim("… above the best row without training, dB", "ours", psnr - float(others["psnr"].max()), ">", 0.0),
         Claim("… foreign histograms: intersection of small", "ours", float(follows["small"]), ">=", 0.75),
         Claim("… with match = 1", "ours", float(follows["small match 1"]), ">=", 0.9),
+        # transport to the true distribution costs at most a factor of 2 in squared error (Blau and Michaeli 2018)
+        Claim("… true histograms: what match = 1 costs, dB", "ours", psnr - float(exact), "<=", 3.0),
+        Claim("… without a histogram, photos with colour: PSNR above gray's, dB", "ours", float(alone), ">", 0.0),
     ]
 
 

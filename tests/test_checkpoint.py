@@ -136,3 +136,4 @@ def test_shipped_small_model_is_small_and_complete():
     model = hc.load("small")
     assert model.config == hc.PRESETS["small"], "the preset must say what is shipped"
     assert all(torch.isfinite(v).all() for v in model.state_dict().values())
+    assert float(model.usual.sum()) == pytest.approx(1, abs=1e-3), "it should know what to do without a histogram"

@@ -57,6 +57,15 @@ def test_one_photo_in_a_shell(photos, tmp_path):
     assert "--reference" in wrong.stderr
 
 
+def test_without_a_histogram(photos, tmp_path, capsys):
+    photo, out = str(photos / "astronaut_suit.jpg"), tmp_path / "out.png"
+    assert main(["colorize", photo, "--size", "64", "--output", str(out)]) == 0
+    _, a, b = hc.rgb_to_lab(hc.read_image(out))
+    assert a.abs().mean() + b.abs().mean() > 1, "it stayed gray"
+    assert main(["colorize", photo, "--size", "64", "--output", str(out), "--match", "1"]) == 1
+    assert "match needs a histogram to match" in capsys.readouterr().err
+
+
 def test_a_folder_with_bad_photos(photos, tmp_path, capsys):
     folder = tmp_path / "in"
     (folder / "sub").mkdir(parents=True)
@@ -139,12 +148,19 @@ def test_one_line_errors(photos, tmp_path, capsys, options, message):
 def test_evaluate_writes_a_row_a_photo(photos, tmp_path, capsys):
     table = tmp_path / "tables" / "x.csv"
     sheet = tmp_path / "sheet.png"
-    rows = ["--rows", "model,gray,mean,transport", "--match", "0,1"]
+    rows = ["--rows", "model,automatic,gray,mean,transport", "--match", "0,1"]
     more = [*rows, "--foreign", "--size", "64", "--sheet", str(sheet)]
     assert main(["evaluate", str(photos), "--output", str(table), *more]) == 0
     rows = pd.read_csv(table)
-    assert len(rows) == 6 * 5
-    assert rows["method"].unique().tolist() == ["small", "small match 1", "gray", "mean", "transport"]
+    assert len(rows) == 6 * 6
+    assert rows["method"].unique().tolist() == [
+        "small",
+        "small match 1",
+        "small automatic",
+        "gray",
+        "mean",
+        "transport",
+    ]
     assert "transport" in capsys.readouterr().out
     assert sheet.stat().st_size > 50_000
     classical = ["--rows", "welsh,reinhard", "--size", "64", "--limit", "2"]
@@ -152,7 +168,7 @@ def test_evaluate_writes_a_row_a_photo(photos, tmp_path, capsys):
     assert pd.read_csv(table)["method"].tolist() == ["welsh", "reinhard"] * 2
     capsys.readouterr()
     assert main(["evaluate", str(photos), "--output", str(table), "--rows", "magic"]) == 1
-    assert "there are model, gray, mean, transport, reinhard, welsh" in capsys.readouterr().err
+    assert "there are model, automatic, gray, mean, transport, reinhard, welsh" in capsys.readouterr().err
     assert main(["evaluate", str(photos), "--output", str(table), "--limit", "0"]) == 1
 
 

@@ -30,7 +30,7 @@ def test_claims_are_recorded(tmp_path):
 
 def test_claims_about_the_shipped_model_come_from_the_tables():
     claims = committed_claims(project_root() / "results")
-    assert len(claims) == 4
+    assert len(claims) == 6
     assert all(claim.holds for claim in claims), claims_table(claims).to_string()
 
 
