@@ -119,8 +119,9 @@ def colorize(
         mirrored = model.encode(photo.features.L.flip(-1))
         y_ab = (y_ab + model.decode(mirrored.expand(len(batch)), batch).float().flip(-1)) / 2
     ab = unscale_ab(y_ab)
-    if match:
-        ab = match_histogram(ab, batch, photo.features.L, match)
+    if match:  # where nothing is asked, there is nothing to match
+        matched = match_histogram(ab, batch, photo.features.L, match)
+        ab = torch.where(model.asks(batch)[:, None, None, None], matched, ab)
     out = join(photo.L, ab.cpu(), photo.features.L[0].cpu())
     return out if hist.ndim == 3 else out[0]
 

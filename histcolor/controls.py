@@ -181,7 +181,7 @@ class Controls:
             widgets.link((self.tools, "value"), (view, "tool"))
         widgets.link((self.radius, "value"), (self.plane, "radius"))
         widgets.link((self.strength, "value"), (self.plane, "strength"))
-        widgets.link((self.match, "value"), (editor, "match"))
+        widgets.link((editor, "match"), (self.match, "value"))
         for name in ("undo", "redo", "reset", "usual", "clip"):
             getattr(self, name).on_click(lambda _, tool=name: edit({"tool": tool}))
         for name, part in self.saves.items():

@@ -208,6 +208,13 @@ class Colorizer(nn.Module):
             return torch.full((self.config.bins,) * 2, self.config.bins**-2.0)
         return self.usual / self.usual.sum()
 
+    def asks(self, hist: Tensor) -> Tensor:
+        """Which of the histograms ``[N, bins, bins]`` ask for something: all but the usual one. ``[N]``, booleans."""
+        if self.config.guide == "none":
+            return torch.ones(len(hist), dtype=torch.bool, device=hist.device)
+        usual = self.usual / self.usual.sum().clamp(min=1e-12)  # it was rounded when it was saved
+        return (hist - usual).abs().sum((1, 2)) > 1e-4
+
     def encode(self, L: Tensor) -> PhotoFeatures:
         """Compute what depends on the photo alone.
 
@@ -236,9 +243,7 @@ class Colorizer(nn.Module):
             key, value, ab = (x.gather(1, index[..., None].expand(-1, -1, x.shape[2])) for x in (key, value, ab))
         else:
             index = torch.arange(keep, device=hist.device).expand(len(hist), -1)
-        usual = self.usual / self.usual.sum().clamp(min=1e-12)  # it was rounded when it was saved
-        asked = (hist - usual).abs().sum((1, 2)) > 1e-4
-        return Tokens(key, value, ab, mass.clamp(min=1e-8).log(), index, asked)
+        return Tokens(key, value, ab, mass.clamp(min=1e-8).log(), index, self.asks(hist))
 
     def attention(self, phi_t: Tensor, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """Queries over the temperature ``[N, H·W/16, C]`` and the bias of each token ``[N, T]`` (zero in (2))."""

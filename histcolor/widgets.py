@@ -58,6 +58,7 @@ class HistogramEditor(ipywidgets.VBox):
         photo: RGB ``[3, H, W]`` in [0, 1], a path, or the name of one of scikit-image's photos.
         reference: another photo, whose colours are asked for at first; without it the photo's own are.
         size: the network works on about size × size pixels.
+        match: where the exactness dial stands at first: half way, as what is painted should be seen.
 
     Raises:
         ValueError, OSError: a wrong photo, model or size; one sentence.
@@ -75,6 +76,7 @@ class HistogramEditor(ipywidgets.VBox):
         reference: Tensor | str | Path | None = None,
         *,
         size: int = 256,
+        match: float = 0.5,
     ) -> None:
         self.model = load(model) if isinstance(model, str) else model
         self.size = size
@@ -90,6 +92,7 @@ class HistogramEditor(ipywidgets.VBox):
         self.controls.usual.layout.display = None if self.model.automatic else "none"
         super().__init__(self.controls.layout)
         self.add_class("histcolor-editor")
+        self.match = match
         self._connect()
         self._show_photo()
         self._show_reference()

@@ -73,6 +73,8 @@ def test_without_a_histogram(model, photo):
     usual = torch.zeros(16, 16)
     usual[3, 12], usual[8, 8] = 0.25, 0.75
     assert torch.equal(hc.colorize(model, photo), hc.colorize(model, photo, usual))
+    assert torch.equal(hc.colorize(model, photo, usual, match=1), hc.colorize(model, photo, usual))  # nothing is asked
+    assert not torch.equal(hc.colorize(model, photo, usual.T, match=1), hc.colorize(model, photo, usual.T))
     with pytest.raises(ValueError, match="match needs a histogram to match"):
         hc.colorize(model, photo, match=0.5)
 

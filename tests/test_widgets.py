@@ -36,7 +36,7 @@ def photo():
 
 @pytest.fixture
 def editor(model, photo):
-    editor = HistogramEditor(model, photo, hc.demo_photo("coffee"), size=32)
+    editor = HistogramEditor(model, photo, hc.demo_photo("coffee"), size=32, match=0.0)
     editor.wait()
     yield editor
     editor.close()
@@ -226,6 +226,8 @@ def test_usual_colours(model, photo):
     assert torch.equal(gray.hist, model.usual / 2)
     assert torch.equal(gray.wait().rgb, hc.colorize(model, torch.full((3, 20, 30), 0.4), size=32))
     editor = HistogramEditor(model, photo, size=32)
+    assert editor.match == editor.controls.match.value == 0.5
+    assert torch.equal(editor.wait().rgb, hc.colorize(model, photo, editor.hist, match=0.5, size=32))
     own = editor.hist
     assert not torch.equal(own, model.usual / 2)
     assert editor.controls.usual.layout.display is None
