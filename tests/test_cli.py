@@ -52,9 +52,9 @@ def test_one_photo_in_a_shell(photos, tmp_path):
     bad = shell("colorize", tmp_path / "none.jpg", "--palette", "#c33", "--output", out)
     assert bad.returncode == 1
     assert bad.stderr.splitlines() == [f"histcolor: {tmp_path / 'none.jpg'}: there is no such file or folder."]
-    wrong = shell("colorize", photos / "coffee_cup.jpg", "--output", out)
+    wrong = shell("colorize", photos / "coffee_cup.jpg", "--palette", "#c33", "--histogram", "h.npy", "--output", out)
     assert wrong.returncode == 2
-    assert "--reference" in wrong.stderr
+    assert "not allowed with argument --palette" in wrong.stderr
 
 
 def test_without_a_histogram(photos, tmp_path, capsys):

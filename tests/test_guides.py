@@ -290,7 +290,7 @@ def test_hypercolumns_stand_at_each_place():
 
 def test_what_does_not_go_together_in_a_run():
     config = row_config("regression")
-    with pytest.raises(ValueError, match="guide='none' sees no histogram, foreign or not: it needs foreign=0"):
+    with pytest.raises(ValueError, match="guide='none' sees no histogram: it needs foreign=0"):
         replace(config, foreign=0.2)
     with pytest.raises(ValueError, match="rebalance weights the loss of classes"):
         replace(config, loss=LossConfig(rebalance=True))
