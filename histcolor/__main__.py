@@ -89,7 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     source.add_argument("--histogram", type=Path, metavar="FILE.npy", help="a square array, axis 0 = a, axis 1 = b")
     source.add_argument("--palette", metavar="'#c33,#2a6'", help="colours, separated by commas")
     sub.add_argument("--output", type=Path, required=True, help="a file for one photo, a folder for several")
-    sub.add_argument("--model", default="small", help="a shipped model or a checkpoint (default: %(default)s)")
+    sub.add_argument("--model", default="small", help="small, base or a checkpoint (default: %(default)s)")
     sub.add_argument(
         "--flips", action="store_true", help="colour the mirrored photo as well, and take the mean (twice the work)"
     )
@@ -131,7 +131,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = add(subparsers, "evaluate", EVALUATE, commands.evaluate)
     sub.add_argument("photos", type=Path, metavar="FOLDER", help="colour photos")
-    sub.add_argument("--model", default="small", help="a shipped model or a checkpoint (default: %(default)s)")
+    sub.add_argument("--model", default="small", help="small, base or a checkpoint (default: %(default)s)")
     sub.add_argument("--predictions", type=Path, metavar="FOLDER", help="score these files instead, matched by stem")
     sub.add_argument(
         "--rows",

@@ -67,7 +67,7 @@ def shipped_models() -> list[str]:
 
 
 def load(name: str | Path, device: str | torch.device = "cpu") -> Colorizer:
-    """Load a shipped model by name (``"small"``), or a checkpoint by path.
+    """Load a shipped model by name (``"small"``, ``"base"``), or a checkpoint by path.
 
     Returns:
         The model in eval mode, float32, channels last, on ``device``.

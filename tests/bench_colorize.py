@@ -1,4 +1,4 @@
-"""How long colouring takes, and what memory it needs: ``python tests/bench_colorize.py`` (no test: clocks differ).
+"""How long colouring takes, and its memory: ``python tests/bench_colorize.py [MODEL]`` (no test: clocks differ).
 
 Prints, for this machine, a 12-megapixel photo from file to file, a 256×256 photo, and the cost of one more histogram
 for an encoded photo, as milliseconds and as ratios to colouring anew.
@@ -6,6 +6,7 @@ for an encoded photo, as milliseconds and as ratios to colouring anew.
 
 from __future__ import annotations
 
+import argparse
 import resource
 import statistics
 import tempfile
@@ -36,7 +37,9 @@ def peak_megabytes() -> float:
 
 def main() -> None:
     """Measure and print."""
-    model = hc.load("small")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?", default="small", help="a shipped model or a checkpoint")
+    model = hc.load(parser.parse_args().model)
     photo = hc.demo_photo("coffee")
     hist = hc.ab_histogram(hc.rgb_to_lab(hc.demo_photo("chelsea"))[1:], model.config.bins)
     small = resize(photo, (256, 256))

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 import histcolor as hc
-from histcolor.checkpoint import CheckpointError, build, load_tensors, save_model, save_tensors
+from histcolor.checkpoint import SHIPPED, CheckpointError, build, load_tensors, save_model, save_tensors
 
 TINY = hc.PRESETS["tiny"]
 
@@ -128,12 +128,11 @@ def test_older_checkpoints(saved):
         assert torch.equal(old(L, hist), new(L, hist))
 
 
-def test_shipped_small_model_is_small_and_complete():
-    from histcolor.checkpoint import SHIPPED
-
-    assert "small" in hc.shipped_models()
-    assert (SHIPPED / "small.safetensors").stat().st_size < 25e6
-    model = hc.load("small")
-    assert model.config == hc.PRESETS["small"], "the preset must say what is shipped"
+@pytest.mark.parametrize("name", hc.shipped_models())
+def test_shipped_models_are_complete(name):
+    megabytes = {"small": 25, "base": 50}
+    assert (SHIPPED / f"{name}.safetensors").stat().st_size < megabytes[name] * 1e6
+    model = hc.load(name)
+    assert model.config == hc.PRESETS[name], "the preset must say what is shipped"
     assert all(torch.isfinite(v).all() for v in model.state_dict().values())
     assert float(model.usual.sum()) == pytest.approx(1, abs=1e-3), "it should know what to do without a histogram"

@@ -12,7 +12,7 @@ from PIL import Image
 
 import histcolor as hc
 from histcolor.checkpoint import build
-from histcolor.colorize import join, match_histogram, sample_histogram, working_size
+from histcolor.colorize import join, match_histogram, sample_histogram, sliced_transport, working_size
 from histcolor.images import open_rgb
 
 
@@ -163,6 +163,25 @@ def test_match_reaches_the_histogram(photo):
     assert overlap[1] < 0.65 * overlap[0]
     assert overlap[2] < 0.15 * overlap[0]
     torch.testing.assert_close(match_histogram(lab[None, 1:], goal, lab[None, :1], 0.0), lab[None, 1:])
+
+
+def test_match_keeps_neighbours_together(photo):
+    """Plain transport tears one colour apart between the places that it must go to; ours by far not as much."""
+    lab = hc.rgb_to_lab(photo)
+    ab, L, goal = lab[None, 1:] * 0.1, lab[None, :1], histogram(hc.demo_photo("coffee"), 64)[None]
+    pixels = ab.flatten(2).transpose(1, 2)
+    torn = sliced_transport(pixels, sample_histogram(goal[0], pixels.shape[1])[None], range(24))
+    torn = torn.transpose(1, 2).reshape(ab.shape)
+    matched = match_histogram(ab, goal, L, 1.0)
+
+    def roughness(x):
+        return float(x.diff(dim=2).abs().mean() + x.diff(dim=3).abs().mean())
+
+    assert roughness(matched) < 0.8 * roughness(torn)
+    asked, plain, ours = (
+        hc.resize_histogram(h, 16) for h in (goal[0], *(hc.ab_histogram(x[0], 64) for x in (torn, matched)))
+    )
+    assert hc.intersection(ours, asked) > hc.intersection(plain, asked) - 0.05
 
 
 @pytest.mark.parametrize("bad", [-0.1, 1.1, float("nan")])

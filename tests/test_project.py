@@ -5,8 +5,13 @@ import re
 import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
+
+from histcolor.checkpoint import shipped_models
+from histcolor.config import PRESETS, config_from_dict
+from histcolor.evaluate import summarise
 
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -52,15 +57,23 @@ def test_one_concern_a_file(path):
     assert len(path.read_text().splitlines()) <= 350
 
 
-def test_shipped_run_is_in_results():
-    run = ROOT / "results" / "small"
-    config = json.loads((run / "config.json").read_text())
-    metrics = json.loads((run / "metrics.json").read_text())
-    from histcolor.model import PRESETS, config_from_dict
-
-    assert config_from_dict(config["model"]) == PRESETS["small"]
-    assert (run / "history.csv").stat().st_size > 1000
-    assert metrics["photos_seen"] > 0
+@pytest.mark.parametrize("name", shipped_models())
+def test_shipped_runs_are_in_results(name):
+    metrics = json.loads((ROOT / "results" / name / "metrics.json").read_text())
+    stages = metrics["stages"]
+    assert metrics["photos_seen"] == sum(stage["photos"] for stage in stages) > 0
+    for stage in stages:
+        run = ROOT / "results" / stage["run"]
+        config = json.loads((run / "config.json").read_text())
+        assert config_from_dict(config["model"]) == PRESETS[stage["run"].split("/")[0]]
+        assert pd.read_csv(run / "history.csv")["photos"].iloc[-1] == stage["photos"]
+    assert stages[-1]["run"].split("/")[0] == name
+    for kind in ("true", "foreign"):
+        table = pd.read_csv(ROOT / f"results/tables/imagenette_val_{kind}.csv")
+        rows = summarise(table).set_index("method")
+        for method, numbers in metrics["imagenette_val_256"][kind].items():
+            for column, value in numbers.items():
+                assert value == pytest.approx(rows.loc[method, column], abs=1e-4), (method, column)
 
 
 def test_readme_commands_exist():
