@@ -192,13 +192,14 @@ def sliced_transport(start: Tensor, goal: Tensor, directions: range) -> Tensor:
     Along each of several directions in the ab plane, the colours in their order take the places of the goal's colours
     in theirs (sliced optimal transport, Pitié et al. 2007; Rabin et al. 2011).
     """
+    angles = [math.pi * k * (math.sqrt(5) - 1) / 2 for k in directions]  # the golden angle: no direction comes twice
+    axes = start.new_tensor([(math.cos(angle), math.sin(angle)) for angle in angles])
+    goals = (axes @ goal.transpose(1, 2)).sort(dim=2).values
     moved = start
-    for k in directions:
-        angle = math.pi * k * (math.sqrt(5) - 1) / 2  # the golden angle: no direction comes twice
-        along = start.new_tensor([math.cos(angle), math.sin(angle)])
-        place, order = (moved @ along).sort(dim=1)
-        step = (goal @ along).sort(dim=1).values - place
-        moved = moved + torch.zeros_like(step).scatter_(1, order, step)[..., None] * along
+    for along, there in zip(axes, goals.unbind(dim=1), strict=True):
+        here, order = (moved @ along).sort(dim=1)
+        step = torch.zeros_like(here).scatter_(1, order, there - here)
+        moved = moved + step[..., None] * along
     return moved
 
 
