@@ -7,6 +7,7 @@ Traits and messages only: the histogram lives in :class:`histcolor.painting.Pain
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,12 @@ class HistogramEditor(ipywidgets.VBox):
     match = traitlets.Float(0.0, min=0.0, max=1.0, help="How far the colours are moved to the histogram.")
     version = traitlets.Int(0, help="Counts the pictures that were made.")
     message = traitlets.Unicode("", help="What went wrong with the last edit, in one sentence; else empty.")
+
+    @traitlets.validate("match")
+    def _number(self, proposal: dict) -> float:
+        if math.isnan(proposal["value"]):  # no comparison with the trait's limits sees it
+            raise traitlets.TraitError("match must be in [0, 1], got nan.")
+        return proposal["value"]
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ import ipywidgets
 import numpy as np
 import pytest
 import torch
+import traitlets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -216,6 +217,16 @@ def test_a_gray_photo_says_how_to_begin(model):
     editor.edit = {"tool": "palette", "colours": "#c33"}
     assert editor.message == ""
     editor.close()
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.1, float("nan")])
+def test_wrong_exactness(editor, model, photo, bad):
+    before = editor.match
+    with pytest.raises(traitlets.TraitError, match="match"):
+        editor.match = bad
+    assert editor.match == editor.controls.match.value == before
+    with pytest.raises(traitlets.TraitError, match="match"):
+        HistogramEditor(model, photo, size=32, match=bad)
 
 
 def test_usual_colours(model, photo):
