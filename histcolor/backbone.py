@@ -71,6 +71,21 @@ class TimmBackbone(nn.Module):
         return self.net(rgb * 2 - 1)
 
 
+def free(backbone: VGG19 | TimmBackbone) -> None:
+    """Let training change the layers after the first map. Those before it, edges and textures, stay as they are.
+
+    At their resolution they would cost most of the backward pass.
+    """
+    if isinstance(backbone, VGG19):
+        later = backbone.features[min(backbone.taps) + 1 :].parameters()
+    else:
+        kind, number = backbone.net.feature_info.module_name()[0].split(".")  # as "blocks.1"
+        names = [f"{kind}.{i}." for i in range(int(number) + 1, len(getattr(backbone.net, kind)))]
+        later = [p for name, p in backbone.net.named_parameters() if name.startswith(tuple(names))]
+    for p in later:
+        p.requires_grad_(True)
+
+
 def build_backbone(name: str) -> VGG19 | TimmBackbone:
     """Build a backbone without weights: ``vgg19`` or any timm name whose weights take RGB in [-1, 1].
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from histcolor.color import rgb_to_lab, scale_ab
+from histcolor.color import AB_MAX, L_MAX, rgb_to_lab, scale_ab
 from histcolor.data import Pack, send
 from histcolor.histogram import count_ab, soft_ab_histogram
 
@@ -28,6 +29,11 @@ class Plan:
     other: np.ndarray  #: another photo, whose histogram may be asked
     share: np.ndarray  #: the photo's own share of the asked histogram: 1 own, 0 foreign, between: mixed
     dropped: np.ndarray  #: no histogram is asked: the network sees the usual one
+    extent: np.ndarray | None = (
+        None  #: share of the photo's height and width that its crop shows, ``[N, 2]``; None: plain
+    )
+    #: exponent of L, factor of a and b, and the angle by which hues turn, ``[N, 3]``; None: colours as they are
+    tone: np.ndarray | None = None
 
 
 @lru_cache(maxsize=2)  # a batch may reach into the next epoch
@@ -46,7 +52,14 @@ def plan_batch(config: TrainConfig, photos: int, step: int) -> Plan:
     mixture = draw.random(n) * (draw.random(n) < 0.5)
     corner, flip, other = draw.random((n, 2)), draw.random(n) < 0.5, draw.integers(photos, size=n)
     dropped = draw.random(n) < config.dropped  # drawn last: without it, all else is what it was before this came
+    # … as are these: each axis shows all of the photo down to 1/zoom, so that shapes are squeezed a little, too
+    extent = 1 / np.exp(draw.random((n, 2)) * np.log(config.zoom)) if config.zoom > 1 else None
+    if config.jitter:
+        tone = draw.uniform(-config.jitter, config.jitter, (n, 3)) * (1, 1, 0.5)
+        tone[:, :2] = np.exp(tone[:, :2])
     return Plan(
+        extent=extent,
+        tone=tone.astype(np.float32) if config.jitter else None,
         index=np.array([epoch_order(config.seed, int(e), photos)[i] for e, i in zip(epoch, place, strict=True)]),
         corner=corner,
         flip=flip,
@@ -78,6 +91,30 @@ def mean_histogram(pack: Pack, bins: int, *, photos: int = 1000) -> Tensor:
     return (total / total.sum()).float()
 
 
+def change_tone(lab: Tensor, tone: Tensor) -> Tensor:
+    """Change the lightness curve, the chroma and the hue of photos ``[N, 3, H, W]`` in Lab by ``[N, 3]`` of a plan.
+
+    The histogram is taken afterwards, so the truth stays the truth; what the network can know from things it has seen
+    gets a little less sure, and what it can know from the histogram more.
+    """
+    gamma, chroma, hue = (x[:, None, None] for x in tone.unbind(1))
+    L, a, b = lab.unbind(1)
+    cos, sin = chroma * hue.cos(), chroma * hue.sin()
+    L = L_MAX * (L.clamp(0, L_MAX) / L_MAX) ** gamma
+    return torch.stack([L, *(x.clamp(-AB_MAX, AB_MAX) for x in (cos * a - sin * b, sin * a + cos * b))], dim=1)
+
+
+def look_at(rgb: Tensor, tone: Tensor | None, bins: int, loss_bins: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Lab and both histograms of crops: L ``[N, 1, S, S]``, ab ``[N, 2, S, S]``, R_H in both numbers of bins.
+
+    ``rgb`` is ``[N, 3, S, S]``, uint8, or floating point in [0, 1]. Compiled where training is.
+    """
+    lab = rgb_to_lab(rgb if rgb.is_floating_point() else rgb.float() / 255)
+    lab = lab if tone is None else change_tone(lab, tone)
+    L, ab = lab[:, :1].contiguous(), lab[:, 1:]
+    return L, ab, count_ab(ab, bins), soft_ab_histogram(ab, loss_bins)
+
+
 def make_batch(
     config: TrainConfig,
     pack: Pack,
@@ -85,28 +122,28 @@ def make_batch(
     part: slice,
     device: torch.device,
     usual: Tensor | None = None,
+    look: Callable = look_at,
 ) -> Batch:
     """Cut the photos of one process's part of the plan and compute Lab and histograms on the device.
 
     ``usual``, ``[bins, bins]``, takes the place of the histograms that the plan drops; needed if it drops any.
+    ``look`` is :func:`look_at`, or what a compiler made of it.
     """
-    corner, flip, share = plan.corner[part], plan.flip[part], plan.share[part]
+    share, bins = plan.share[part], (config.model.bins, config.loss.histogram_bins)
 
-    def lab_of(index: np.ndarray, rows: np.ndarray | slice) -> Tensor:
-        crops = pack.crops(index[rows], corner[rows], flip[rows], config.size)
-        return rgb_to_lab(send(crops, device).float() / 255)
+    def crops(index: np.ndarray, rows: np.ndarray | slice) -> Tensor:
+        extent = None if plan.extent is None else plan.extent[part][rows]
+        cut = pack.crops(index[rows], plan.corner[part][rows], plan.flip[part][rows], config.size, extent)
+        return send(cut, device)
 
-    def histograms(ab: Tensor) -> tuple[Tensor, Tensor]:
-        return count_ab(ab, config.model.bins), soft_ab_histogram(ab, config.loss.histogram_bins)
-
-    lab = lab_of(plan.index[part], slice(None))
-    hist, r_h = histograms(lab[:, 1:])
+    tone = None if plan.tone is None else send(torch.from_numpy(plan.tone[part]), device)
+    L, ab, hist, r_h = look(crops(plan.index[part], slice(None)), tone, *bins)
     if len(rows := np.flatnonzero(share < 1)):
         place, weight = send(torch.from_numpy(rows), device), send(torch.from_numpy(share[rows, None, None]), device)
-        for own, other in zip((hist, r_h), histograms(lab_of(plan.other[part], rows)[:, 1:]), strict=True):
+        for own, other in zip((hist, r_h), look_at(crops(plan.other[part], rows), None, *bins)[2:], strict=True):
             own[place] = weight * own[place] + (1 - weight) * other
     if len(rows := np.flatnonzero(plan.dropped[part])):
         hist[send(torch.from_numpy(rows), device)] = usual
     own = send(torch.from_numpy((share == 1).astype(np.float32)), device)
     asked = send(torch.from_numpy((~plan.dropped[part]).astype(np.float32)), device)
-    return Batch(lab[:, :1], scale_ab(lab[:, 1:]), hist, r_h, own, asked)
+    return Batch(L, scale_ab(ab), hist, r_h, own, asked)

@@ -109,21 +109,41 @@ def colorize(
         raise ValueError(f"match must be in [0, 1], got {match}.")
     if hist is None and match:
         raise ValueError("match needs a histogram to match: give one, or leave match at 0.")
+    photo = image if isinstance(image, EncodedPhoto) else encode(model, image, size=size)
+    ab = predict(model, photo, hist, flips=flips)
+    if match:
+        ab = match_asked(model, photo, ab, hist, match)
+    out = join(photo.L, ab.cpu(), photo.features.L[0].cpu())
+    return out[0] if hist is None or hist.ndim == 2 else out
+
+
+def checked(model: Colorizer, hist: Tensor | None) -> Tensor:
+    """Histograms as the network takes them, ``[N, bins, bins]``; None: the usual one. See :func:`colorize`."""
     hist = model.usual_histogram() if hist is None else check_histogram(hist, model.config.bins)
     if hist.ndim > 3:
         raise ValueError(f"hist must be [bins, bins] or [N, bins, bins], got shape {tuple(hist.shape)}.")
-    photo = image if isinstance(image, EncodedPhoto) else encode(model, image, size=size)
-    batch = (hist if hist.ndim == 3 else hist[None]).to(photo.features.L.device)
+    return (hist if hist.ndim == 3 else hist[None]).to(next(model.parameters()).device)
+
+
+@torch.no_grad()
+def predict(model: Colorizer, photo: EncodedPhoto, hist: Tensor | None, *, flips: bool = False) -> Tensor:
+    """The network's colours for a photo and histograms, as in :func:`colorize`: ``[N, 2, h, w]`` in units of ab."""
+    batch = checked(model, hist)
     y_ab = model.decode(photo.features.expand(len(batch)), batch).float()
     if flips:
         mirrored = model.encode(photo.features.L.flip(-1))
         y_ab = (y_ab + model.decode(mirrored.expand(len(batch)), batch).float().flip(-1)) / 2
-    ab = unscale_ab(y_ab)
-    if match:  # where nothing is asked, there is nothing to match
-        matched = match_histogram(ab, batch, photo.features.L, match)
-        ab = torch.where(model.asks(batch)[:, None, None, None], matched, ab)
-    out = join(photo.L, ab.cpu(), photo.features.L[0].cpu())
-    return out if hist.ndim == 3 else out[0]
+    return unscale_ab(y_ab)
+
+
+@torch.no_grad()
+def match_asked(model: Colorizer, photo: EncodedPhoto, ab: Tensor, hist: Tensor, match: float) -> Tensor:
+    """Move predicted colours ``[N, 2, h, w]`` towards the histograms that they were asked; see :func:`colorize`."""
+    batch = checked(model, hist)
+    matched = match_histogram(ab, batch, photo.features.L, match)
+    return torch.where(
+        model.asks(batch)[:, None, None, None], matched, ab
+    )  # where nothing is asked, nothing is matched
 
 
 def box(x: Tensor, radius: int) -> Tensor:

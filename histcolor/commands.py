@@ -213,7 +213,7 @@ def train(args: argparse.Namespace) -> int:
         )
     init = load(args.init) if args.init else None
     backbone = None
-    if config.model.attention and init is None:
+    if config.model.attention and (init is None or init.config.backbone != config.model.backbone):
         backbone = find_backbone(config.model.backbone, args.backbone_weights)
 
     def log(row: dict) -> None:

@@ -33,6 +33,10 @@ class ModelConfig:
     balance: int = 2  #: rounds of Sinkhorn's balancing, which make all places together use each token by its mass
     squeeze: int = 16  #: F_U is brought to so many channels before it is upsampled, for speed; 0: not (the paper)
     norm: str = "group"  #: "instance" as in the paper, or "group"
+    joint: int = (
+        0  #: blocks of self-attention over places and tokens together, before they are matched (the paper: none)
+    )
+    semantics: bool = False  #: C sees F_T besides F_U (the paper: not)
     #: what C learns of the histogram. "tokens": F_R, as in the paper; "global": one vector (Zhang 2017);
     #: "colours": one vector made of a few colours (Xiao 2019); "none": nothing, colours come from the photo alone
     guide: str = "tokens"
@@ -46,8 +50,8 @@ class ModelConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if self.bins < 4 or self.bins % self.stride:
             raise ValueError(f"bins must be at least 4 and a multiple of stride, got {self.bins} and {self.stride}.")
-        if self.temperature <= 0 or self.keep < 0 or self.balance < 0:
-            raise ValueError("temperature must be above 0, keep and balance at least 0.")
+        if self.temperature <= 0 or self.keep < 0 or self.balance < 0 or self.joint < 0:
+            raise ValueError("temperature must be above 0; keep, balance and joint at least 0.")
         if self.anneal <= 0:
             raise ValueError(f"anneal must be above 0, got {self.anneal}.")
         for name, allowed in (
@@ -70,6 +74,8 @@ class ModelConfig:
                 f"guide={self.guide!r} gives no tokens to attend to: it needs attention=False and readout='features'"
                 + (", or readout='hypercolumns' or 'fusion'." if self.guide == "none" else ".")
             )
+        if (self.joint or self.semantics) and not self.attends:
+            raise ValueError("joint and semantics need F_T and tokens: attention=True and guide='tokens'.")
         if self.head == "classes" and self.guide != "none":
             raise ValueError("head='classes' is trained without a histogram's loss: it needs guide='none'.")
 
@@ -92,7 +98,7 @@ PRESETS: dict[str, ModelConfig] = {
 }  # fmt: skip
 
 #: fields that the first checkpoints did not have yet, and what those files meant
-ADDED = {"guide": "tokens", "colours": 6, "head": "regression", "anneal": 0.38}
+ADDED = {"joint": 0, "semantics": False, "guide": "tokens", "colours": 6, "head": "regression", "anneal": 0.38}
 
 
 def config_from_dict(values: dict) -> ModelConfig:

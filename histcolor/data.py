@@ -186,7 +186,9 @@ class Pack:
         some = self.images[np.linspace(0, len(self) - 1, 16).astype(int)]
         return f"{len(self)} of {self.images.shape[1]} pixels, {zlib.crc32(some.tobytes()):08x}"
 
-    def crops(self, index: np.ndarray, corner: np.ndarray, flip: np.ndarray, size: int) -> Tensor:
+    def crops(
+        self, index: np.ndarray, corner: np.ndarray, flip: np.ndarray, size: int, extent: np.ndarray | None = None
+    ) -> Tensor:
         """Cut photos out of the pack.
 
         Args:
@@ -194,9 +196,11 @@ class Pack:
             corner: ``[N, 2]`` in [0, 1): where the crop lies between the top left and bottom right.
             flip: ``[N]`` booleans: mirrored left to right.
             size: pixels a side, at most the pack's.
+            extent: share of the photo's height and width that the crop shows, ``[N, 2]``, brought to ``size``; without:
+                ``size`` of its pixels, as they are.
 
         Returns:
-            uint8 ``[N, 3, size, size]``.
+            uint8 ``[N, 3, size, size]``; with ``extent`` float32 in [0, 1].
 
         Raises:
             ValueError: the pack's photos are smaller than ``size``.
@@ -204,6 +208,8 @@ class Pack:
         room = self.images.shape[1] - size
         if room < 0:
             raise ValueError(f"The pack's photos have {self.images.shape[1]} pixels a side, crops of {size} are asked.")
+        if extent is not None:
+            return self._resized_crops(index, corner, flip, size, extent)
         corner = (corner * (room + 1)).astype(int)
         if self.resident is not None:
             return self._resident_crops(index, corner, flip, size)
@@ -212,6 +218,26 @@ class Pack:
             cut = self.images[i, y : y + size, x : x + size]
             cuts.append(np.ascontiguousarray(cut[:, ::-1] if mirrored else cut))
         return torch.from_numpy(np.stack(cuts)).permute(0, 3, 1, 2)
+
+    def _resized_crops(
+        self, index: np.ndarray, corner: np.ndarray, flip: np.ndarray, size: int, extent: np.ndarray
+    ) -> Tensor:
+        """Crops of any extent, resized: linear interpolation along each axis, as a product with a matrix a photo."""
+        side, on_device = self.images.shape[1], self.resident is not None
+        length = extent * side  # [N, 2]
+        start, step = corner * (side - length), length / size
+        where = start[:, :, None] + (np.arange(size) + 0.5) * step[:, :, None] - 0.5  # [N, 2, size]
+        where[:, 1] = np.where(flip[:, None], where[:, 1, ::-1], where[:, 1])
+        table = torch.from_numpy(np.concatenate([where.reshape(len(index), -1), step, index[:, None]], axis=1))
+        table = send(table.float(), self.resident.device) if on_device else table.float()  # float32: exact below 2^24
+        where, step = table[:, : 2 * size].unflatten(1, (2, size)), table[:, 2 * size : -1]
+        photos = self.resident[table[:, -1].long()] if on_device else torch.from_numpy(self.images[index])
+        # a triangle as wide as a pixel of the crop, or of the photo if that is larger: no aliasing
+        grid, width = torch.arange(side, dtype=torch.float32, device=table.device), step.clamp(min=1)[..., None, None]
+        weights = (1 - (where.clamp(0, side - 1)[..., None] - grid).abs() / width).clamp(min=0)
+        rows, columns = (weights / weights.sum(-1, keepdim=True)).unbind(1)  # [N, size, side] each
+        photos = photos.permute(0, 3, 1, 2).float() / 255
+        return ((rows[:, None] @ photos) @ columns[:, None].transpose(2, 3)).clamp(0, 1)
 
     def to(self, device: str | torch.device) -> Pack:
         """The pack in a device's memory, if it fits into half of what is free there; else, and on the CPU, as it is.
@@ -242,7 +268,9 @@ class Pack:
 
 def send(x: Tensor, device: torch.device) -> Tensor:
     """Copy a tensor to a device without waiting for what is computed there."""
-    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
+    if device.type == "cuda" and x.device.type == "cpu":  # only what lies in the machine's memory can be page-locked
+        x = x.pin_memory()
+    return x.to(device, non_blocking=True)
 
 
 DEMO_PHOTOS = ("astronaut", "chelsea", "coffee", "motorcycle", "rocket")

@@ -7,7 +7,7 @@ another photo of the set (``foreign``), its L is coloured, the result is rounded
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from histcolor.color import lab_to_rgb, rgb_to_lab
-from histcolor.colorize import EncodedPhoto, colorize, encode, resize
+from histcolor.colorize import EncodedPhoto, encode, join, match_asked, predict, resize
 from histcolor.histogram import ab_histogram, bin_centres, bin_width, earth_movers, hellinger, intersection, mean_ab
 from histcolor.images import ImageError, read_image
 from histcolor.model import Colorizer
@@ -33,6 +33,7 @@ class Task:
     L: Tensor  #: ``[1, H, W]`` in [0, 100]
     reference: Tensor  #: Lab of the photo that the histogram is taken from, ``[3, H, W]``
     encoded: tuple[Colorizer, EncodedPhoto] | None = None  #: the photo's part of the last model that saw it
+    predicted: dict = field(default_factory=dict)  #: what that model predicted, with and without the histogram
 
     def histogram(self, bins: int) -> Tensor:
         """The asked histogram, ``[bins, bins]``."""
@@ -88,7 +89,7 @@ def transport(task: Task, bins: int = 64) -> Tensor:
 def model_method(
     model: Colorizer, *, match: float = 0.0, flips: bool = False, size: int | None = None, automatic: bool = False
 ) -> Method:
-    """The model's row: ``colorize`` with the asked histogram; rows of one model share the photo's part.
+    """The model's row: ``colorize`` with the asked histogram; rows of one model share what they have in common.
 
     With ``automatic`` the asked histogram is not shown to the model, which chooses the colours itself.
     The network works at the task's size, or at ``size``.
@@ -97,8 +98,14 @@ def model_method(
     def method(task: Task) -> Tensor:
         if task.encoded is None or task.encoded[0] is not model:
             task.encoded = (model, encode(model, task.gray, size=size or max(task.L.shape[-2:])))
-        hist = None if automatic else task.histogram(model.config.bins)
-        return colorize(model, task.encoded[1], hist, match=match, flips=flips)
+            task.predicted = {}
+        photo, hist = task.encoded[1], None if automatic else task.histogram(model.config.bins)
+        if (key := (automatic, flips)) not in task.predicted:
+            task.predicted[key] = predict(model, photo, hist, flips=flips)
+        ab = task.predicted[key]
+        if match:
+            ab = match_asked(model, photo, ab, hist, match)
+        return join(photo.L, ab.cpu(), photo.features.L[0].cpu())[0]
 
     return method
 

@@ -49,15 +49,15 @@ def attention_maps(model: Colorizer, photo: EncodedPhoto, hist: Tensor) -> Atten
     config = model.config
     if not config.attends:
         raise ValueError("This model has no attention to explore: use another one.")
-    if not isinstance(photo, EncodedPhoto) or photo.features.phi_t is None:
+    if not isinstance(photo, EncodedPhoto) or photo.features.semantics is None:
         raise ValueError("photo must be what histcolor.encode made of it with the same model.")
-    phi_t = photo.features.phi_t
-    if phi_t.ndim != 4 or len(phi_t) != 1 or phi_t.shape[1] != config.channels:
-        raise ValueError(f"One photo with {config.channels} channels is needed, its Φ_T is {tuple(phi_t.shape)}.")
+    f_t = photo.features.semantics
+    if f_t.ndim != 4 or len(f_t) != 1 or f_t.shape[1] != config.channels:
+        raise ValueError(f"One photo with {config.channels} channels is needed, its F_T is {tuple(f_t.shape)}.")
     hist = check_histogram(hist, config.bins)
     if hist.ndim != 2:
         raise ValueError(f"Give one histogram [bins, bins], not shape {tuple(hist.shape)}: explore them one by one.")
-    weights = model.attention_weights(photo.features, hist[None].to(phi_t.device))[0]
+    weights = model.attention_weights(photo.features, hist[None].to(f_t.device))[0]
     mass, colours = token_colours(hist[None].cpu(), config.stride)
     side = config.bins // config.stride
     return AttentionMaps(weights.cpu(), unscale_ab(colours[0]).unflatten(0, (side, side)), mass.view(side, side))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,8 @@ from histcolor.color import AB_MAX, gray_rgb, scale_L
 from histcolor.config import PRESETS, ModelConfig, config_from_dict  # noqa: F401 - found here by all others
 from histcolor.guides import ColourClasses, ColourHints, GlobalHints, PhotoHints
 from histcolor.histogram import palette, represent
-from histcolor.unet import UNet, make_norm
+from histcolor.joint import Joint, upsample
+from histcolor.unet import UNet, in_eights, make_norm
 
 
 @dataclass
@@ -22,13 +23,13 @@ class PhotoFeatures:
     """What depends on the photo alone: computed once by :meth:`Colorizer.encode`, used with many histograms."""
 
     L: Tensor  #: ``[N, 1, H, W]`` in [0, 100]
-    phi_t: Tensor | None  #: Φ_T, ``[N, C, H/4, W/4]``, unit length along C; None without attention
-    #: without tokens: hypercolumns ``[N, C, H/4, W/4]``, or the mean of the backbone's deepest map, ``[N, C', 1, 1]``
-    semantics: Tensor | None = None
+    #: F_T, ``[N, C, H/4, W/4]``; without tokens hypercolumns of that shape, or the mean of the backbone's deepest map,
+    #: ``[N, C', 1, 1]``; None without attention
+    semantics: Tensor | None
 
     def expand(self, n: int) -> PhotoFeatures:
         """The features of one photo, repeated for ``n`` histograms without a copy."""
-        parts = (self.L, self.phi_t, self.semantics)
+        parts = (self.L, self.semantics)
         return PhotoFeatures(*(None if x is None else x.expand(n, -1, -1, -1) for x in parts))
 
 
@@ -47,14 +48,14 @@ class ResidualBlock(nn.Module):
         return F.relu(x + self.body(x))
 
 
-def normalise(x: Tensor) -> Tensor:
-    """Centre and normalise features along axis 1: F → Φ (2.2), so that Φ_T Φ_Rᵀ is a centred cosine in [-1, 1]."""
+def normalise(x: Tensor, axis: int = 1) -> Tensor:
+    """Centre and normalise features along an axis: F → Φ (2.2), so that Φ_T Φ_Rᵀ is a centred cosine in [-1, 1]."""
     x = x.float()
-    return F.normalize(x - x.mean(1, keepdim=True), dim=1, eps=1e-6)
+    return F.normalize(x - x.mean(axis, keepdim=True), dim=axis, eps=1e-6)
 
 
 class PhotoBranch(nn.Module):
-    """The first branch of S: L → T_RGB → backbone → F_T → Φ_T. The backbone is frozen unless training frees it.
+    """The first branch of S: L → T_RGB → backbone → F_T. The backbone is frozen unless training frees it.
 
     Rows without tokens stop earlier: "hypercolumns" where the four maps are joined, at one resolution and in C
     channels (Larsson 2016 joins the maps as they are), "fusion" at the mean of the deepest map (Iizuka 2016).
@@ -81,18 +82,15 @@ class PhotoBranch(nn.Module):
         return self
 
     def forward(self, L: Tensor) -> Tensor:
-        """L ``[N, 1, H, W]`` in [0, 100] → Φ_T ``[N, C, H/4, W/4]``, or what the row takes instead."""
+        """L ``[N, 1, H, W]`` in [0, 100] → F_T ``[N, C, H/4, W/4]``, or what the row takes instead."""
         size = (L.shape[-2] // 4, L.shape[-1] // 4)
         # a frozen backbone leaves no trace for the backward pass: neither its input nor its weights want a gradient
         maps = self.backbone(gray_rgb(L).contiguous(memory_format=torch.channels_last))
         if self.readout == "fusion":
             return maps[-1].mean((2, 3), keepdim=True)
-        joined = [
-            F.interpolate(lateral(x), size, mode="bilinear", align_corners=False)
-            for lateral, x in zip(self.laterals, maps, strict=True)
-        ]
+        joined = [upsample(lateral(x), size) for lateral, x in zip(self.laterals, maps, strict=True)]
         f_t = self.join(torch.cat(joined, dim=1))
-        return f_t if self.readout == "hypercolumns" else normalise(self.blocks(f_t))
+        return f_t if self.readout == "hypercolumns" else self.blocks(f_t)
 
 
 class HistogramBranch(nn.Module):
@@ -106,15 +104,14 @@ class HistogramBranch(nn.Module):
 
     def forward(self, r_i: Tensor) -> Tensor:
         """R_I ``[N, 3, bins, bins]`` → F_R ``[N, C, bins/stride, bins/stride]``."""
-        return self.blocks(self.widen(self.stem(r_i)))
+        return self.blocks(self.widen(self.stem[1:](in_eights(self.stem[0], r_i))))
 
 
 @dataclass
 class Tokens:
     """The histogram as the attention sees it: T tokens, heaviest first if not all are kept."""
 
-    key: Tensor  #: Φ_R, ``[N, T, C]``, unit length along C
-    value: Tensor  #: ``[N, T, C]``: F_R or Φ_R
+    f_r: Tensor  #: F_R, ``[N, T, C]``
     ab: Tensor  #: mean colour of a token's mass over 110, ``[N, T, 2]`` in [-1, 1]
     log_mass: Tensor  #: natural logarithm of a token's mass, ``[N, T]``
     index: Tensor  #: place of the token in the grid of (bins/stride)² tokens, ``[N, T]``
@@ -167,7 +164,8 @@ class Colorizer(nn.Module):
         self.squeeze = nn.Conv2d(config.channels + colours, features, 1) if squeezed else nn.Identity()
         self.classes = ColourClasses() if config.head == "classes" else None
         outputs = len(self.classes) if self.classes else 0
-        self.unet = UNet(1 + features + colours, config.width, config.norm, outputs)
+        self.joint = Joint(config.channels, config.joint) if config.joint else None
+        self.unet = UNet(1 + features + colours, config.width, config.norm, outputs, config.channels * config.semantics)
         if config.guide != "none":  # zeros: never taught to colour without a histogram
             self.register_buffer("usual", torch.zeros(config.bins, config.bins))
         self.hints: nn.Module | None = None  # what makes a vector for the bottleneck
@@ -180,7 +178,8 @@ class Colorizer(nn.Module):
         # the exponent, so that the temperature stays positive while it is learned
         self.log_temperature = nn.Parameter(torch.tensor(math.log(config.temperature)))
         self.log_temperature.requires_grad_(config.learn_temperature and config.attends)
-        for part in (self.histogram, self.unet, self.squeeze, self.photo, self.hints):
+        parts = (self.histogram, self.unet, self.squeeze, self.photo, self.hints)
+        for part in parts:  # the blocks of self-attention keep torch's own start
             for module in part.modules() if part is not None else ():
                 if isinstance(module, nn.Conv2d | nn.Linear) and module.weight.requires_grad:
                     nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -188,6 +187,10 @@ class Colorizer(nn.Module):
                         nn.init.zeros_(module.bias)
         # training starts from gray, from the attended colours or from even odds, not from noise
         nn.init.zeros_(self.unet.out.weight)
+        if self.joint:
+            self.joint.start_from_zero()
+        if self.unet.see:
+            nn.init.zeros_(self.unet.see.weight)
 
     @property
     def automatic(self) -> bool:
@@ -226,60 +229,66 @@ class Colorizer(nn.Module):
         """
         if L.ndim != 4 or L.shape[1] != 1 or L.shape[2] % 8 or L.shape[3] % 8 or L.numel() == 0:
             raise ValueError(f"L must be [N, 1, H, W] with H and W multiples of 8, got {tuple(L.shape)}.")
-        seen = self.photo(L) if self.photo else None
-        return PhotoFeatures(L, seen) if self.config.guide == "tokens" else PhotoFeatures(L, None, seen)
+        return PhotoFeatures(L, self.photo(L) if self.photo else None)
 
     def tokens(self, hist: Tensor) -> Tokens:
         """Turn histograms ``[N, bins, bins]`` that sum to 1 into the tokens that the attention sees."""
         config = self.config
-        f_r = self.histogram(represent(hist, with_palette=config.palette)).float()
-        value, key = f_r.flatten(2).transpose(1, 2), normalise(f_r).flatten(2).transpose(1, 2)
-        if config.values == "Phi_R":
-            value = key
+        f_r = self.histogram(represent(hist, with_palette=config.palette)).flatten(2).transpose(1, 2)
         mass, ab = token_colours(hist, config.stride)
         keep = min(config.keep, mass.shape[1]) or mass.shape[1]
         if keep < mass.shape[1]:
             mass, index = mass.topk(keep, dim=1)
-            key, value, ab = (x.gather(1, index[..., None].expand(-1, -1, x.shape[2])) for x in (key, value, ab))
+            f_r, ab = (x.gather(1, index[..., None].expand(-1, -1, x.shape[2])) for x in (f_r, ab))
         else:
             index = torch.arange(keep, device=hist.device).expand(len(hist), -1)
-        return Tokens(key, value, ab, mass.clamp(min=1e-8).log(), index, self.asks(hist))
+        return Tokens(f_r, ab, mass.clamp(min=1e-8).log(), index, self.asks(hist))
 
-    def attention(self, phi_t: Tensor, tokens: Tokens) -> tuple[Tensor, Tensor]:
-        """Queries over the temperature ``[N, H·W/16, C]`` and the bias of each token ``[N, T]`` (zero in (2))."""
-        query = phi_t.flatten(2).transpose(1, 2) / self.log_temperature.float().exp()
+    def meet(self, photo: PhotoFeatures, hist: Tensor) -> tuple[Tensor, Tokens]:
+        """F_T ``[N, C, H/4, W/4]`` and the tokens, after they looked at one another, if they do."""
+        tokens = self.tokens(hist)
+        if self.joint is None:
+            return photo.semantics, tokens
+        f_t, f_r = self.joint(photo.semantics, tokens.f_r, tokens.ab, tokens.log_mass, tokens.asked)
+        return f_t, replace(tokens, f_r=f_r)
+
+    def attention(self, f_t: Tensor, tokens: Tokens) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries over the temperature ``[N, H·W/16, C]``, keys ``[N, T, C]``, biases ``[N, T]`` (zero in (2))."""
+        phi_t, key = normalise(f_t) / self.log_temperature.float().exp(), normalise(tokens.f_r, 2)
+        query = phi_t.flatten(2).transpose(1, 2)
         if self.config.readout == "features":
-            return query, torch.zeros_like(tokens.log_mass)
+            return query, key, torch.zeros_like(tokens.log_mass)
         if not self.config.balance:
-            return query, tokens.log_mass
+            return query, key, tokens.log_mass
         # every second place along each axis tells the histogram of all well enough, at a quarter of the work
-        some = phi_t[..., ::2, ::2].flatten(2).transpose(1, 2) / self.log_temperature.float().exp()
-        logits = some @ tokens.key.transpose(1, 2)
+        logits = phi_t[..., ::2, ::2].flatten(2).transpose(1, 2) @ key.transpose(1, 2)
         balanced = balance(logits, tokens.log_mass, self.config.balance)
         # where nothing is asked, no photo need have every usual colour
-        return query, torch.where(tokens.asked[:, None], balanced, tokens.log_mass)
+        return query, key, torch.where(tokens.asked[:, None], balanced, tokens.log_mass)
 
-    def attend(self, photo: PhotoFeatures, tokens: Tokens) -> Tensor:
+    def attend(self, f_t: Tensor, tokens: Tokens) -> Tensor:
         """F_U' (2), with the tokens' mean colour as two more channels in palette readout: ``[N, C (+2), H/4, W/4]``."""
-        query, bias = self.attention(photo.phi_t, tokens)
-        value = torch.cat([tokens.value, tokens.ab], dim=2) if self.config.readout == "palette" else tokens.value
+        query, key, bias = self.attention(f_t, tokens)
+        value = key if self.config.values == "Phi_R" else tokens.f_r.float()
+        if self.config.readout == "palette":
+            value = torch.cat([value, tokens.ab], dim=2)
         # one head; the bias is shared by all places
         mask = None if self.config.readout == "features" else bias[:, None, None, :].expand(-1, 1, query.shape[1], -1)
-        out = F.scaled_dot_product_attention(query[:, None], tokens.key[:, None], value[:, None], mask, scale=1.0)
-        return out[:, 0].transpose(1, 2).unflatten(2, photo.phi_t.shape[-2:])
+        out = F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], mask, scale=1.0)
+        return out[:, 0].transpose(1, 2).unflatten(2, f_t.shape[-2:])
 
     def attention_weights(self, photo: PhotoFeatures, hist: Tensor) -> Tensor:
         """softmax_j(M(i, j)) of (2) for every place and token: ``[N, H/4, W/4, bins/stride, bins/stride]``.
 
         What the attention explorer shows. Holds places × tokens numbers: use it on one photo.
         """
-        tokens = self.tokens(hist)
-        query, bias = self.attention(photo.phi_t, tokens)
-        weights = torch.softmax(query @ tokens.key.transpose(1, 2) + bias[:, None], dim=2)
+        f_t, tokens = self.meet(photo, hist)
+        query, key, bias = self.attention(f_t, tokens)
+        weights = torch.softmax(query @ key.transpose(1, 2) + bias[:, None], dim=2)
         side = self.config.bins // self.config.stride
         full = weights.new_zeros(*weights.shape[:2], side**2)
         full.scatter_(2, tokens.index[:, None].expand_as(weights), weights)
-        return full.unflatten(2, (side, side)).unflatten(1, photo.phi_t.shape[-2:])
+        return full.unflatten(2, (side, side)).unflatten(1, f_t.shape[-2:])
 
     def decode(self, photo: PhotoFeatures, hist: Tensor, *, raw: bool = False) -> Tensor:
         """Colour encoded photos with histograms.
@@ -294,28 +303,31 @@ class Colorizer(nn.Module):
         """
         L = scale_L(photo.L)
 
-        def upsample(x: Tensor) -> Tensor:
-            return F.interpolate(x, L.shape[-2:], mode="bilinear", align_corners=False)
+        def full(x: Tensor) -> Tensor:
+            return upsample(x, L.shape[-2:])
 
         if self.histogram is None:
             x, hint = L, None
             if self.config.readout == "hypercolumns":
-                x = torch.cat([L, upsample(self.squeeze(photo.semantics))], dim=1)
+                x = torch.cat([L, full(self.squeeze(photo.semantics))], dim=1)
             if self.hints:
                 with torch.autocast(L.device.type, enabled=False):
                     hint = self.hints(photo.semantics.float() if self.photo else hist)
             y = self.unet(x, hint)
             return y if raw or self.classes is None else self.classes.annealed_mean(y, self.config.anneal)
+        seen = None
         if self.photo is None:
             f_u = self.histogram(represent(hist, with_palette=self.config.palette))
         else:
-            with torch.autocast(L.device.type, enabled=False):
-                f_u = self.attend(photo, self.tokens(hist))
+            f_t, tokens = self.meet(photo, hist)
+            seen = f_t if self.config.semantics else None
+            with torch.autocast(L.device.type, enabled=False):  # its short floats would round the logits
+                f_u = self.attend(f_t, tokens)
         if self.config.readout == "features":
-            return self.unet(torch.cat([L, upsample(self.squeeze(f_u))], dim=1))
-        colours = upsample(f_u[:, -2:])  # the attended colour of each place; C adds what it knows better
-        features = upsample(self.squeeze(f_u)) if self.config.squeeze else upsample(f_u[:, :-2])
-        return colours + self.unet(torch.cat([L.to(features), features, colours.to(features)], dim=1))
+            return self.unet(torch.cat([L, full(self.squeeze(f_u))], dim=1), seen=seen)
+        colours = full(f_u[:, -2:])  # the attended colour of each place; C adds what it knows better
+        features = full(in_eights(self.squeeze, f_u)) if self.config.squeeze else full(f_u[:, :-2])
+        return colours + self.unet(torch.cat([L.to(features), features, colours.to(features)], dim=1), seen=seen)
 
     def forward(self, L: Tensor, hist: Tensor, *, raw: bool = False) -> Tensor:
         """Y_ab over 110 for L ``[N, 1, H, W]`` in [0, 100] and histograms ``[N, bins, bins]``: ``[N, 2, H, W]``.

@@ -53,18 +53,20 @@ def trained(model: Colorizer) -> dict[str, torch.nn.Parameter]:
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
-def save_state(path: Path, model: Colorizer, ema: Ema, optimizer: torch.optim.AdamW, step: int, pack: str) -> None:
-    """Write all that a resumed run needs, atomically: weights, average, Adam's moments, the step, which pack it was."""
+def save_state(
+    path: Path, model: Colorizer, ema: Ema, optimizer: torch.optim.AdamW, step: int, pack: str, seconds: float
+) -> None:
+    """Write all that a resumed run needs, atomically: weights, average, moments, step, clock, which pack it was."""
     names = {id(p): name for name, p in trained(model).items()}
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"ema.{k}": v for k, v in ema.weights.items()}
     for p, state in optimizer.state.items():
         tensors |= {f"adam.{kind}.{names[id(p)]}": v for kind, v in state.items()}
-    save_tensors(tensors, {"step": str(step), "pack": pack}, path)
+    save_tensors(tensors, {"step": str(step), "pack": pack, "seconds": str(seconds)}, path)
 
 
-def load_state(path: Path, model: Colorizer, ema: Ema, optimizer: torch.optim.AdamW, pack: str) -> int:
-    """Read what :func:`save_state` wrote into the given objects; returns the step.
+def load_state(path: Path, model: Colorizer, ema: Ema, optimizer: torch.optim.AdamW, pack: str) -> tuple[int, float]:
+    """Read what :func:`save_state` wrote into the given objects; returns the step and the seconds since the start.
 
     Raises:
         CheckpointError: damaged, of another model, or of a run on other photos.
@@ -89,7 +91,7 @@ def load_state(path: Path, model: Colorizer, ema: Ema, optimizer: torch.optim.Ad
         moments = {k: torch.empty_like(p).copy_(parts["adam"][f"{k}.{name}"]) for k in ("exp_avg", "exp_avg_sq")}
         steps = parts["adam"][f"step.{name}"]  # on the CPU, but for the fused kernels
         optimizer.state[p] = {"step": steps.to(p.device) if p.is_cuda else steps, **moments}
-    return int(metadata["step"])
+    return int(metadata["step"]), float(metadata.get("seconds", 0))
 
 
 class History:
@@ -122,7 +124,15 @@ def check_same_run(config: dict, path: Path) -> None:
     """
     then, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(config))
     # what fields that came later mean in an older run
-    then = {"backbone_lr": 0.0, "dropped": 0.0, **then, "model": {**ADDED, **then.get("model", {})}}
+    then = {
+        "backbone_lr": 0.0,
+        "dropped": 0.0,
+        "until": 0.0,
+        "zoom": 1.0,
+        "jitter": 0.0,
+        **then,
+        "model": {**ADDED, **then.get("model", {})},
+    }
     then["loss"] = {"lambda_foreign": then.get("loss", {}).get("lambda_2"), "rebalance": False, **then.get("loss", {})}
     different = [k for k in {**then, **now} if then.get(k) != now.get(k)]
     if different:

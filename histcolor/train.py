@@ -7,6 +7,8 @@ killed and started again, or spread over processes, computes the same numbers as
 from __future__ import annotations
 
 import json
+import math
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -19,11 +21,11 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from histcolor.backbone import load_imagenet_weights
-from histcolor.batch import make_batch, mean_histogram, plan_batch
+from histcolor.backbone import free, load_imagenet_weights
+from histcolor.batch import Batch, look_at, make_batch, mean_histogram, plan_batch
 from histcolor.checkpoint import build, fill, save_model
 from histcolor.data import Pack
-from histcolor.grow import grow
+from histcolor.device import PRECISIONS, Execution, execution
 from histcolor.guides import ColourClasses
 from histcolor.images import clear_temporaries, write_text
 from histcolor.losses import LossConfig, class_loss, class_weights, total_loss
@@ -46,17 +48,20 @@ class TrainConfig:
     size: int = 128  #: pixels along each side of a crop
     lr: float = 5e-4  #: peak learning rate
     temperature_lr: float = 10.0  #: the temperature learns this many times faster
-    backbone_lr: float = 0.0  #: the backbone learns at this part of the rate; 0: it stays as ImageNet made it
+    backbone_lr: float = 0.0  #: the backbone, after its first map, learns at this part of the rate; 0: it stays
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 1e-4
     schedule: str = "cosine"  #: "cosine" to zero, "constant", or "step": times 0.1 after each third (the paper at 256)
+    until: float = 0.0  #: seconds after which the run ends, the schedule being over them; 0: over ``steps``
     warmup: int = 200  #: steps of linear warm-up
     clip: float = 1.0  #: largest norm of the gradient
     ema: float = 0.999  #: decay of the weights' moving average, which is what is shipped
     foreign: float = 0.2  #: share of photos that get a foreign or mixed histogram, and L_H alone
     dropped: float = 0.0  #: share of photos without a histogram, and without L_H: teaches automatic colouring
+    zoom: float = 1.0  #: crops show 1/zoom of the photo's height and width, or more, resized; 1: plain crops
+    jitter: float = 0.0  #: how much L's curve, chroma and (half as much, in radians) hue are changed at random
     seed: int = 0
-    amp: bool = True  #: bfloat16 autocast
+    precision: str = "auto"  #: of the network in training: "bfloat16", "float32", or "auto", see histcolor.device
     log_every: int = 50  #: steps between rows of the history
     save_every: int = 500  #: steps between checkpoints and validations, a multiple of log_every
 
@@ -70,6 +75,11 @@ class TrainConfig:
             raise ValueError(f"save_every must be a multiple of log_every, got {self.save_every} and {self.log_every}.")
         if self.schedule not in ("cosine", "constant", "step"):
             raise ValueError(f"schedule must be cosine, constant or step, got {self.schedule!r}.")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}.")
+        for name, low, high in (("zoom", 1, 4), ("jitter", 0, 1), ("until", 0, math.inf)):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} must be in [{low}, {high}], got {getattr(self, name)}.")
         for name in ("foreign", "dropped"):
             if not 0 <= (share := getattr(self, name)) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {share}.")
@@ -79,17 +89,18 @@ class TrainConfig:
             raise ValueError("rebalance weights the loss of classes: it needs head='classes'.")
 
 
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """The learning rate of a step, counted from 0."""
+def learning_rate(config: TrainConfig, step: int, seconds: float = 0.0) -> float:
+    """The learning rate of a step, counted from 0, and of a moment, in seconds since the start (for ``until``)."""
     rate = config.lr * min(1.0, (step + 1) / max(1, config.warmup))
+    done = min(1.0, seconds / config.until if config.until else step / config.steps)
     if config.schedule == "cosine":
-        return rate * 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * step / config.steps))))
+        return rate * 0.5 * (1 + math.cos(math.pi * done))
     if config.schedule == "step":
-        return rate * 0.1 ** (3 * step // config.steps)
+        return rate * 0.1 ** min(2, int(3 * done))
     return rate
 
 
-def make_optimizer(model: Colorizer, config: TrainConfig) -> torch.optim.AdamW:
+def make_optimizer(model: Colorizer, config: TrainConfig, *, fused: bool = False) -> torch.optim.AdamW:
     """AdamW; the temperature and the backbone in groups of their own, at their own rates, the former without decay."""
     groups: dict[str, list] = {"rest": [], "temperature": [], "backbone": []}
     for name, p in trained(model).items():
@@ -105,26 +116,57 @@ def make_optimizer(model: Colorizer, config: TrainConfig) -> torch.optim.AdamW:
         ],
         lr=config.lr,
         betas=config.betas,
-        fused=groups["rest"][0].is_cuda,
+        fused=fused,
     )
 
 
-def compiled(model: Colorizer, config: TrainConfig, photos: int, device: torch.device) -> torch.nn.Module:
-    """The model through ``torch.compile``, tried on one batch; as it is, with a warning, where that fails."""
-    bins, size = config.model.bins, config.size
-    L = torch.full((photos, 1, size, size), 50.0, device=device)
-    hist = torch.full((photos, bins, bins), 1 / bins**2, device=device)
+Objective = Callable[[Batch], tuple[Tensor, dict[str, Tensor]]]  #: a batch → its loss, and the loss's terms
+
+
+def make_objective(network: torch.nn.Module, config: TrainConfig, how: Execution, pack: Pack) -> Objective:
+    """The forward pass and the loss of a batch, as one function: what there is to compile, and to differentiate."""
+    if config.model.head == "classes":
+        classes, weights = ColourClasses().to(how.device), None
+        if config.loss.rebalance:
+            weights = class_weights(ColourClasses().distribution(pack)).to(how.device)
+
+    def objective(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        with how.autocast():
+            raw = network(batch.L, batch.hist, raw=True).float()
+        if config.model.head == "classes":
+            return class_loss(raw, batch.t_ab, classes, weights)
+        return total_loss(raw, batch.t_ab, batch.r_h, batch.own, config.loss, batch.asked)
+
+    return objective
+
+
+def compiled(objective: Objective, batch: Batch) -> Objective:
+    """The objective through ``torch.compile``, tried on a batch; as it is, with a warning, where that fails."""
     try:
-        fast = torch.compile(model)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.amp):
-            raw = fast(L, hist, raw=True)
-        raw.float().mean().backward()
+        fast = torch.compile(objective, dynamic=False)
+        fast(batch)[0].backward()
     except Exception as error:  # compilers fail in many ways, and none of them need stop a run
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         warnings.warn(f"torch.compile does not work here, training goes on without it: {reason}", stacklevel=3)
-        fast = model
-    model.zero_grad(set_to_none=True)
+        return objective
     return fast
+
+
+def start_from(model: Colorizer, init: Colorizer) -> list[str]:
+    """Copy what another model has under the same name and in the same shape; names what it has not, and starts fresh.
+
+    Raises:
+        ValueError: it has less than half of them: that is another network.
+    """
+    mine, given = model.state_dict(), init.state_dict()
+    shared = [name for name, value in mine.items() if name in given and given[name].shape == value.shape]
+    count = sum(".backbone." not in name for name in shared), sum(".backbone." not in name for name in mine)
+    if 2 * count[0] < count[1]:
+        raise ValueError(
+            f"The model to start from has {count[0]} of this one's {count[1]} tensors: give one of the same preset."
+        )
+    fill(model, mine | {name: given[name] for name in shared}, "init")
+    return [name for name in mine if name not in shared]
 
 
 def train(
@@ -151,13 +193,13 @@ def train(
         pack: the photos.
         run: the run's folder.
         backbone: ImageNet weights by name (see :func:`histcolor.backbone.load_imagenet_weights`).
-        init: start from this model's weights (the stage at 256 pixels starts from the one at 128); a narrower
-            model is widened to the same function (:func:`histcolor.grow.grow`).
+        init: start from this model's weights (the stage at 256 pixels starts from the one at 128), as far as names and
+            shapes are the same; the rest starts fresh, the backbone from ``backbone``.
         validate: called with the averaged model and the step at every checkpoint; its numbers go into the history.
         callback: called with each row of the history.
         minutes: stop at the next row of the history after this time; a later call goes on.
         device: where to train; a pack that fits is kept in a GPU's memory.
-        compile: use ``torch.compile``, which pays on a GPU over some minutes: by default there, and not on the CPU.
+        compile: use ``torch.compile``, see :func:`histcolor.device.execution`.
         quiet: no progress bar.
 
     Returns:
@@ -168,63 +210,59 @@ def train(
             is too small.
         FloatingPointError: the loss became NaN; the last good checkpoint is kept.
     """
-    device, run = torch.device(device), Path(run)
-    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    entered = time.perf_counter()
+    run, rank, world = Path(run), *((dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1))
     if config.batch_size % world:
         raise ValueError(f"batch_size {config.batch_size} can not be shared out to {world} processes.")
     if pack.images.shape[1] < config.size:
         raise ValueError(
             f"The pack's photos have {pack.images.shape[1]} pixels a side, crops of {config.size} are asked."
         )
-    share = config.batch_size // world
-    part, chief = slice(rank * share, (rank + 1) * share), rank == 0
+    share, chief = config.batch_size // world, rank == 0
+    part = slice(rank * share, (rank + 1) * share)
+    length = config.until or (60 * minutes if minutes else None)
+    how = execution(device, precision=config.precision, compile=compile, seconds=length)
+    how.apply()
 
-    torch.manual_seed(config.seed)
-    model, on_gpu = build(config.model).to(device), device.type == "cuda"
-    if on_gpu:
-        model.to(memory_format=torch.channels_last)  # what its convolutions compute in
-    if backbone and model.photo:
-        load_imagenet_weights(model.photo.backbone, backbone)
-    if init is not None:
-        fill(model, (init if init.config == config.model else grow(init, config.model)).state_dict(), "init")
-    if config.dropped and not model.automatic:
-        model.usual.copy_(mean_histogram(pack, config.model.bins))
-    if config.backbone_lr and model.photo:
-        model.photo.backbone.requires_grad_(True)
-    ema, optimizer, step = Ema(model, config.ema), make_optimizer(model, config), 0
+    model = set_up(config, pack, backbone, init).to(how.device, memory_format=torch.channels_last)
+    ema, optimizer, step, seconds = Ema(model, config.ema), make_optimizer(model, config, fused=how.fused), 0, 0.0
     state, photos = run / "state.safetensors", pack.fingerprint()
     if state.is_file():
         check_same_run(asdict(config), run / "config.json")
-        step = load_state(state, model, ema, optimizer, photos)
+        step, seconds = load_state(state, model, ema, optimizer, photos)
     elif chief:
         write_text(json.dumps(asdict(config), indent=2), run / "config.json")
     if chief:
         clear_temporaries(run)
     history = History(run / "history.csv", step)
     model.train()
-    # counted anew by every start and process, which costs seconds and needs no state: the same pack, the same weights
-    weights = class_weights(ColourClasses().distribution(pack)).to(device) if config.loss.rebalance else None
-    pack = pack.to(device)
-    forward: torch.nn.Module = (
-        compiled(model, config, share, device) if compile or (compile is None and on_gpu) else model
-    )
-    parallel = DistributedDataParallel(forward) if world > 1 else forward
+    pack = pack.to(how.device) if how.resident else pack
     usual = model.usual_histogram() if config.dropped else None
+    objective = make_objective(DistributedDataParallel(model) if world > 1 else model, config, how, pack)
+    look = look_at
+    if how.compile:
+        look = torch.compile(look_at, dynamic=False)
+        plan = plan_batch(config, len(pack), step)
+        objective = compiled(objective, make_batch(config, pack, plan, part, how.device, usual, look_at))
+        model.zero_grad(set_to_none=True)
+
     sums: dict[str, Tensor] = {}
     logged = step
-    began = last = time.perf_counter()
-    bar = tqdm(total=config.steps, initial=step, desc=run.name, unit="step", disable=quiet or not chief)
-    while step < config.steps:
-        batch = make_batch(config, pack, plan_batch(config, len(pack), step), part, device, usual)
-        rate = learning_rate(config, step)
+    steps, last = math.inf if config.until else config.steps, time.perf_counter()
+    began = entered - seconds  # as if the run had never been stopped
+    bar = tqdm(
+        total=None if config.until else steps,
+        initial=step,
+        desc=f"{run.name} ({how})",
+        unit="step",
+        disable=quiet or not chief,
+    )
+    while step < steps:
+        batch = make_batch(config, pack, plan_batch(config, len(pack), step), part, how.device, usual, look)
+        rate = learning_rate(config, step, time.perf_counter() - began)
         for group in optimizer.param_groups:
             group["lr"] = rate * group["factor"]
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.amp):
-            raw = parallel(batch.L, batch.hist, raw=True)
-        if model.classes is None:
-            loss, terms = total_loss(raw.float(), batch.t_ab, batch.r_h, batch.own, config.loss, batch.asked)
-        else:
-            loss, terms = class_loss(raw.float(), batch.t_ab, model.classes, weights)
+        loss, terms = objective(batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(trained(model).values(), config.clip)
@@ -233,24 +271,26 @@ def train(
         step += 1
         for name, value in {"loss": loss.detach(), **terms, "gradient_norm": norm}.items():
             sums[name] = sums.get(name, 0) + value
-        if step % config.log_every and step < config.steps:
+        if step % config.log_every and step < steps:
             continue
         # the one place in the loop where the device is waited for
         row = _mean_row(sums, step, step - logged, config.batch_size, world)
+        now = time.perf_counter()
         row |= {"lr": rate, "temperature": float(model.log_temperature.detach().exp())}
-        row["photos_per_second"] = round((step - logged) * config.batch_size / (time.perf_counter() - last), 1)
+        row["photos_per_second"] = round((step - logged) * config.batch_size / (now - last), 1)
         logged, sums = step, {}
         if row["loss"] != row["loss"]:
             raise FloatingPointError(f"The loss became NaN at step {step}; the last good checkpoint is {state}.")
-        over = _agree(minutes is not None and time.perf_counter() - began > 60 * minutes, device)
-        if step % config.save_every == 0 or step == config.steps or over:
+        ended = _agree(bool(config.until) and now - began >= config.until, how.device) or step == steps
+        over = ended or _agree(minutes is not None and now - entered > 60 * minutes, how.device)
+        if step % config.save_every == 0 or over:
             if chief:
                 with ema.applied(model):
                     row |= validate(model, step) if validate else {}
                     save_model(model, run / "model.safetensors", about={"run": run.name, "step": step})
                 history.add(row)
                 history.write()
-                save_state(state, model, ema, optimizer, step, photos)
+                save_state(state, model, ema, optimizer, step, photos, time.perf_counter() - began)
         else:
             history.add(row)
         bar.update(step - bar.n)
@@ -267,6 +307,21 @@ def train(
         for name, p in trained(model).items():
             p.copy_(ema.weights[name])
     return model.eval()
+
+
+def set_up(config: TrainConfig, pack: Pack, backbone: dict[str, Tensor] | None, init: Colorizer | None) -> Colorizer:
+    """A run's model before its first step, on the CPU: weights from the seed, from ImageNet, from another model."""
+    torch.manual_seed(config.seed)
+    model = build(config.model)
+    if backbone and model.photo:
+        load_imagenet_weights(model.photo.backbone, backbone)
+    if init is not None and (fresh := start_from(model, init)):
+        print(f"init: {len(fresh)} tensors are not in the model to start from, first {fresh[0]}", file=sys.stderr)
+    if config.dropped and not model.automatic:
+        model.usual.copy_(mean_histogram(pack, config.model.bins))
+    if config.backbone_lr and model.photo:
+        free(model.photo.backbone)
+    return model
 
 
 def _agree(flag: bool, device: torch.device) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -11,6 +12,19 @@ def make_norm(kind: str, channels: int) -> nn.Module:
     if kind == "instance":
         return nn.InstanceNorm2d(channels, affine=True)
     return nn.GroupNorm(max(1, channels // 8), channels)
+
+
+def in_eights(layer: nn.Conv2d, x: Tensor, *, fill: bool | None = None) -> Tensor:
+    """``layer(x)``, with channels of zeros added, in and out, up to multiples of 8: by default on a GPU.
+
+    Its matrix units take channels in eights; a library that has to add them copies the tensor each time.
+    """
+    more_in, more_out = -layer.in_channels % 8, -layer.out_channels % 8
+    if not (x.is_cuda if fill is None else fill) or not (more_in or more_out):
+        return layer(x)
+    weight = F.pad(layer.weight, (0, 0, 0, 0, 0, more_in, 0, more_out))
+    y = F.conv2d(F.pad(x, (0, 0, 0, 0, 0, more_in)), weight, None, layer.stride, layer.padding, layer.dilation)
+    return y[:, : layer.out_channels] + layer.bias.to(y)[:, None, None]
 
 
 def _group(inputs: int, outputs: int, convolutions: int, norm: str, *, dilation: int = 1) -> nn.Sequential:
@@ -25,16 +39,18 @@ class UNet(nn.Module):
     """Ten convolution groups, groups 5 and 6 dilated, skips added from 3 to 8, 2 to 9 and 1 to 10, tanh at the end.
 
     Channels are those of the paper at ``width=64``: 64, 128, 256, 512 … 512, 256, 128, 128.
-    With ``classes`` above 0 it gives so many logits instead of ab, without tanh.
+    With ``classes`` above 0 it gives so many logits instead of ab, without tanh. With ``semantics`` above 0 it sees so
+    many features of each place of group 3 besides (ours: F_T).
     """
 
-    def __init__(self, inputs: int, width: int, norm: str, classes: int = 0) -> None:
+    def __init__(self, inputs: int, width: int, norm: str, classes: int = 0, semantics: int = 0) -> None:
         super().__init__()
         self.classes = classes
         w1, w2, w4, w8 = width, 2 * width, 4 * width, 8 * width
         self.group1 = _group(inputs, w1, 2, norm)
         self.group2 = _group(w1, w2, 2, norm)
         self.group3 = _group(w2, w4, 3, norm)
+        self.see = nn.Conv2d(semantics, w4, 1) if semantics else None
         self.group4 = _group(w4, w8, 3, norm)
         self.group5 = _group(w8, w8, 3, norm, dilation=2)
         self.group6 = _group(w8, w8, 3, norm, dilation=2)
@@ -47,19 +63,22 @@ class UNet(nn.Module):
         self.group10 = nn.Sequential(nn.ReLU(), nn.Conv2d(w2, w2, 3, padding=1), nn.LeakyReLU(0.2))
         self.out = nn.Conv2d(w2, classes or 2, 1)
 
-    def forward(self, x: Tensor, hint: Tensor | None = None) -> Tensor:
-        """Colour features, with a hint for all places at once.
+    def forward(self, x: Tensor, hint: Tensor | None = None, seen: Tensor | None = None) -> Tensor:
+        """Colour features, with a hint for all places at once, or with more features of each place.
 
         Args:
             x: ``[N, inputs, H, W]``; H and W divisible by 8.
             hint: ``[N, 8·width]``, added at every place of group 4, as the global hints of Zhang et al. 2017 are.
+            seen: ``[N, semantics, H/4, W/4]``, brought to the features of group 3 and added to them.
 
         Returns:
             ``[N, 2, H, W]`` in (-1, 1), or logits ``[N, classes, H, W]``.
         """
-        x1 = self.group1(x)
+        x1 = self.group1[1:](in_eights(self.group1[0], x))
         x2 = self.group2(x1[..., ::2, ::2])
         x3 = self.group3(x2[..., ::2, ::2])
+        if seen is not None:
+            x3 = x3 + self.see(seen)
         x4 = self.group4(x3[..., ::2, ::2])
         if hint is not None:
             x4 = x4 + hint.to(x4)[:, :, None, None]
@@ -67,5 +86,5 @@ class UNet(nn.Module):
         x8 = self.group8(self.up8(x7) + self.skip3(x3))
         x9 = self.group9(self.up9(x8) + self.skip2(x2))
         x10 = self.group10(self.up10(x9) + self.skip1(x1))
-        y = self.out(x10).float()
+        y = in_eights(self.out, x10).float()
         return y if self.classes else torch.tanh(y)

@@ -10,6 +10,7 @@ import torch
 
 from histcolor.color import lab_to_rgb, rgb_to_lab, unscale_ab
 from histcolor.data import Pack
+from histcolor.device import execution
 from histcolor.evaluate import CONTROL_BINS, psnr, round8
 from histcolor.histogram import ab_histogram, intersection
 from histcolor.model import Colorizer
@@ -22,7 +23,8 @@ def make_validator(
 
     It gives ``psnr`` (dB, true histograms) and ``intersection_foreign`` (each photo asked the next one's
     histogram, 16 bins), over the middle crops of ``photos`` photos, always the same ones, and saves a contact
-    sheet to ``run/sheets`` at every ``sheet_every``-th step. It computes as training does (bfloat16).
+    sheet to ``run/sheets`` at every ``sheet_every``-th step. It computes as training does by default (bfloat16 where
+    the device has it).
     """
     chosen = np.random.default_rng(0).permutation(len(pack))[:photos]
     middle, straight = np.full((len(chosen), 2), 0.5), np.zeros(len(chosen), bool)
@@ -30,7 +32,7 @@ def make_validator(
 
     def colour(model: Colorizer, lab: torch.Tensor, hist: torch.Tensor) -> torch.Tensor:
         device = next(model.parameters()).device
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+        with torch.no_grad(), execution(device).autocast():
             y_ab = model(lab[:, :1].to(device), hist.to(device))
         return round8(lab_to_rgb(torch.cat([lab[:, :1], unscale_ab(y_ab.float().cpu())], dim=1)))
 

@@ -224,10 +224,12 @@ def test_pack_then_train_then_colour(photos, tmp_path, capsys):
 
 def test_every_field_of_the_configuration_is_an_option(tmp_path):
     given = ["train", "--data", "x", "--run", "y", "--preset", "small", "--no-attention", "--readout", "features"]
-    config = train_config(build_parser().parse_args([*given, "--lambda-2", "5", "--lr", "0.1", "--no-amp"]))
+    config = train_config(
+        build_parser().parse_args([*given, "--lambda-2", "5", "--lr", "0.1", "--precision", "float32"])
+    )
     assert not config.model.attention
     assert config.model.width == hc.PRESETS["small"].width
-    assert (config.loss.lambda_2, config.lr, config.amp) == (5, 0.1, False)
+    assert (config.loss.lambda_2, config.lr, config.precision) == (5, 0.1, "float32")
 
 
 def test_data_sets_without_a_network(tmp_path, capsys, monkeypatch):

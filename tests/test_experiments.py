@@ -35,7 +35,7 @@ batch_size = 2
 size = 32
 log_every = 1
 save_every = 1
-amp = false
+precision = "float32"
 pairs = [["Baseline", "ours"], ["ours", "gray"]]
 
 [[mini.rows]]

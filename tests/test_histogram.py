@@ -457,3 +457,10 @@ def test_earth_movers_tells_near_from_far_where_intersection_does_not():
     near, far = delta(16, 8, 9), delta(16, 8, 15)
     assert H.intersection(p, near) == H.intersection(p, far) == 0
     assert H.earth_movers(p, far).item() == pytest.approx(7 * H.earth_movers(p, near).item())
+
+
+@pytest.mark.parametrize("pixels", [(32, 32), (64, 96), (30, 30)])
+def test_counting_by_products_is_counting(pixels):
+    """What a GPU does; sizes that are no multiple of 1024 pixels are counted plainly there, too."""
+    ab = (torch.rand(3, 2, *pixels) * 240 - 120) * torch.tensor([1.0, 0.01, 1.0])[:, None, None, None]
+    assert torch.equal(H.count_ab(ab, 64, product=True), H.count_ab(ab, 64))

@@ -5,11 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from histcolor.backbone import VGG19, VGG_LAYERS, build_backbone, load_imagenet_weights, vgg_layer_names
+from histcolor.backbone import VGG19, VGG_LAYERS, build_backbone, free, load_imagenet_weights, vgg_layer_names
 from histcolor.checkpoint import build
 from histcolor.histogram import ab_histogram, mean_ab, palette
 from histcolor.model import PRESETS, ModelConfig, balance, config_from_dict, normalise, token_colours
+from histcolor.unet import in_eights
 
 TINY = PRESETS["tiny"]
 SWITCHES = [
@@ -19,6 +21,9 @@ SWITCHES = [
     {"readout": "features", "values": "Phi_R"},
     {"readout": "features", "attention": False},
     {"readout": "features", "attention": False, "palette": False},
+    {"joint": 1},
+    {"joint": 2, "semantics": True},
+    {"readout": "features", "semantics": True},
     {"keep": 20},
     {"keep": 0},
     {"stride": 2},
@@ -66,10 +71,10 @@ def test_paper_preset_is_the_paper():
     L, hist = random_input(model.config, 1, 32)
     with torch.no_grad():
         photo = model.encode(L)
-        tokens = model.tokens(hist)
-        assert photo.phi_t.shape == (1, 128, 8, 8)  # H/4 × W/4, C = 128
-        assert tokens.key.shape == (1, 64 * 64, 128)  # 64×64 tokens whatever the photo
-        assert torch.equal(tokens.key, tokens.value)  # (2) adds up Φ_R
+        f_t, tokens = model.meet(photo, hist)
+        assert f_t.shape == (1, 128, 8, 8)  # H/4 × W/4, C = 128
+        assert f_t is photo.semantics  # nothing happens to F_T on its way to the attention
+        assert tokens.f_r.shape == (1, 64 * 64, 128)  # 64×64 tokens whatever the photo
         y_ab = model.decode(photo, hist)
     assert y_ab.shape == (1, 2, 32, 32)
     assert y_ab.abs().max() <= 1
@@ -132,15 +137,18 @@ def test_normalise_centres_and_has_unit_length():
     assert torch.isfinite(normalise(torch.ones(1, 4, 2, 2))).all()  # a constant feature has no direction
 
 
-def test_attention_is_equation_2():
-    config = replace(TINY, readout="features", balance=0)
+@pytest.mark.parametrize("values", ["F_R", "Phi_R"])
+def test_attention_is_equation_2(values):
+    config = replace(TINY, readout="features", balance=0, values=values)
     model = build(config).eval()
     L, hist = random_input(config)
     with torch.no_grad():
-        photo, tokens = model.encode(L), model.tokens(hist)
-        M = torch.einsum("nchw,ntc->nhwt", photo.phi_t, tokens.key)
-        expected = torch.einsum("nhwt,ntc->nchw", torch.softmax(M / config.temperature, dim=-1), tokens.value)
-        torch.testing.assert_close(model.attend(photo, tokens), expected, atol=1e-5, rtol=1e-4)
+        f_t, tokens = model.meet(model.encode(L), hist)
+        phi_t, phi_r = normalise(f_t), normalise(tokens.f_r, 2)
+        weights = torch.softmax(torch.einsum("nchw,ntc->nhwt", phi_t, phi_r) / config.temperature, dim=-1)
+        value = phi_r if values == "Phi_R" else tokens.f_r
+        expected = torch.einsum("nhwt,ntc->nchw", weights, value)
+        torch.testing.assert_close(model.attend(f_t, tokens), expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("rounds", [0, 2])
@@ -154,7 +162,7 @@ def test_palette_readout_is_a_mean_of_token_colours(rounds):
         torch.testing.assert_close(weights.sum((-2, -1)), torch.ones(1, 16, 16))
         colours = palette(config.bins).permute(2, 0, 1) / 110
         expected = torch.einsum("nhwij,cij->nchw", weights, colours)
-        torch.testing.assert_close(model.attend(photo, model.tokens(hist))[:, -2:], expected, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(model.attend(*model.meet(photo, hist))[:, -2:], expected, atol=1e-5, rtol=1e-4)
 
 
 def test_training_starts_from_the_histograms_mean_colour():
@@ -294,7 +302,25 @@ def test_bilinear_upsampling_is_what_the_paper_says():
     model = build(replace(TINY, squeeze=0)).eval()
     L, hist = random_input(TINY, 1)
     with torch.no_grad():
-        f_u = model.attend(model.encode(L), model.tokens(hist))
+        f_u = model.attend(*model.meet(model.encode(L), hist))
         up = F.interpolate(f_u[:, -2:], (64, 64), mode="bilinear", align_corners=False)
         residual = torch.tanh(model.unet.out.bias)[:, None, None]
         torch.testing.assert_close(model(L, hist), up + residual, atol=1e-5, rtol=1e-4)
+
+
+def test_channels_in_eights_change_nothing():
+    """What a GPU's matrix units want; padding, stride and bias stay what they are."""
+    for layer in (nn.Conv2d(19, 16, 3, padding=1), nn.Conv2d(32, 2, 1), nn.Conv2d(3, 5, 3, stride=2)):
+        x = torch.rand(2, layer.in_channels, 9, 9)
+        torch.testing.assert_close(in_eights(layer, x, fill=True), layer(x))
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "vgg19"])
+def test_what_comes_before_the_first_map_stays(name):
+    backbone = build_backbone(name).requires_grad_(False).eval()
+    free(backbone)
+    learns = {n for n, p in backbone.named_parameters() if p.requires_grad}
+    assert 0 < len(learns) < len(list(backbone.parameters()))
+    first, *later = backbone(torch.rand(1, 3, 64, 64))
+    assert not first.requires_grad
+    assert all(x.requires_grad for x in later)

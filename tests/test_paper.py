@@ -12,7 +12,7 @@ from histcolor.__main__ import main
 
 # section 3.1: Adam at 1e-4; the losses' δ and λ are the defaults. Steps and photos are few, all else is as written
 RULES = ["--preset", "paper", "--lr", "1e-4", "--weight-decay", "0", "--foreign", "0", "--warmup", "0", "--ema", "0"]
-SMALL = ["--batch-size", "2", "--steps", "3", "--log-every", "1", "--save-every", "3", "--no-amp"]
+SMALL = ["--batch-size", "2", "--steps", "3", "--log-every", "1", "--save-every", "3", "--precision", "float32"]
 
 
 def stage(pack_folder, run, *more):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,21 +13,31 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
-from histcolor.batch import mean_histogram
+from histcolor.batch import look_at, make_batch, mean_histogram, plan_batch
 from histcolor.checkpoint import build, load, load_tensors
 from histcolor.color import rgb_to_lab
 from histcolor.colorize import colorize
 from histcolor.config import ADDED
 from histcolor.data import Pack
-from histcolor.histogram import ab_histogram
+from histcolor.device import execution
+from histcolor.histogram import ab_histogram, soft_ab_histogram
 from histcolor.model import PRESETS
 from histcolor.state import Ema, trained
-from histcolor.train import TrainConfig, learning_rate, make_batch, plan_batch, train
+from histcolor.train import TrainConfig, learning_rate, make_objective, set_up, train
 from histcolor.validate import make_validator
 
 CONFIG = TrainConfig(
-    model=PRESETS["tiny"], steps=12, batch_size=4, size=32, warmup=2, log_every=2, save_every=4, foreign=0.3, amp=False
+    model=PRESETS["tiny"],
+    steps=12,
+    batch_size=4,
+    size=32,
+    warmup=2,
+    log_every=2,
+    save_every=4,
+    foreign=0.3,
+    precision="float32",
 )
 
 
@@ -105,13 +116,64 @@ def test_training_without_some_histograms_teaches_to_do_without(pack, tmp_path):
     assert torch.equal(went_on.usual, model.usual)
 
 
-def test_a_run_goes_on_from_a_narrower_model(pack, tmp_path):
-    narrow = train(replace(CONFIG, steps=2), pack, tmp_path / "narrow", quiet=True)
-    config = replace(CONFIG, model=replace(CONFIG.model, width=8, channels=32, squeeze=8), steps=2)
-    wide = train(replace(config, lr=1e-9), pack, tmp_path / "wide", init=narrow, quiet=True)
+def test_a_run_starts_from_what_another_model_has(pack, tmp_path, capsys):
+    first = train(replace(CONFIG, steps=2), pack, tmp_path / "first", quiet=True)
+    more = replace(CONFIG, model=replace(CONFIG.model, joint=1, semantics=True), steps=2, lr=1e-12, ema=0.0)
+    second = train(replace(more, temperature_lr=1.0), pack, tmp_path / "second", init=first, quiet=True)
+    assert re.search(r"init: \d+ tensors are not in the model to start from, first joint\.", capsys.readouterr().err)
     L, hist = torch.rand(1, 1, 32, 32) * 100, torch.full((1, 16, 16), 1 / 256)
-    with torch.no_grad():
-        torch.testing.assert_close(wide(L, hist), narrow(L, hist), atol=1e-5, rtol=0)
+    with torch.no_grad():  # what is new starts from zero: the same function
+        torch.testing.assert_close(second(L, hist), first(L, hist), atol=1e-5, rtol=0)
+    other = build(replace(CONFIG.model, width=3, channels=24, lateral=12, squeeze=3))
+    with pytest.raises(ValueError, match=r"has \d+ of this one's \d+ tensors: give one of the same preset"):
+        train(replace(CONFIG, model=other.config), pack, tmp_path / "third", init=first, quiet=True)
+
+
+def test_a_run_by_the_clock_ends_with_the_rate_at_zero(pack, tmp_path):
+    config = replace(CONFIG, until=1.5, steps=1, log_every=1, save_every=1000)
+    rows = []
+    train(config, pack, tmp_path, callback=rows.append, quiet=True)
+    assert len(rows) > 3, "steps does not count"
+    rates = [row["lr"] for row in rows[config.warmup :]]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 0.2 * config.lr
+    train(config, pack, tmp_path, callback=rows.append, quiet=True)  # its time is over: a step, and the end
+    assert rows[-1]["lr"] == 0
+    assert rows[-1]["step"] == rows[-2]["step"] + 1
+
+
+def test_crops_of_any_extent(pack):
+    index, corner, flip = np.array([0, 1, 2]), np.array([[0.0, 0.0], [0.5, 0.5], [0.999, 0.3]]), np.zeros(3, bool)
+    whole = pack.crops(index, corner, flip, 32, np.ones((3, 2)))
+    pixels = torch.from_numpy(np.array(pack.images[index])).permute(0, 3, 1, 2).float() / 255
+    expected = torch.nn.functional.interpolate(pixels, (32, 32), mode="bilinear", antialias=True)
+    torch.testing.assert_close(whole, expected, atol=1e-5, rtol=0)
+    mirrored = pack.crops(index, corner, ~flip, 32, np.ones((3, 2)))
+    torch.testing.assert_close(mirrored, whole.flip(-1))
+    cut = pack.crops(index, corner, flip, 32, np.full((3, 2), 0.5))  # 32 of 64 pixels: nothing is resized
+    where = np.round(corner * 32).astype(int)
+    for one, (y, x), photo in zip(cut, where, pixels, strict=True):
+        assert (one - photo[:, y : y + 32, x : x + 32]).abs().mean() < 0.02
+    resident = pack.reside("cpu").crops(index, corner, flip, 32, np.full((3, 2), 0.7))
+    torch.testing.assert_close(resident, pack.crops(index, corner, flip, 32, np.full((3, 2), 0.7)))
+
+
+def test_tone_changes_colours_and_their_histogram_alike(pack):
+    config = replace(CONFIG, zoom=1.5, jitter=0.3, foreign=0.0)
+    plan, plain = plan_batch(config, len(pack), 0), plan_batch(replace(CONFIG, foreign=0.0), len(pack), 0)
+    for name in ("index", "corner", "flip", "other", "share", "dropped"):  # drawn after all else
+        assert np.array_equal(getattr(plan, name), getattr(plain, name))
+    assert plan.extent.min() >= 1 / 1.5
+    assert plan.extent.max() <= 1
+    batch = make_batch(config, pack, plan, slice(None), torch.device("cpu"))
+    torch.testing.assert_close(batch.hist, ab_histogram(batch.t_ab * 110, 16))
+    torch.testing.assert_close(batch.r_h, soft_ab_histogram(batch.t_ab * 110, config.loss.histogram_bins))
+    straight = make_batch(config, pack, replace(plan, tone=None), slice(None), torch.device("cpu"))
+    gamma, chroma, _ = torch.from_numpy(plan.tone).T[..., None, None, None]
+    torch.testing.assert_close(batch.L, 100 * (straight.L / 100) ** gamma, atol=1e-3, rtol=0)
+    inside = batch.t_ab.abs().amax((1, 2, 3)) < 0.99  # not clipped
+    lengths = [x.t_ab.norm(dim=1, keepdim=True)[inside] for x in (batch, straight)]
+    torch.testing.assert_close(lengths[0], chroma[inside] * lengths[1], atol=1e-4, rtol=1e-4)
 
 
 def test_batches_ask_for_the_mixture_that_was_planned(pack):
@@ -166,17 +228,34 @@ def test_compiling_changes_nothing_and_need_not_work(pack, tmp_path, monkeypatch
     train(config, pack, tmp_path / "plain", callback=plain.append, quiet=True)
     real = torch.compile
     # the compiler's front end alone: its back end takes minutes on a CPU
-    monkeypatch.setattr(torch, "compile", lambda model: real(model, backend="eager"))
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: real(function, dynamic=dynamic, backend="eager"))
     train(config, pack, tmp_path / "compiled", callback=rows.append, compile=True, quiet=True)
     assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in plain], rel=1e-5)
 
-    def broken(model):
-        raise RuntimeError("no compiler\nand a long trace")
+    def broken(function, dynamic):
+        def fail(batch):
+            raise RuntimeError("no compiler\nand a long trace")
+
+        return fail if function.__name__ == "objective" else function
 
     monkeypatch.setattr(torch, "compile", broken)
     with pytest.warns(UserWarning, match="goes on without it: no compiler$"):
         train(config, pack, tmp_path / "broken", callback=rows.append, compile=True, quiet=True)
     assert [row["loss"] for row in rows[2:]] == [row["loss"] for row in plain]
+
+
+def test_a_step_is_compiled_once(pack):
+    """Batches differ in how many histograms are foreign or dropped; none of that may reach the compiler."""
+    config = replace(CONFIG, model=replace(CONFIG.model, joint=1, semantics=True), foreign=0.4, zoom=1.2, jitter=0.1)
+    model = set_up(replace(config, dropped=0.4), pack, None, None)
+    how, counter = execution("cpu", precision="float32"), CompileCounter()
+    objective = torch.compile(make_objective(model, config, how, pack), dynamic=False, backend=counter)
+    look = torch.compile(look_at, dynamic=False, backend="eager")
+    for step in range(4):
+        plan = plan_batch(replace(config, dropped=0.4), len(pack), step)
+        batch = make_batch(config, pack, plan, slice(None), how.device, model.usual_histogram(), look)
+        objective(batch)[0].backward()
+        assert counter.frame_count == 1
 
 
 def test_learning_rate_schedules():
@@ -187,11 +266,24 @@ def test_learning_rate_schedules():
     steps = replace(config, schedule="step", warmup=0)
     assert [learning_rate(steps, s) for s in (0, 99, 100, 199, 200, 299)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
     assert learning_rate(replace(config, schedule="constant"), 299) == 1.0
+    clock = replace(config, until=60.0)
+    assert [learning_rate(clock, 1000, seconds) for seconds in (0, 30, 60, 90)] == pytest.approx([1, 0.5, 0, 0])
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("steps", 0), ("size", 40), ("save_every", 3), ("schedule", "linear"), ("foreign", 1.5), ("batch_size", 0)],
+    [
+        ("steps", 0),
+        ("size", 40),
+        ("save_every", 3),
+        ("schedule", "linear"),
+        ("foreign", 1.5),
+        ("batch_size", 0),
+        ("precision", "half"),
+        ("zoom", 0.5),
+        ("jitter", 2.0),
+        ("until", -1.0),
+    ],
 )
 def test_wrong_configurations(field, value):
     with pytest.raises(ValueError, match=field):
@@ -250,6 +342,8 @@ def test_another_configuration_does_not_resume(pack, tmp_path):
 def test_a_run_from_before_some_fields_were_there_resumes(pack, tmp_path):
     train(CONFIG, pack, tmp_path, minutes=0, quiet=True)
     config = json.loads((tmp_path / "config.json").read_text())
+    for field in ("until", "zoom", "jitter"):
+        del config[field]
     for part, field in ((config, "backbone_lr"), (config["loss"], "lambda_foreign"), (config["loss"], "rebalance")):
         del part[field]
     for field in ADDED:
@@ -310,7 +404,7 @@ def test_ema_lends_its_weights_and_takes_them_back():
 
 
 def command(pack_folder, run, *more):
-    small = ["--preset", "tiny", "--batch-size", "4", "--size", "32", "--warmup", "2", "--no-amp"]
+    small = ["--preset", "tiny", "--batch-size", "4", "--size", "32", "--warmup", "2", "--precision", "float32"]
     given = ["train", "--data", str(pack_folder), "--run", str(run), *small, *more]
     return [sys.executable, "-m", "histcolor", *given]
 

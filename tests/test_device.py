@@ -1,0 +1,83 @@
+"""What a device decides, asked about devices that need not be there."""
+
+import pytest
+import torch
+
+from histcolor.data import send
+from histcolor.device import COMPILING_PAYS, FORCE, cpu_has_bfloat16, execution
+
+AVX2 = {"architecture": "x86_64", "avx2": True, "avx512_f": False, "avx512_bf16": False, "amx_bf16": False}
+
+
+@pytest.fixture(autouse=True)
+def _unforced(monkeypatch):
+    monkeypatch.delenv(FORCE, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("more", "answer"),
+    [
+        ({}, False),
+        ({"avx512_f": True, "avx512_bw": True}, False),  # AVX-512 alone has no bfloat16 products
+        ({"avx512_f": True, "avx512_bf16": True}, True),
+        ({"amx_bf16": True}, True),
+    ],
+)
+def test_processors(more, answer):
+    assert cpu_has_bfloat16(AVX2 | more) is answer
+    assert execution("cpu", capabilities=AVX2 | more).bfloat16 is answer
+
+
+def test_this_processor_is_asked():
+    assert cpu_has_bfloat16() is any(
+        torch.cpu.get_capabilities().get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16")
+    )
+    assert cpu_has_bfloat16({}) is False, "a torch that can not say counts as no"
+
+
+def test_the_answer_can_be_forced(monkeypatch):
+    assert execution("cpu", precision="bfloat16", capabilities=AVX2).bfloat16
+    assert not execution("cuda", precision="float32").bfloat16
+    monkeypatch.setenv(FORCE, "float32")
+    assert not execution("cuda").bfloat16
+    assert execution("cuda", precision="bfloat16").bfloat16, "what a run asks for itself stands"
+    monkeypatch.setenv(FORCE, "half")
+    with pytest.raises(ValueError, match="precision must be one of auto, bfloat16, float32, got 'half'"):
+        execution("cpu")
+
+
+def test_a_gpu():
+    how = execution("cuda:1")
+    assert (how.bfloat16, how.pin, how.resident, how.fused, how.tf32, how.compile) == (
+        True,
+        True,
+        True,
+        True,
+        True,
+        False,
+    )
+    assert execution("cuda", seconds=COMPILING_PAYS).compile, "a run known to be long pays for compiling"
+    assert not execution("cuda", seconds=60).compile
+    assert execution("cuda", compile=True).compile
+    assert str(execution("cuda", compile=True)) == "cuda, bfloat16, compile, tf32"
+
+
+def test_the_cpu():
+    how = execution("cpu", precision="float32", seconds=1e6)
+    assert (how.compile, how.pin, how.resident, how.tf32) == (False, False, False, False)
+    with how.autocast():
+        assert (torch.rand(2, 2) @ torch.rand(2, 2)).dtype == torch.float32
+    with execution("cpu", precision="bfloat16").autocast():
+        assert (torch.rand(2, 2) @ torch.rand(2, 2)).dtype == torch.bfloat16
+
+
+def test_only_what_is_in_memory_is_pinned(monkeypatch):
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda x: pinned.append(x) or x)
+    monkeypatch.setattr(torch.Tensor, "to", lambda x, device, non_blocking: x)  # there is no GPU here
+    send(torch.zeros(2), torch.device("cpu"))
+    assert not pinned
+    send(torch.zeros(2), torch.device("cuda"))
+    assert len(pinned) == 1
+    send(torch.zeros(2, device="meta"), torch.device("cuda"))  # as what a resident pack cuts: it is there already
+    assert len(pinned) == 1
