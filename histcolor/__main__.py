@@ -19,11 +19,12 @@ these the network chooses the colours.
   histcolor colorize scans/ --output coloured/
 """
 DATA_PACK = """\
-Turn folders or tars of photos into a pack for training. Gray photos, files under 3 KB and damaged files are left
-out; the pack's manifest.csv says which and why.
+Turn folders or tars of photos into a pack for training. Gray photos, files under 3072 bytes (--min-bytes) and damaged
+files are left out; the pack's manifest.csv says which and why.
 
   histcolor data pack ~/Photos --output data/mine --size 144
   histcolor data pack imagenette.tar --keep train --output data/imagenette-train --size 144
+  histcolor data pack small-webps.tar --min-bytes 0 --output data/webps --size 144
 """
 DATA_GET = """\
 Download a data set through torchvision (checked by hash) into a folder; needs a network.
@@ -106,6 +107,13 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--output", type=Path, required=True, help="the pack's folder; must not exist")
     sub.add_argument("--size", type=int, default=144, help="pixels along each side (default: %(default)s)")
     sub.add_argument("--keep", default="", help="only files whose name contains this")
+    sub.add_argument(
+        "--min-bytes",
+        type=int,
+        default=commands.MIN_BYTES,
+        metavar="N",
+        help="leave out smaller files; the paper's rule for originals, use 0 for small WebPs (default: %(default)s)",
+    )
     sub = add(data_parsers, "get", DATA_GET, commands.data_get)
     sub.add_argument("name", choices=sorted(commands.DATASETS))
     sub.add_argument("--root", type=Path, default=Path("data"), help="folder to download into (default: %(default)s)")

@@ -23,7 +23,7 @@ from histcolor.images import ImageError, find_images, read_image, write_image, w
 from histcolor.losses import LossConfig
 from histcolor.model import PRESETS, Colorizer, ModelConfig
 
-DATASETS = data_module.DATASETS
+DATASETS, MIN_BYTES = data_module.DATASETS, data_module.MIN_BYTES
 quiet_bars = not sys.stderr.isatty()  # progress bars are for people; batch logs stay readable
 
 
@@ -106,7 +106,9 @@ def report_failed(failed: list[str], total: int) -> int:
 
 def data_pack(args: argparse.Namespace) -> int:
     """``histcolor data pack``."""
-    about = data_module.build_pack(args.sources, args.output, args.size, keep=args.keep, quiet=quiet_bars)
+    about = data_module.build_pack(
+        args.sources, args.output, args.size, keep=args.keep, min_bytes=args.min_bytes, quiet=quiet_bars
+    )
     left_out = ", ".join(f"{count} {reason}" for reason, count in about["rejected"].items()) or "none"
     print(f"{args.output}: {about['photos']} photos of {args.size}×{args.size}; left out: {left_out}.")
     return 0

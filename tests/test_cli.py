@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 import histcolor as hc
 from histcolor.__main__ import build_parser, main
@@ -220,6 +221,19 @@ def test_pack_then_train_then_colour(photos, tmp_path, capsys):
     chosen = ["--model", str(run / "model.safetensors"), "--palette", "#c33", "--output", str(out), "--size", "64"]
     assert main(["colorize", str(photos / "coffee_cup.jpg"), *chosen]) == 0
     assert out.is_file()
+
+
+def test_small_files_are_packed_if_asked(tmp_path, capsys):
+    (tmp_path / "webps").mkdir()
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "webps" / "a.webp")
+    given = ["data", "pack", str(tmp_path / "webps"), "--output", str(tmp_path / "pack"), "--size", "32"]
+    for limit, message in (([], "under 3072 bytes"), (["--min-bytes", "-1"], "min_bytes must be 0 or more")):
+        assert main([*given, *limit]) == 1
+        error = capsys.readouterr().err
+        assert message in error
+        assert len(error.splitlines()) == 1
+    assert main([*given, "--min-bytes", "0"]) == 0
+    assert "1 photos of 32×32; left out: none" in capsys.readouterr().out
 
 
 def test_every_field_of_the_configuration_is_an_option(tmp_path):
