@@ -77,8 +77,8 @@ def square(picture: Image.Image, size: int) -> Image.Image:
     return ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
 
 
-def check_pack(output: Path, size: int, min_bytes: int = MIN_BYTES) -> None:
-    """Refuse a pack that could not be made, before hours of work.
+def check_pack(output: Path | None, size: int, min_bytes: int = MIN_BYTES) -> None:
+    """Refuse a pack that could not be made, before hours of work; None: its folder is not known yet.
 
     Raises:
         ValueError: ``size`` is below 32, ``min_bytes`` is negative, or ``output`` exists.
@@ -87,7 +87,7 @@ def check_pack(output: Path, size: int, min_bytes: int = MIN_BYTES) -> None:
         raise ValueError(f"A pack's photos need at least 32 pixels a side, got {size}.")
     if min_bytes < 0:
         raise ValueError(f"min_bytes must be 0 or more, got {min_bytes}.")
-    if output.exists():
+    if output and output.exists():
         raise ValueError(f"{output}: is there already; choose another name, or remove it first.")
 
 
@@ -320,50 +320,3 @@ def save_demo_crops(
         side = int(min(part.shape[1:]) * rng.uniform(0.4, 1.0))
         y, x = (int(rng.integers(n - side + 1)) for n in part.shape[1:])
         write_image(part[:, y : y + side, x : x + side], folder / f"{names[i % len(parts)]}_{i:03}.jpg")
-
-
-def _imagenette(root: Path) -> Path:
-    from torchvision.datasets import Imagenette
-
-    for split in ("train", "val"):
-        Imagenette(root, split=split, size="320px", download=not (root / "imagenette2-320" / split).is_dir())
-    return root / "imagenette2-320"
-
-
-def _caltech101(root: Path) -> Path:
-    from torchvision.datasets import Caltech101
-
-    Caltech101(root, download=True)
-    return root / "caltech101" / "101_ObjectCategories"
-
-
-def _imagenet(root: Path) -> Path:
-    from torchvision.datasets import ImageNet
-
-    for split in ("train", "val"):  # its licence wants a registration: the archives must lie in root already
-        ImageNet(root, split=split)
-    return root
-
-
-DATASETS = {"imagenette": _imagenette, "caltech101": _caltech101, "imagenet": _imagenet}
-
-
-def get_dataset(name: str, root: Path) -> Path:
-    """Download a data set through torchvision, which checks its hash; returns the folder of its photos.
-
-    Raises:
-        ValueError: there is no data set of that name.
-        OSError: it could not be downloaded; the message says what to do.
-    """
-    if name not in DATASETS:
-        raise ValueError(f"There is no data set {name!r}; there are {', '.join(sorted(DATASETS))}.")
-    root.mkdir(parents=True, exist_ok=True)
-    try:
-        return DATASETS[name](root)
-    except Exception as error:  # torchvision, urllib and gdown each raise their own kinds
-        mend = (
-            "put ILSVRC2012's archives, which need a registration, into the folder"
-            if name == "imagenet"
-            else "connect to a network, or pack photos of your own with 'histcolor data pack FOLDER'"
-        )
-        raise OSError(f"{name}: could not be got into {root} ({type(error).__name__}): {mend}.") from error
