@@ -396,6 +396,24 @@ def test_a_crop_may_be_the_whole_photo_but_no_more():
         pack.crops(index, np.array([[0.0, 0.0]]), none, 7)
 
 
+# ---- what data/README.md says
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+def test_the_committed_manifests_hold_what_the_readme_says():
+    readme = (DATA / "README.md").read_text(encoding="utf-8")
+    files = sorted((DATA / "manifests").iterdir())
+    assert [file.name for file in files] == ["caltech101.csv.gz", "imagenette_train.csv.gz", "imagenette_val.csv.gz"]
+    for file in files:
+        assert file.read_bytes()[4:8] == bytes(4), "no time in it: the same table is the same file"
+        table = pd.read_csv(file, keep_default_na=False)
+        assert table["sha256"].str.fullmatch("[0-9a-f]{64}").all()
+        counts = table["rejected"].value_counts()
+        kept, left_out = counts.pop(""), ", ".join(f"{count} {reason}" for reason, count in counts.items())
+        assert any(f"| {kept:,}" in line and line.endswith(f"| {left_out} |") for line in readme.splitlines())
+
+
 # ---- scikit-image's photos
 
 
