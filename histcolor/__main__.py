@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from histcolor import commands, experiment_command
+from histcolor.sources import DATASETS
 
 COLORIZE = """\
 Colour gray photos with an ab histogram: of a reference photo, from a file, or made of a few colours. Without any of
@@ -19,16 +20,28 @@ these the network chooses the colours.
   histcolor colorize scans/ --output coloured/
 """
 DATA_PACK = """\
-Turn folders or tars of photos into a pack for training. Gray photos, files under 3 KB and damaged files are left
-out; the pack's manifest.csv says which and why.
+Turn folders or tars of photos into a pack for training. Gray photos, files under 3072 bytes (--min-bytes) and damaged
+files are left out; the pack's manifest.csv says which and why.
 
   histcolor data pack ~/Photos --output data/mine --size 144
   histcolor data pack imagenette.tar --keep train --output data/imagenette-train --size 144
+  histcolor data pack small-webps.tar --min-bytes 0 --output data/webps --size 144
 """
-DATA_GET = """\
-Download a data set through torchvision (checked by hash) into a folder; needs a network.
+SOURCES = "\n".join(
+    f"  {name:<13} {source.holds}: {source.photos:,} photos, "
+    f"{f'about {source.megabytes:,} MB' if source.megabytes else 'its archives fetched by hand'}; {source.terms}"
+    for name, source in DATASETS.items()
+)
+DATA_GET = f"""\
+Download data sets through torchvision (checked by hash) into a folder; needs a network. Says the command that makes a
+pack of each; with --pack it makes one pack of all that were named.
 
-  histcolor data get imagenette --root data
+  histcolor data get imagenette voc2012 --root data
+  histcolor data get imagenette --root data --pack data/imagenette-144 --size 144
+
+The data sets, their downloads and their terms:
+
+{SOURCES}
 """
 TRAIN = """\
 Train a model. Started again with the same options, it goes on from the last checkpoint, to the same numbers.
@@ -106,9 +119,19 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--output", type=Path, required=True, help="the pack's folder; must not exist")
     sub.add_argument("--size", type=int, default=144, help="pixels along each side (default: %(default)s)")
     sub.add_argument("--keep", default="", help="only files whose name contains this")
+    sub.add_argument(
+        "--min-bytes",
+        type=int,
+        default=commands.MIN_BYTES,
+        metavar="N",
+        help="leave out smaller files; the paper's rule for originals, use 0 for small WebPs (default: %(default)s)",
+    )
     sub = add(data_parsers, "get", DATA_GET, commands.data_get)
-    sub.add_argument("name", choices=sorted(commands.DATASETS))
+    sub.add_argument("names", nargs="+", choices=list(DATASETS), metavar="NAME", help="see the list above")
     sub.add_argument("--root", type=Path, default=Path("data"), help="folder to download into (default: %(default)s)")
+    sub.add_argument("--pack", type=Path, metavar="FOLDER", help="also make this pack of them; must not exist")
+    sub.add_argument("--size", type=int, default=144, help="pixels along each side of a pack (default: %(default)s)")
+    sub.set_defaults(keep="", min_bytes=commands.MIN_BYTES)
 
     sub = add(subparsers, "train", TRAIN, commands.train)
     sub.add_argument("--preset", default="small", choices=commands.PRESETS, help="the model (default: %(default)s)")

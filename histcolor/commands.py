@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import typing
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from histcolor import data as data_module
+from histcolor import sources
 from histcolor.checkpoint import CheckpointError, load
 from histcolor.color import rgb_to_lab
 from histcolor.histogram import ab_histogram, check_histogram, resize_histogram
@@ -23,7 +25,7 @@ from histcolor.images import ImageError, find_images, read_image, write_image, w
 from histcolor.losses import LossConfig
 from histcolor.model import PRESETS, Colorizer, ModelConfig
 
-DATASETS = data_module.DATASETS
+MIN_BYTES = data_module.MIN_BYTES
 quiet_bars = not sys.stderr.isatty()  # progress bars are for people; batch logs stay readable
 
 
@@ -106,16 +108,33 @@ def report_failed(failed: list[str], total: int) -> int:
 
 def data_pack(args: argparse.Namespace) -> int:
     """``histcolor data pack``."""
-    about = data_module.build_pack(args.sources, args.output, args.size, keep=args.keep, quiet=quiet_bars)
+    about = data_module.build_pack(
+        args.sources, args.output, args.size, keep=args.keep, min_bytes=args.min_bytes, quiet=quiet_bars
+    )
     left_out = ", ".join(f"{count} {reason}" for reason, count in about["rejected"].items()) or "none"
     print(f"{args.output}: {about['photos']} photos of {args.size}×{args.size}; left out: {left_out}.")
     return 0
 
 
 def data_get(args: argparse.Namespace) -> int:
-    """``histcolor data get``."""
-    print(f"{data_module.get_dataset(args.name, args.root)}: ready; next: histcolor data pack")
-    return 0
+    """``histcolor data get``: what can not be got is listed at the end; a pack is made of all or none."""
+    data_module.check_pack(args.pack, args.size)
+    folders, failed = [], []
+    for name in dict.fromkeys(args.names):
+        try:
+            folders.append(sources.get_dataset(name, args.root))
+        except OSError as error:
+            failed.append(str(error))
+            continue
+        if not args.pack:
+            words = ["histcolor", "data", "pack", folders[-1], "--output", args.root / f"{name}-{args.size}"]
+            print(f"{folders[-1]}: ready; next: {shlex.join(map(str, [*words, '--size', args.size]))}")
+    if args.pack and not failed:
+        args.sources, args.output = folders, args.pack
+        return data_pack(args)
+    for line in failed:
+        print(f"histcolor: {line}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def config_fields() -> dict[str, tuple[type, type]]:

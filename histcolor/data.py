@@ -28,7 +28,7 @@ from tqdm import tqdm
 from histcolor.color import rgb_to_lab
 from histcolor.images import SUFFIXES, ImageError, find_images, open_rgb, to_rgb, write_image, write_text
 
-MIN_BYTES = 3 * 1024  #: the paper leaves out files under 3 KB (3.1)
+MIN_BYTES = 3 * 1024  #: the paper leaves out files under 3 KB (3.1); it means originals, small WebPs fall under it
 GRAY_CHROMA = 2.0  #: a photo whose 95th percentile of chroma is below this, in units of ab, counts as gray
 
 
@@ -77,7 +77,29 @@ def square(picture: Image.Image, size: int) -> Image.Image:
     return ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
 
 
-def build_pack(sources: list[Path], output: Path, size: int, *, keep: str = "", quiet: bool = False) -> dict:
+def check_pack(output: Path | None, size: int, min_bytes: int = MIN_BYTES) -> None:
+    """Refuse a pack that could not be made, before hours of work; None: its folder is not known yet.
+
+    Raises:
+        ValueError: ``size`` is below 32, ``min_bytes`` is negative, or ``output`` exists.
+    """
+    if size < 32:
+        raise ValueError(f"A pack's photos need at least 32 pixels a side, got {size}.")
+    if min_bytes < 0:
+        raise ValueError(f"min_bytes must be 0 or more, got {min_bytes}.")
+    if output and output.exists():
+        raise ValueError(f"{output}: is there already; choose another name, or remove it first.")
+
+
+def build_pack(
+    sources: list[Path],
+    output: Path,
+    size: int,
+    *,
+    keep: str = "",
+    min_bytes: int = MIN_BYTES,
+    quiet: bool = False,
+) -> dict:
     """Turn folders and tars of photos into a pack; the folder ``output`` appears only when it is complete.
 
     Args:
@@ -85,30 +107,28 @@ def build_pack(sources: list[Path], output: Path, size: int, *, keep: str = "", 
         output: the pack's folder.
         size: pixels along each side.
         keep: only files whose name contains this text (``imagenette/train``).
+        min_bytes: files of fewer bytes are left out; 0 keeps all.
         quiet: no progress bar.
 
     Returns:
-        What ``pack.json`` says: photos, size, rejected (a count for each reason).
+        What ``pack.json`` says: photos, size, min_bytes, rejected (a count for each reason), sources (their names).
 
     Raises:
         OSError: a source is missing, or no photo was left.
-        ValueError: ``size`` is below 32, or ``output`` exists.
+        ValueError: ``size`` is below 32, ``min_bytes`` is negative, or ``output`` exists.
     """
-    if size < 32:
-        raise ValueError(f"A pack's photos need at least 32 pixels a side, got {size}.")
-    if output.exists():
-        raise ValueError(f"{output}: is there already; choose another name, or remove it first.")
+    check_pack(output, size, min_bytes)
     work = output.with_name(f".{output.name}.part")
     work.mkdir(parents=True, exist_ok=True)
     try:
-        about = _fill_pack(sources, work, size, keep, quiet)
+        about = _fill_pack(sources, work, size, keep, min_bytes, quiet)
         work.rename(output)
     finally:  # what a failure leaves may be as large as the pack
         shutil.rmtree(work, ignore_errors=True)
     return about
 
 
-def _fill_pack(sources: list[Path], work: Path, size: int, keep: str, quiet: bool) -> dict:
+def _fill_pack(sources: list[Path], work: Path, size: int, keep: str, min_bytes: int, quiet: bool) -> dict:
     rows, rejected = [], {}
     raw = work / "images.raw"
     with open(raw, "wb") as pixels:
@@ -119,8 +139,8 @@ def _fill_pack(sources: list[Path], work: Path, size: int, keep: str, quiet: boo
                 reason, picture = "", None
                 if data is None:
                     reason = "unreadable"
-                elif len(data) < MIN_BYTES:
-                    reason = "under 3 KB"
+                elif len(data) < min_bytes:
+                    reason = f"under {min_bytes} bytes"
                 else:
                     try:
                         picture = open_rgb(io.BytesIO(data), name)
@@ -146,7 +166,8 @@ def _fill_pack(sources: list[Path], work: Path, size: int, keep: str, quiet: boo
 
     table = pd.DataFrame(rows, columns=["file", "sha256", "rejected"])
     table.to_csv(work / "manifest.csv", index=False, errors="backslashreplace")  # old names may be no UTF-8
-    about = {"photos": count, "size": size, "rejected": rejected, "sources": [Path(s).name for s in sources]}
+    about = {"photos": count, "size": size, "min_bytes": min_bytes, "rejected": rejected}
+    about["sources"] = [Path(source).name for source in sources]
     write_text(json.dumps(about, indent=2), work / "pack.json")
     return about
 
@@ -327,50 +348,3 @@ def save_demo_crops(
         side = int(min(part.shape[1:]) * rng.uniform(0.4, 1.0))
         y, x = (int(rng.integers(n - side + 1)) for n in part.shape[1:])
         write_image(part[:, y : y + side, x : x + side], folder / f"{names[i % len(parts)]}_{i:03}.jpg")
-
-
-def _imagenette(root: Path) -> Path:
-    from torchvision.datasets import Imagenette
-
-    for split in ("train", "val"):
-        Imagenette(root, split=split, size="320px", download=not (root / "imagenette2-320" / split).is_dir())
-    return root / "imagenette2-320"
-
-
-def _caltech101(root: Path) -> Path:
-    from torchvision.datasets import Caltech101
-
-    Caltech101(root, download=True)
-    return root / "caltech101" / "101_ObjectCategories"
-
-
-def _imagenet(root: Path) -> Path:
-    from torchvision.datasets import ImageNet
-
-    for split in ("train", "val"):  # its licence wants a registration: the archives must lie in root already
-        ImageNet(root, split=split)
-    return root
-
-
-DATASETS = {"imagenette": _imagenette, "caltech101": _caltech101, "imagenet": _imagenet}
-
-
-def get_dataset(name: str, root: Path) -> Path:
-    """Download a data set through torchvision, which checks its hash; returns the folder of its photos.
-
-    Raises:
-        ValueError: there is no data set of that name.
-        OSError: it could not be downloaded; the message says what to do.
-    """
-    if name not in DATASETS:
-        raise ValueError(f"There is no data set {name!r}; there are {', '.join(sorted(DATASETS))}.")
-    root.mkdir(parents=True, exist_ok=True)
-    try:
-        return DATASETS[name](root)
-    except Exception as error:  # torchvision, urllib and gdown each raise their own kinds
-        mend = (
-            "put ILSVRC2012's archives, which need a registration, into the folder"
-            if name == "imagenet"
-            else "connect to a network, or pack photos of your own with 'histcolor data pack FOLDER'"
-        )
-        raise OSError(f"{name}: could not be got into {root} ({type(error).__name__}): {mend}.") from error

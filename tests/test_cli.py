@@ -1,5 +1,7 @@
 """The command line, as a user's shell runs it: exit codes, one-line errors, files."""
 
+import shlex
+import shutil
 import subprocess
 import sys
 
@@ -7,11 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 import histcolor as hc
 from histcolor.__main__ import build_parser, main
 from histcolor.commands import read_histogram, train_config
+from histcolor.data import Pack
 from histcolor.images import open_rgb
+from histcolor.sources import DATASETS
 
 
 def shell(*arguments):
@@ -222,6 +227,19 @@ def test_pack_then_train_then_colour(photos, tmp_path, capsys):
     assert out.is_file()
 
 
+def test_small_files_are_packed_if_asked(tmp_path, capsys):
+    (tmp_path / "webps").mkdir()
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "webps" / "a.webp")
+    given = ["data", "pack", str(tmp_path / "webps"), "--output", str(tmp_path / "pack"), "--size", "32"]
+    for limit, message in (([], "under 3072 bytes"), (["--min-bytes", "-1"], "min_bytes must be 0 or more")):
+        assert main([*given, *limit]) == 1
+        error = capsys.readouterr().err
+        assert message in error
+        assert len(error.splitlines()) == 1
+    assert main([*given, "--min-bytes", "0"]) == 0
+    assert "1 photos of 32×32; left out: none" in capsys.readouterr().out
+
+
 def test_every_field_of_the_configuration_is_an_option(tmp_path):
     given = ["train", "--data", "x", "--run", "y", "--preset", "small", "--no-attention", "--readout", "features"]
     config = train_config(
@@ -241,13 +259,69 @@ def test_data_sets_without_a_network(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(socket, "create_connection", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    for name in ("imagenette", "caltech101"):
+    for name in sorted(DATASETS.keys() - {"imagenet"}):
         assert main(["data", "get", name, "--root", str(tmp_path)]) == 1
         error = capsys.readouterr().err
         assert f"histcolor: {name}: could not be got" in error
         assert "connect to a network" in error
+        assert len([line for line in error.splitlines() if line.startswith("histcolor")]) == 1
     assert main(["data", "get", "imagenet", "--root", str(tmp_path)]) == 1
     assert "registration" in capsys.readouterr().err
+
+
+@pytest.fixture
+def fetched(photos, monkeypatch):
+    """Data sets that are there at once: the test's photos, below each root; imagenette's server is down."""
+    asked = []
+
+    def get(name, root):
+        asked.append(name)
+        if name == "imagenette":
+            raise OSError("imagenette: could not be got.")
+        return shutil.copytree(photos, root / name / "photos", dirs_exist_ok=True)
+
+    monkeypatch.setattr("histcolor.sources.get_dataset", get)
+    return asked
+
+
+def test_the_command_that_is_said_makes_a_pack(fetched, tmp_path, capsys):
+    root = tmp_path / "my data"
+    assert main(["data", "get", "pets", "imagenette", "voc2012", "--root", str(root), "--size", "32"]) == 1
+    shown = capsys.readouterr()
+    assert shown.err.splitlines() == ["histcolor: imagenette: could not be got."]
+    assert fetched == ["pets", "imagenette", "voc2012"]
+    lines = shown.out.splitlines()
+    assert len(lines) == 2
+    for name, line in zip(("pets", "voc2012"), lines, strict=True):
+        assert line.startswith(f"{root / name / 'photos'}: ready; next: histcolor data pack ")
+        assert main(shlex.split(line.split("next: histcolor ")[1])) == 0
+        assert Pack.open(root / f"{name}-32").images.shape == (6, 32, 32, 3)
+
+
+def test_get_and_pack_in_one_command(fetched, tmp_path, capsys):
+    pack = tmp_path / "pack"
+    given = ["data", "get", "pets", "voc2012", "--root", str(tmp_path), "--pack", str(pack), "--size", "32"]
+    assert main(given) == 0
+    assert capsys.readouterr().out == f"{pack}: 12 photos of 32×32; left out: none.\n"
+    assert len(Pack.open(pack)) == 12
+    fetched.clear()
+    for options, message in ((given, "is there already"), ([*given[:-1], "31"], "at least 32 pixels")):
+        assert main(options) == 1
+        assert message in capsys.readouterr().err
+    assert main(["data", "get", "pets", "--size", "3"]) == 1
+    assert fetched == [], "refused before anything is fetched"
+    assert main([*given[:3], "imagenette", *given[4:-3], str(tmp_path / "none")]) == 1
+    assert not (tmp_path / "none").exists()
+
+
+def test_help_lists_each_data_set_with_its_size_and_terms(capsys):
+    with pytest.raises(SystemExit):
+        main(["data", "get", "--help"])
+    text = capsys.readouterr().out
+    for name, source in DATASETS.items():
+        (line,) = (line for line in text.splitlines() if line.startswith(f"  {name} "))
+        assert source.terms in line
+        assert f"about {source.megabytes:,} MB" in line or (name == "imagenet" and "by hand" in line)
 
 
 def test_backbone_comes_from_the_package():

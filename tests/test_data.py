@@ -39,7 +39,7 @@ def rejected_files(photo):
         "gray.png": (gray.getvalue(), "gray"),
         "gray_in_colour.png": (gray_saved_as_rgb(noise), "gray"),
         "text.jpg": (b"no photo at all\n" * 400, "unreadable"),
-        "tiny.png": (tiny.getvalue(), "under 3 KB"),
+        "tiny.png": (tiny.getvalue(), "under 3072 bytes"),
         "truncated.jpg": (photo.read_bytes()[: 2 * data.MIN_BYTES], "unreadable"),
     }
 
@@ -70,7 +70,7 @@ def mixed(photos, tmp_path):
 def test_a_pack_from_a_folder(photos, pack_folder):
     assert sorted(p.name for p in pack_folder.iterdir()) == ["images.npy", "manifest.csv", "pack.json"]
     about = json.loads((pack_folder / "pack.json").read_text())
-    assert about == {"photos": 6, "size": 64, "rejected": {}, "sources": [photos.name]}
+    assert about == {"photos": 6, "size": 64, "min_bytes": 3072, "rejected": {}, "sources": [photos.name]}
     images = np.load(pack_folder / "images.npy")
     assert images.shape == (6, 64, 64, 3)
     assert images.dtype == np.uint8
@@ -119,7 +119,7 @@ def test_the_middle_square_is_taken(tmp_path):
 def test_what_is_left_out_is_listed_with_its_reason(mixed, photos, tmp_path):
     about = build_pack([mixed], tmp_path / "pack", 32, quiet=True)
     assert about["photos"] == 2
-    assert about["rejected"] == {"gray": 2, "unreadable": 2, "under 3 KB": 1}
+    assert about["rejected"] == {"gray": 2, "unreadable": 2, "under 3072 bytes": 1}
     assert json.loads((tmp_path / "pack" / "pack.json").read_text()) == about
     table = manifest(tmp_path / "pack").set_index("file")
     expected = {f"mixed/{name}": why for name, (_, why) in rejected_files(photos / "coffee_cup.jpg").items()}
@@ -128,15 +128,29 @@ def test_what_is_left_out_is_listed_with_its_reason(mixed, photos, tmp_path):
     assert len(Pack.open(tmp_path / "pack")) == 2
 
 
-def test_the_limit_is_3_kb(photos, tmp_path, monkeypatch):
-    size = (photos / "coffee_cup.jpg").stat().st_size
-    assert data.MIN_BYTES == 3072
-    monkeypatch.setattr(data, "MIN_BYTES", size)
-    about = build_pack([photos / "coffee_cup.jpg"], tmp_path / "just", 32, quiet=True)
-    assert about["photos"] == 1
-    monkeypatch.setattr(data, "MIN_BYTES", size + 1)
-    with pytest.raises(OSError, match="under 3 KB"):
-        build_pack([photos / "coffee_cup.jpg"], tmp_path / "too_small", 32, quiet=True)
+def test_files_of_fewer_bytes_are_left_out(photos, tmp_path):
+    photo = photos / "coffee_cup.jpg"
+    size = photo.stat().st_size
+    about = build_pack([photo], tmp_path / "just", 32, min_bytes=size, quiet=True)
+    assert (about["photos"], about["min_bytes"]) == (1, size)
+    with pytest.raises(OSError, match=f"under {size + 1} bytes"):
+        build_pack([photo], tmp_path / "too_small", 32, min_bytes=size + 1, quiet=True)
+
+
+def test_small_files_can_be_kept(mixed, photos, tmp_path):
+    (mixed / "empty.jpg").write_bytes(b"")
+    about = build_pack([mixed], tmp_path / "pack", 32, min_bytes=0, quiet=True)
+    assert about == json.loads((tmp_path / "pack" / "pack.json").read_text())
+    assert (about["photos"], about["min_bytes"]) == (3, 0)
+    assert about["rejected"] == {"gray": 2, "unreadable": 3}  # an empty file is no photo, whatever the limit
+    table = manifest(tmp_path / "pack").set_index("file")
+    assert (table.loc["mixed/tiny.png", "rejected"], table.loc["mixed/empty.jpg", "rejected"]) == ("", "unreadable")
+
+
+def test_a_negative_limit_is_refused(photos, tmp_path):
+    with pytest.raises(ValueError, match="min_bytes must be 0 or more, got -1"):
+        build_pack([photos], tmp_path / "pack", 32, min_bytes=-1, quiet=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_may_not_be_read_is_left_out_as_unreadable(mixed, tmp_path, monkeypatch):
@@ -380,6 +394,24 @@ def test_a_crop_may_be_the_whole_photo_but_no_more():
     assert np.array_equal(whole[0].permute(1, 2, 0).numpy(), pack.images[1])
     with pytest.raises(ValueError, match="6 pixels a side, crops of 7"):
         pack.crops(index, np.array([[0.0, 0.0]]), none, 7)
+
+
+# ---- what data/README.md says
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+def test_the_committed_manifests_hold_what_the_readme_says():
+    readme = (DATA / "README.md").read_text(encoding="utf-8")
+    files = sorted((DATA / "manifests").iterdir())
+    assert [file.name for file in files] == ["caltech101.csv.gz", "imagenette_train.csv.gz", "imagenette_val.csv.gz"]
+    for file in files:
+        assert file.read_bytes()[4:8] == bytes(4), "no time in it: the same table is the same file"
+        table = pd.read_csv(file, keep_default_na=False)
+        assert table["sha256"].str.fullmatch("[0-9a-f]{64}").all()
+        counts = table["rejected"].value_counts()
+        kept, left_out = counts.pop(""), ", ".join(f"{count} {reason}" for reason, count in counts.items())
+        assert any(f"| {kept:,}" in line and line.endswith(f"| {left_out} |") for line in readme.splitlines())
 
 
 # ---- scikit-image's photos
