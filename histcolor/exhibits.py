@@ -1,6 +1,6 @@
 """What a row of a table shows beside its numbers: pictures to look at, and how far its colours follow the histogram.
 
-For each row, in its folder: ``pictures/`` with ``pictures.csv``, and ``control.csv``. The photos themselves are in
+For each row, in its folder: ``pictures/`` with ``pictures.csv``, and ``control.json.xz``. The photos themselves are in
 ``photos/`` beside the rows' folders, once for all. Which photos are shown is decided by their place in the list and by
 the numbers measured, never by hand; they are named by their number in the list of photos measured.
 """
@@ -17,14 +17,14 @@ from torch import Tensor
 from histcolor.color import rgb_to_lab
 from histcolor.evaluate import CONTROL_BINS, Method, Task, round8, squash
 from histcolor.histogram import ab_histogram, earth_movers, hellinger
-from histcolor.images import read_image, write_image, write_table
+from histcolor.images import PACKED, read_image, write_image, write_table
 
 SHOWN = 6  #: photos shown with their own histograms
 ASKED = 4  #: histograms of other photos that one of them is shown with
 WORST = 4  #: photos shown for their low PSNR
 STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)  #: how far the control's histograms move from the photo's own to another's
 PICTURE = 160  #: pixels along each side of a picture
-CONTROL, PICTURES = "control.csv", "pictures.csv"
+CONTROL, PICTURES = f"control{PACKED}", "pictures.csv"
 
 
 def spread(count: int, number: int) -> list[int]:
@@ -110,4 +110,4 @@ def save_pictures(method: Method, files: Sequence[Path], psnr: Sequence[float], 
                 write_image(picture, photos / f"{i:04d}.jpg")
         coloured = method(Task(rgb_to_lab(truth)[:1], rgb_to_lab(asked)))
         write_image(coloured, place / "pictures" / f"{kind}-{photo:04d}-{reference:04d}.jpg")
-    write_table(table.round(5), place / PICTURES)
+    write_table(table.round(3), place / PICTURES)

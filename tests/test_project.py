@@ -12,6 +12,7 @@ import yaml
 from histcolor.checkpoint import shipped_models
 from histcolor.config import PRESETS, config_from_dict
 from histcolor.evaluate import summarise
+from histcolor.images import read_table
 
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -69,7 +70,7 @@ def test_shipped_runs_are_in_results(name):
         assert pd.read_csv(run / "history.csv")["photos"].iloc[-1] == stage["photos"]
     assert stages[-1]["run"].split("/")[0] == name
     for kind in ("true", "foreign"):
-        table = pd.read_csv(ROOT / f"results/tables/imagenette_val_{kind}.csv")
+        table = read_table(ROOT / f"results/tables/imagenette_val_{kind}.json.xz")
         rows = summarise(table).set_index("method")
         for method, numbers in metrics["imagenette_val_256"][kind].items():
             for column, value in numbers.items():
