@@ -28,7 +28,7 @@ def shoot(theme: str, output: Path) -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         serve(CELLS, Path(folder), theme=theme) as address,
-        browse(address, Path(folder) / "done", width=1500, height=1250, scale=1.25) as page,
+        browse(address, Path(folder) / "done", width=1500, height=1250) as page,
     ):
         editor, plane, photo = (page.locator(x) for x in (".histcolor-editor", "canvas.histcolor-plane", RESULT))
         page.evaluate("() => document.activeElement.blur()")
