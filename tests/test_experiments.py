@@ -16,6 +16,7 @@ import torch
 import histcolor as hc
 from histcolor import experiments
 from histcolor.__main__ import main
+from histcolor.exhibits import PICTURE
 from histcolor.experiments import collect, run, tabulate
 from histcolor.headings import read_heading
 from histcolor.images import read_table
@@ -319,8 +320,8 @@ def test_exhibits_are_left_by_the_first_seed(toml, work, tmp_path):
     assert worst == psnr.reset_index(drop=True).nsmallest(4).index.tolist()
     for kind, photo, reference in shown[["kind", "photo", "reference"]].itertuples(index=False):
         assert hc.read_image(place / "seed0" / "pictures" / f"{kind}-{photo:04d}-{reference:04d}.jpg").shape[1:] == (
-            160,
-            160,
+            PICTURE,
+            PICTURE,
         )
         assert (tmp_path / "mini" / "photos" / f"{photo:04d}.jpg").is_file()
     before = files(tmp_path)
