@@ -25,8 +25,8 @@ from histcolor.model import Colorizer
 
 CONTROL_BINS = 16  #: bins along each axis in which asked and achieved histograms are compared
 #: decimals that tables keep of a photo's numbers; what rounding does to a mean over photos can not be seen
-DIGITS = {"psnr": 3, "ssim": 4, "ssim_gauss": 4, "hellinger": 4, "intersection": 4, "earth_movers": 3}
-DIGITS |= {"colourfulness": 3, "colourfulness_reference": 3}
+DIGITS = {"psnr": 3, "ssim": 4, "ssim_gauss": 4, "hellinger": 3, "intersection": 3, "earth_movers": 3}
+DIGITS |= {"colourfulness": 2, "colourfulness_reference": 2}
 
 
 @dataclass

@@ -243,7 +243,8 @@ def measure(row: Row, seed: int, place: Path, work: Work) -> tuple[pd.DataFrame,
     for kind in ("true", "foreign"):
         foreign = kind == "foreign"
         table, failed = evaluate(work.photos, {row.name: method}, size=work.size, foreign=foreign, quiet=work.quiet)
-        table = table.drop(columns="earth_movers")  # no table or figure shows it
+        unused = ["earth_movers", *["colourfulness"] * foreign]  # no table or figure shows them
+        table = table.drop(columns=unused)
         tables.append(table.assign(row=row.name, seed=seed, histogram=kind))
         unread += failed
     return pd.concat(tables, ignore_index=True), unread

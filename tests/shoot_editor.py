@@ -1,6 +1,6 @@
 """Take the pictures of the editor and the explorer, light and dark: python tests/shoot_editor.py [FOLDER].
 
-They are what ``results/figures/editor_*.webp`` and ``explorer_*.webp`` show; needs Chromium.
+``editor_light.webp`` is the one in ``results/figures``, which the README shows; needs Chromium.
 """
 
 import io
@@ -54,7 +54,7 @@ def shoot(theme: str, output: Path) -> None:
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "results/figures")
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "results/reproduce/editor")
     folder.mkdir(parents=True, exist_ok=True)
     for theme in ("JupyterLab Light", "JupyterLab Dark"):
         shoot(theme, folder)
