@@ -170,7 +170,13 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--size", type=int, default=256, help="pixels along each side (default: %(default)s)")
     sub.add_argument("--limit", type=int, help="only so many photos, spread evenly over the folder")
     sub.add_argument("--sheet", type=Path, metavar="FILE.png", help="also a contact sheet of the model's colours")
-    sub.add_argument("--output", type=Path, required=True, metavar="FILE.csv", help="a row a photo and method")
+    sub.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE.csv",
+        help="a row a photo and method; FILE.json.xz is smaller",
+    )
 
     experiment_command.add_options(
         add(subparsers, "experiment", experiment_command.EXPERIMENT, experiment_command.experiment)

@@ -24,6 +24,9 @@ from histcolor.images import ImageError, read_image
 from histcolor.model import Colorizer
 
 CONTROL_BINS = 16  #: bins along each axis in which asked and achieved histograms are compared
+#: decimals that tables keep of a photo's numbers; what rounding does to a mean over photos can not be seen
+DIGITS = {"psnr": 3, "ssim": 4, "ssim_gauss": 4, "hellinger": 3, "intersection": 3, "earth_movers": 3}
+DIGITS |= {"colourfulness": 2, "colourfulness_reference": 2}
 
 
 @dataclass

@@ -1,8 +1,9 @@
 """What a row of a table shows beside its numbers: pictures to look at, and how far its colours follow the histogram.
 
-For each row, in its folder: ``pictures/`` with ``pictures.csv``, and ``control.csv``. The photos themselves are in
+For each row, in its folder: ``pictures/`` with ``pictures.csv``, and ``control.json.xz``. The photos themselves are in
 ``photos/`` beside the rows' folders, once for all. Which photos are shown is decided by their place in the list and by
-the numbers measured, never by hand; they are named by their number in the list of photos measured.
+the numbers measured, never by hand; they are named by their number in the list of photos measured. Of those in
+``results/tables`` the ones that no lesson shows were left out, to keep the project small.
 """
 
 from __future__ import annotations
@@ -12,19 +13,20 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from PIL import Image, JpegPresets
 from torch import Tensor
 
 from histcolor.color import rgb_to_lab
 from histcolor.evaluate import CONTROL_BINS, Method, Task, round8, squash
 from histcolor.histogram import ab_histogram, earth_movers, hellinger
-from histcolor.images import read_image, write_image, write_table
+from histcolor.images import PACKED, atomic, read_image, to_uint8, write_table
 
 SHOWN = 6  #: photos shown with their own histograms
 ASKED = 4  #: histograms of other photos that one of them is shown with
 WORST = 4  #: photos shown for their low PSNR
 STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)  #: how far the control's histograms move from the photo's own to another's
-PICTURE = 160  #: pixels along each side of a picture
-CONTROL, PICTURES = "control.csv", "pictures.csv"
+PICTURE = 128  #: pixels along each side of a picture
+CONTROL, PICTURES = f"control{PACKED}", "pictures.csv"
 
 
 def spread(count: int, number: int) -> list[int]:
@@ -92,6 +94,13 @@ def choose(psnr: Sequence[float]) -> pd.DataFrame:
     return table.assign(psnr=[psnr[i] if kind != "foreign" else float("nan") for kind, i, _ in rows])
 
 
+def save_picture(rgb: Tensor, path: Path) -> None:
+    """Write a small JPEG: lightness coarsely, as all rows share it, and colour finely, as it is what rows differ in."""
+    coarse, fine = (JpegPresets.presets[name]["quantization"] for name in ("web_medium", "web_very_high"))
+    with atomic(path) as temporary:
+        Image.fromarray(to_uint8(rgb)).save(temporary, qtables=[coarse[0], fine[1]], subsampling=2, optimize=True)
+
+
 def save_pictures(method: Method, files: Sequence[Path], psnr: Sequence[float], place: Path, photos: Path) -> None:
     """Colour the chosen photos at a size to look at, and write them with ``pictures.csv``.
 
@@ -107,7 +116,7 @@ def save_pictures(method: Method, files: Sequence[Path], psnr: Sequence[float], 
         truth, asked = (squash(read_image(files[i]), PICTURE) for i in (photo, reference))
         for i, picture in ((photo, truth), (reference, asked)):
             if not (photos / f"{i:04d}.jpg").is_file():
-                write_image(picture, photos / f"{i:04d}.jpg")
+                save_picture(picture, photos / f"{i:04d}.jpg")
         coloured = method(Task(rgb_to_lab(truth)[:1], rgb_to_lab(asked)))
-        write_image(coloured, place / "pictures" / f"{kind}-{photo:04d}-{reference:04d}.jpg")
-    write_table(table.round(5), place / PICTURES)
+        save_picture(coloured, place / "pictures" / f"{kind}-{photo:04d}-{reference:04d}.jpg")
+    write_table(table.round(3), place / PICTURES)

@@ -24,7 +24,7 @@ temperature and longer.
   histcolor experiment ablation … --row 'Baseline + R_P' --seeds 0,1                 a part of it
 
 Each row and seed has a folder in the output: the model, run.json (what was asked, hours, hardware, commit) and
-photos.csv (the numbers a photo). table.csv there has the means and their spread over seeds, differences.csv the
+photos.json.xz (the numbers a photo). table.csv there has the means and their spread over seeds, differences.csv the
 paired differences with intervals. Killed at any moment and started again, it goes on; what is done is left alone.
 
 Several processes may work in one output folder; each takes rows that no other has. --processes 2 starts two, each with

@@ -1,8 +1,8 @@
 """The paper's tables as experiments: every row trained on the same photos with the same budget, measured the same way.
 
 Each row of a heading (:mod:`histcolor.headings`) has with each seed a folder of its own, ``FOLDER/ROW/seedN``: there
-are what training writes, ``run.json`` (what was asked, what it cost, on what) and ``photos.csv`` (the numbers a photo).
-A run may be killed at any moment and started again; several processes may work in one folder at once.
+are what training writes, ``run.json`` (what was asked, what it cost, on what) and ``photos.json.xz`` (the numbers a
+photo). A run may be killed at any moment and started again; several processes may work in one folder at once.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from histcolor.checkpoint import load, load_tensors
 from histcolor.classical import UNTRAINED
 from histcolor.commands import evenly, find_backbone
 from histcolor.data import Pack
-from histcolor.evaluate import Method, evaluate, model_method
+from histcolor.evaluate import DIGITS, Method, evaluate, model_method
 from histcolor.exhibits import CONTROL, PICTURES, control, save_pictures
 from histcolor.headings import Heading, Row
-from histcolor.images import clear_temporaries, find_images, write_table
+from histcolor.images import PACKED, clear_temporaries, find_images, read_table, write_table
 from histcolor.locks import taken
 from histcolor.model import Colorizer
 from histcolor.provenance import about_machine, about_pack, cost, digest
@@ -177,7 +177,7 @@ def _work_on(heading: Heading, row: Row, seed: int, place: Path, work: Work) -> 
     if work.left <= 0:
         return "trained, but not measured yet; the same command goes on.", []
     table, unread = measure(row, seed, place, work)
-    write_table(table.round(5).assign(heading=heading.name), place / TABLE)
+    write_table(table.round(DIGITS).assign(heading=heading.name), place / TABLE)
     write_record(place, {**record, **({} if config else about_machine(work.device)), "measured": True})
     means = table[table["histogram"] == "true"].replace(float("inf"), 100.0)
     took = (f" in {record['hours']:.2f} h" if config else "") + _exhibit(heading, row, seed, place, work)
@@ -227,10 +227,10 @@ def _exhibit(heading: Heading, row: Row, seed: int, place: Path, work: Work) -> 
     there = all((place / name).is_file() for name in (CONTROL, PICTURES))
     if not heading.exhibits or seed != heading.seeds[0] or there or not (row.method or (place / MODEL).is_file()):
         return ""
-    table, method, left = pd.read_csv(place / TABLE), _method(row, place, work), iter(work.photos)
+    table, method, left = read_table(place / TABLE), _method(row, place, work), iter(work.photos)
     table = table[table["histogram"] == "true"]
     files = [next(path for path in left if path.stem == name) for name in table["photo"]]  # those that could be read
-    write_table(control(method, files, work.size).round(5), place / CONTROL)
+    write_table(control(method, files, work.size).round(3), place / CONTROL)
     psnr = table["psnr"].replace(math.inf, 100.0).tolist()
     save_pictures(method, files, psnr, place, place.parent.parent / "photos")
     return ", with pictures"
@@ -243,13 +243,15 @@ def measure(row: Row, seed: int, place: Path, work: Work) -> tuple[pd.DataFrame,
     for kind in ("true", "foreign"):
         foreign = kind == "foreign"
         table, failed = evaluate(work.photos, {row.name: method}, size=work.size, foreign=foreign, quiet=work.quiet)
+        unused = ["earth_movers", *["colourfulness"] * foreign]  # no table or figure shows them
+        table = table.drop(columns=unused)
         tables.append(table.assign(row=row.name, seed=seed, histogram=kind))
         unread += failed
     return pd.concat(tables, ignore_index=True), unread
 
 
 def collect(heading: Heading, folder: Path) -> pd.DataFrame:
-    """The numbers a photo of all rows and seeds that are done; the columns of ``photos.csv``, or none at all.
+    """The numbers a photo of all rows and seeds that are done; the columns of ``photos.json.xz``, or none at all.
 
     Also those of other programs: what ``histcolor evaluate --predictions`` wrote into ``folder/others``. Photos that
     are gray themselves (:data:`GRAY`) are left out, as they are in training: a row that leaves them as they are would
@@ -262,9 +264,9 @@ def collect(heading: Heading, folder: Path) -> pd.DataFrame:
     for row in heading.rows:
         for path in sorted(folder.glob(f"{row.slug}/seed*/{TABLE}")):
             if read_record(path.parent).get("measured"):
-                found.append(pd.read_csv(path).assign(row=row.name))
-    for path in sorted(folder.glob("others/*.csv")):
-        table = pd.read_csv(path)
+                found.append(read_table(path).assign(row=row.name))
+    for path in sorted(path for suffix in (".csv", PACKED) for path in folder.glob(f"others/*{suffix}")):
+        table = read_table(path)
         if missing := {"photo", "reference", "method"} - set(table):
             raise ValueError(f"{path}: lacks the column {min(missing)!r}; write it with 'histcolor evaluate'.")
         if taken_names := set(table["method"]) & {row.name for row in heading.rows}:

@@ -26,7 +26,7 @@ from histcolor.evaluate import CONTROL_BINS, colourfulness
 from histcolor.exhibits import CONTROL, PICTURES
 from histcolor.headings import Heading, Row
 from histcolor.histogram import ab_histogram, intersection, palette
-from histcolor.images import read_image
+from histcolor.images import read_image, read_table
 from histcolor.plots import show_histogram, show_image
 
 #: what a row may be told of the colours, and the colour that stands for it in figures
@@ -53,7 +53,7 @@ def _find(heading: Heading, folder: Path, name: str) -> pd.DataFrame:
     there = {row: place for row, place in places.items() if (place / name).is_file()}
     if not there:
         raise FileNotFoundError(f"{folder}: no row has a {name} yet; 'histcolor experiment' leaves one with each.")
-    return pd.concat([pd.read_csv(p / name).assign(row=row, place=p) for row, p in there.items()], ignore_index=True)
+    return pd.concat([read_table(p / name).assign(row=row, place=p) for row, p in there.items()], ignore_index=True)
 
 
 def find_pictures(heading: Heading, folder: Path) -> pd.DataFrame:
@@ -67,7 +67,7 @@ def find_pictures(heading: Heading, folder: Path) -> pd.DataFrame:
     Raises:
         OSError: there is none.
     """
-    table = _find(heading, folder, PICTURES)
+    table = _find(heading, folder, PICTURES).astype({"photo": int, "reference": int})
     lines = table[["place", "kind", "photo", "reference"]].itertuples(index=False)
     table["picture"] = [p / "pictures" / f"{kind}-{photo:04d}-{other:04d}.jpg" for p, kind, photo, other in lines]
     for name, column in {"truth": "photo", "asked": "reference"}.items():

@@ -12,10 +12,10 @@ from typing import Any
 import pandas as pd
 
 from histcolor.headings import Heading, Row
-from histcolor.images import atomic, write_table, write_text
+from histcolor.images import PACKED, atomic, read_table, write_table, write_text
 from histcolor.train import TrainConfig
 
-RECORD, TABLE, MODEL = "run.json", "photos.csv", "model.safetensors"
+RECORD, TABLE, MODEL = "run.json", f"photos{PACKED}", "model.safetensors"
 HISTORY = ("config.json", "history.csv")  # what else training leaves
 
 
@@ -46,7 +46,7 @@ def refuse_another(place: Path, record: dict, asked: dict, config: TrainConfig |
         then, now = then | read_options(place), now | options(config)
     if different := [key for key in now if then.get(key) != now[key]]:
         key = different[0]
-        mend = "remove its photos.csv to measure it anew" if key == "photos" else "ask for the same"
+        mend = f"remove its {TABLE} to measure it anew" if key == "photos" else "ask for the same"
         raise ValueError(f"{place}: has {key} = {then.get(key)}, asked is {now[key]}: {mend}, or name another folder.")
 
 
@@ -86,7 +86,7 @@ def take_over(twin: Path, place: Path, heading: Heading, row: Row) -> str:
     for name in (*HISTORY, MODEL):
         with atomic(place / name) as temporary:
             shutil.copyfile(twin / name, temporary)
-    write_table(pd.read_csv(twin / TABLE).assign(row=row.name, method=row.name, heading=heading.name), place / TABLE)
+    write_table(read_table(twin / TABLE).assign(row=row.name, method=row.name, heading=heading.name), place / TABLE)
     write_record(place, {**read_record(twin), "heading": heading.name, "row": row.name, "taken_from": source})
     return source
 

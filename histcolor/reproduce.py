@@ -16,7 +16,7 @@ from tqdm import tqdm
 from histcolor.checkpoint import shipped_models
 from histcolor.claims import check_committed
 from histcolor.data import DEMO_PHOTOS, demo_photo
-from histcolor.images import write_image, write_table, write_text
+from histcolor.images import read_table, write_image, write_table, write_text
 from histcolor.notebook import Claim, claims_table, project_root
 
 TIMEOUT = 1800  #: seconds that one cell may take on the smoke and demo profiles
@@ -130,14 +130,14 @@ def committed_claims(results: Path) -> list[Claim]:
     from histcolor.evaluate import summarise
 
     tables = results / "tables"
-    if not (tables / "imagenette_val_true.csv").is_file():
+    if not (tables / "imagenette_val_true.json.xz").is_file():
         return []
     kinds = ("true", "foreign")
     true, foreign = (
-        summarise(pd.read_csv(tables / f"imagenette_val_{kind}.csv")).set_index("method") for kind in kinds
+        summarise(read_table(tables / f"imagenette_val_{kind}.json.xz")).set_index("method") for kind in kinds
     )
     others = true.drop(index=[m for m in true.index if m.split()[0] in shipped_models()])
-    each = pd.read_csv(tables / "imagenette_val_true.csv").pivot(index="photo", columns="method", values="psnr")
+    each = read_table(tables / "imagenette_val_true.json.xz").pivot(index="photo", columns="method", values="psnr")
     colour = each[each["gray"] < 45]  # dB; a gray photo that is left gray is perfect
     claims = []
     for name in shipped_models():

@@ -104,8 +104,8 @@ class History:
                 self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
 
     def add(self, row: dict) -> None:
-        """Append a row; :meth:`write` makes it last."""
-        self.rows.append(row)
+        """Append a row, floats to five digits; :meth:`write` makes it last."""
+        self.rows.append({k: float(f"{v:.5g}") if isinstance(v, float) else v for k, v in row.items()})
 
     def write(self) -> None:
         """Write all rows; columns are those of any row, in the order met."""

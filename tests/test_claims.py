@@ -6,7 +6,9 @@ import pytest
 
 from histcolor.__main__ import main
 from histcolor.claims import check_committed, judge, judge_all, read_statements
+from histcolor.images import read_table, write_table
 from histcolor.notebook import project_root
+from histcolor.records import TABLE
 
 FILE = """
 [toy]
@@ -84,7 +86,7 @@ def project(tmp_path):
         place = tmp_path / "results" / "tables" / "toy" / row / "seed0"
         place.mkdir(parents=True)
         foreign = table.assign(histogram="foreign", psnr=None)
-        pd.concat([table, foreign]).to_csv(place / "photos.csv", index=False)
+        write_table(pd.concat([table, foreign]), place / TABLE)
         (place / "run.json").write_text('{"measured": true}')
     return tmp_path
 
@@ -116,9 +118,9 @@ def test_a_wrong_verdict_is_found_out(project, verdict):
 
 @pytest.mark.parametrize(("shift", "verdict"), [(-1.0, "refuted"), (0.0, "open")])
 def test_each_verdict_is_told_from_the_others(project, shift, verdict):
-    place = project / "results" / "tables" / "toy" / "mean" / "seed0" / "photos.csv"
-    table = pd.read_csv(place)
-    table.assign(psnr=table["psnr"] - 1.0 + shift).to_csv(place, index=False)
+    place = project / "results" / "tables" / "toy" / "mean" / "seed0" / TABLE
+    table = read_table(place)
+    write_table(table.assign(psnr=table["psnr"] - 1.0 + shift), place)
     assert command(project) == 0
     file = project / "results" / "claims.csv"
     for other in ("holds", "refuted", "open"):
@@ -128,9 +130,9 @@ def test_each_verdict_is_told_from_the_others(project, shift, verdict):
 
 def test_numbers_that_changed_are_found_out(project):
     assert command(project) == 0
-    place = project / "results" / "tables" / "toy" / "mean" / "seed0" / "photos.csv"
-    table = pd.read_csv(place)
-    table.assign(psnr=table["psnr"] + 0.5).to_csv(place, index=False)
+    place = project / "results" / "tables" / "toy" / "mean" / "seed0" / TABLE
+    table = read_table(place)
+    write_table(table.assign(psnr=table["psnr"] + 0.5), place)
     first, last = check_committed(project / "experiments.toml", project / "results")
     assert first.holds
     assert not last.holds

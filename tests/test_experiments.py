@@ -16,12 +16,14 @@ import torch
 import histcolor as hc
 from histcolor import experiments
 from histcolor.__main__ import main
+from histcolor.exhibits import PICTURE
 from histcolor.experiments import collect, run, tabulate
 from histcolor.headings import read_heading
+from histcolor.images import read_table
 from histcolor.locks import taken
 from histcolor.notebook import project_root
 from histcolor.provenance import about_machine, cost
-from histcolor.records import lineage
+from histcolor.records import TABLE, lineage
 from histcolor.train import train
 
 SHIPPED = project_root() / "notebooks" / "experiments.toml"
@@ -109,10 +111,10 @@ def files(folder):
 
 
 def test_what_a_run_leaves(unbroken, toml, photos):
-    folders = sorted(path.parent.relative_to(unbroken).as_posix() for path in unbroken.rglob("photos.csv"))
+    folders = sorted(path.parent.relative_to(unbroken).as_posix() for path in unbroken.rglob(TABLE))
     assert folders == sorted(name.lower() for name in DONE)
     place = unbroken / "ours" / "seed1"
-    assert {"config.json", "history.csv", "model.safetensors", "run.json", "photos.csv"} <= {
+    assert {"config.json", "history.csv", "model.safetensors", "run.json", TABLE} <= {
         path.name for path in place.iterdir()
     }
     assert not list(unbroken.rglob("lock"))
@@ -222,7 +224,7 @@ def test_a_row_that_fails_does_not_stop_the_others(work, tmp_path, monkeypatch):
     said, failed = work(tmp_path, seeds=[0])
     assert failed == ["Baseline, seed 0: The loss became NaN at step 1."]
     assert [line.split(":")[0] for line in said] == ["Baseline, seed 0", "ours, seed 0", "gray"]
-    assert sorted(path.parent.parent.name for path in tmp_path.rglob("photos.csv")) == ["gray", "ours"]
+    assert sorted(path.parent.parent.name for path in tmp_path.rglob(TABLE)) == ["gray", "ours"]
 
 
 def test_other_work_in_the_same_folder_is_refused(unbroken, work, toml, photos, tmp_path):
@@ -232,7 +234,7 @@ def test_other_work_in_the_same_folder_is_refused(unbroken, work, toml, photos, 
     assert "seed0: has steps = 2, asked is 3: ask for the same, or name another folder." in failed[0]
     _, failed = work(unbroken, rows=["ours", "gray"], seeds=[0], limit=3)
     assert len(failed) == 2
-    assert all("remove its photos.csv to measure it anew" in line for line in failed)
+    assert all(f"remove its {TABLE} to measure it anew" in line for line in failed)
     assert files(unbroken) == before
     with pytest.raises(ValueError, match=r"\[mini\] has no row 'Ours'; it has 'Baseline', 'ours'"):
         work(unbroken, rows=["Ours"])
@@ -244,12 +246,12 @@ def test_a_removed_table_is_measured_anew(unbroken, work, toml, tmp_path):
     import shutil
 
     place = shutil.copytree(unbroken / "baseline", tmp_path / "baseline") / "seed0"
-    (place / "photos.csv").unlink()
+    (place / TABLE).unlink()
     steps = []
     _, failed = work(tmp_path, rows=["Baseline"], seeds=[0], limit=None, callback=steps.append)
     assert not failed
     assert not steps
-    assert len(pd.read_csv(place / "photos.csv")) == 2 * 6
+    assert len(read_table(place / TABLE)) == 2 * 6
     assert json.loads((place / "run.json").read_text())["photos"]["count"] == 6
 
 
@@ -259,13 +261,13 @@ def test_tables_without_models_are_done_and_can_be_done_again(unbroken, work, to
     place = shutil.copytree(unbroken / "baseline", tmp_path / "baseline") / "seed0"
     (place / "model.safetensors").unlink()
     assert work(tmp_path, rows=["Baseline"], seeds=[0]) == (["Baseline, seed 0: done before."], [])
-    (place / "photos.csv").unlink()
+    (place / TABLE).unlink()
     steps = []
     _, failed = work(tmp_path, rows=["Baseline"], seeds=[0], callback=steps.append)
     assert not failed
     assert len(steps) == 2
-    again = pd.read_csv(place / "photos.csv")
-    pd.testing.assert_frame_equal(again, pd.read_csv(unbroken / "baseline" / "seed0" / "photos.csv"))
+    again = read_table(place / TABLE)
+    pd.testing.assert_frame_equal(again, read_table(unbroken / "baseline" / "seed0" / TABLE))
 
 
 def test_fields_that_came_later_stood_at_their_defaults(unbroken, work, tmp_path):
@@ -293,7 +295,7 @@ def test_an_equal_row_of_another_heading_is_taken_over(unbroken, work, toml, tmp
     record = json.loads((place / "run.json").read_text())
     assert (record["heading"], record["row"], record["taken_from"]) == ("other", "The same", "mini/ours/seed1")
     assert (place / "model.safetensors").read_bytes() == (twin / "model.safetensors").read_bytes()
-    numbers, theirs = (pd.read_csv(folder / "photos.csv") for folder in (place, twin))
+    numbers, theirs = (read_table(folder / TABLE) for folder in (place, twin))
     names = ["row", "method", "heading"]
     assert numbers[names].drop_duplicates().values.tolist() == [["The same", "The same", "other"]]
     pd.testing.assert_frame_equal(numbers.drop(columns=names), theirs.drop(columns=names))
@@ -308,18 +310,18 @@ def test_exhibits_are_left_by_the_first_seed(toml, work, tmp_path):
     assert not failed
     assert ["with pictures" in line for line in said] == [True, True, False], said
     place = tmp_path / "mini" / "baseline"
-    curve, shown = (pd.read_csv(place / "seed0" / name) for name in ("control.csv", "pictures.csv"))
+    curve, shown = read_table(place / "seed0" / "control.json.xz"), pd.read_csv(place / "seed0" / "pictures.csv")
     assert not (place / "seed1" / "pictures.csv").exists()
     assert sorted(set(curve["t"])) == [0, 0.25, 0.5, 0.75, 1]
     assert (curve.query("t == 0")["asked"] < 1e-6).all()
     assert (curve.query("t == 1")["asked"] > 0).all()
-    psnr = pd.read_csv(place / "seed0" / "photos.csv").query("histogram == 'true'")["psnr"]
+    psnr = read_table(place / "seed0" / TABLE).query("histogram == 'true'")["psnr"]
     worst = shown[shown["kind"] == "worst"]["photo"].tolist()
     assert worst == psnr.reset_index(drop=True).nsmallest(4).index.tolist()
     for kind, photo, reference in shown[["kind", "photo", "reference"]].itertuples(index=False):
         assert hc.read_image(place / "seed0" / "pictures" / f"{kind}-{photo:04d}-{reference:04d}.jpg").shape[1:] == (
-            160,
-            160,
+            PICTURE,
+            PICTURE,
         )
         assert (tmp_path / "mini" / "photos" / f"{photo:04d}.jpg").is_file()
     before = files(tmp_path)
@@ -333,10 +335,10 @@ def test_gray_photos_are_left_out_of_the_tables(unbroken, work, toml, photos, tm
         picture = hc.read_image(path)
         hc.write_image(picture.mean(0).expand(3, -1, -1) if i == 1 else picture, tmp_path / "in" / f"{i}.png")
     work(tmp_path / "out", photos=tmp_path / "in", rows=["gray"])
-    assert len(pd.read_csv(tmp_path / "out" / "gray" / "seed0" / "photos.csv")) == 2 * 4
+    assert len(read_table(tmp_path / "out" / "gray" / "seed0" / TABLE)) == 2 * 4
     numbers = tables(tmp_path / "out", toml)
-    assert sorted(numbers.query("histogram == 'true'")["photo"]) == [0, 2, 3]
-    assert numbers.query("histogram == 'foreign'")[["photo", "reference"]].values.tolist() == [[0, 2], [2, 0]]
+    assert sorted(numbers.query("histogram == 'true'")["photo"]) == ["0", "2", "3"]
+    assert numbers.query("histogram == 'foreign'")[["photo", "reference"]].values.tolist() == [["0", "2"], ["2", "0"]]
     assert tabulate(read_heading(toml, "mini"), tmp_path / "out")[0].set_index("row").loc["gray", "psnr"] < 50
 
 

@@ -11,8 +11,9 @@ import torch
 
 import histcolor as hc
 from histcolor import gallery
-from histcolor.exhibits import STEPS
+from histcolor.exhibits import CONTROL, STEPS
 from histcolor.headings import read_heading
+from histcolor.images import read_table, write_table
 from histcolor.notebook import project_root
 
 MINI = """
@@ -88,7 +89,7 @@ def curves(folder):
     for row, place in PLACES.items():
         achieved = 6.0 + number if row == "gray" else t * number / 2
         lines = {"photo": number, "t": t, "asked": t * number, "achieved": achieved, "missed": abs(t * number - 5)}
-        pd.DataFrame(lines).to_csv(folder / place / "control.csv", index=False)
+        write_table(pd.DataFrame(lines), folder / place / CONTROL)
     return folder
 
 
@@ -128,7 +129,7 @@ def test_pictures_are_found_and_rows_that_are_not_there_left_out(heading, folder
 def test_nothing_there_is_said_in_one_sentence(heading, folder, tmp_path):
     with pytest.raises(OSError, match=r"nowhere: no row has a pictures\.csv yet; 'histcolor experiment'"):
         gallery.find_pictures(heading, tmp_path / "nowhere")
-    with pytest.raises(OSError, match=r"no row has a control\.csv yet"):
+    with pytest.raises(OSError, match=r"no row has a control\.json\.xz yet"):
         gallery.find_control(heading, folder)
     pictures = gallery.find_pictures(heading, folder)
     for draw in (gallery.comparison_figure, gallery.histograms_figure):
@@ -251,8 +252,8 @@ def test_curves_are_the_means_of_the_table(heading, curves):
 
 def test_names_of_curves_do_not_overlap(heading, curves):
     for place in PLACES.values():  # all end at the same height
-        table = pd.read_csv(curves / place / "control.csv")
-        table.assign(achieved=table["asked"], missed=0.0).to_csv(curves / place / "control.csv", index=False)
+        table = read_table(curves / place / CONTROL)
+        write_table(table.assign(achieved=table["asked"], missed=0.0), curves / place / CONTROL)
     figure = gallery.control_figure(gallery.find_control(heading, curves), heading, ["gray", "ours"])
     for axes in figure.axes:
         heights = sorted(text.xyann[1] for text in axes.texts)

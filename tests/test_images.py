@@ -1,6 +1,7 @@
 """histcolor.images: every kind of file that people have, every way in which it may be broken."""
 
 import io
+import math
 import os
 import stat
 import struct
@@ -383,6 +384,26 @@ def test_write_text_and_table(tmp_path):
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "Φ_T Φ_Rᵀ\n"
     images.write_table(pd.DataFrame({"file": ["a"], "psnr": [28.5]}), tmp_path / "t.csv")
     assert (tmp_path / "t.csv").read_text() == "file,psnr\na,28.5\n"
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.json.xz"])
+def test_tables_are_read_as_they_were_written(tmp_path, name):
+    import pandas as pd
+
+    table = pd.DataFrame({"photo": ["0001", "ü"], "psnr": [28.5, math.inf], "ssim": [math.nan, 0.9], "seed": [0, 1]})
+    images.write_table(table, tmp_path / name)
+    pd.testing.assert_frame_equal(images.read_table(tmp_path / name), table)
+    content = (tmp_path / name).read_bytes()
+    images.write_table(table, tmp_path / name)
+    assert (tmp_path / name).read_bytes() == content, "the same table gives the same bytes"
+
+
+def test_packed_tables_are_read_by_pandas_alone(tmp_path):
+    import pandas as pd
+
+    table = pd.DataFrame({"row": ["a", "b"], "psnr": [28.5, math.nan]})
+    images.write_table(table, tmp_path / "t.json.xz")
+    pd.testing.assert_frame_equal(pd.read_json(tmp_path / "t.json.xz"), table)
 
 
 # ---- finding
