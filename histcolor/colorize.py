@@ -13,6 +13,7 @@ from histcolor.color import AB_MAX, lab_to_rgb, rgb_to_lab, unscale_ab
 from histcolor.histogram import bin_width, check_histogram, palette
 from histcolor.model import Colorizer, PhotoFeatures
 
+SIZES = {"preview": 160, "fast": 192, "full": 256}  #: working sizes by name, in pixels along each side
 STRIP = 2**21  #: pixels that are converted at once, so that memory stays bounded for photos of any size
 
 
@@ -49,17 +50,21 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 @torch.no_grad()
-def encode(model: Colorizer, image: Tensor, *, size: int = 256) -> EncodedPhoto:
+def encode(model: Colorizer, image: Tensor, *, size: int | str = "full") -> EncodedPhoto:
     """Compute what depends on the photo alone; give the result to :func:`colorize` in place of the photo.
 
     Args:
         model: from :func:`histcolor.load`.
         image: RGB ``[3, H, W]`` in [0, 1], of any size; its colours, if it has any, are not looked at.
-        size: the network works on about size × size pixels, in the photo's shape.
+        size: the network works on about size × size pixels, in the photo's shape: a number, or a name of :data:`SIZES`.
 
     Raises:
-        ValueError: wrong shape, values out of [0, 1], NaN, or a size under 32.
+        ValueError: wrong shape, values out of [0, 1], NaN, a size under 32, or an unknown name.
     """
+    if isinstance(size, str):
+        if size not in SIZES:
+            raise ValueError(f"size must be a number of pixels or one of {', '.join(SIZES)}, got {size!r}.")
+        size = SIZES[size]
     if image.ndim != 3 or image.shape[0] != 3 or image.numel() == 0:
         raise ValueError(f"A photo must be RGB [3, H, W] with at least one pixel, got shape {tuple(image.shape)}.")
     if not image.is_floating_point():
@@ -85,7 +90,7 @@ def colorize(
     *,
     match: float = 0.0,
     flips: bool = False,
-    size: int = 256,
+    size: int | str = "full",
 ) -> Tensor:
     """Colour a photo with an ab histogram, or with a batch of them.
 

@@ -10,7 +10,6 @@ import json
 import math
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,14 +21,14 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from histcolor.backbone import free, load_imagenet_weights
-from histcolor.batch import Batch, look_at, make_batch, mean_histogram, plan_batch
+from histcolor.batch import look_at, make_batch, mean_histogram, plan_batch
 from histcolor.checkpoint import build, fill, save_model
 from histcolor.data import Pack
-from histcolor.device import PRECISIONS, Execution, execution
-from histcolor.guides import ColourClasses
+from histcolor.device import PRECISIONS, execution
 from histcolor.images import clear_temporaries, write_text
-from histcolor.losses import LossConfig, class_loss, class_weights, total_loss
+from histcolor.losses import LossConfig
 from histcolor.model import Colorizer, ModelConfig
+from histcolor.objective import compiled, make_objective
 from histcolor.state import Ema, History, check_same_run, load_state, save_state, trained
 
 
@@ -120,36 +119,21 @@ def make_optimizer(model: Colorizer, config: TrainConfig, *, fused: bool = False
     )
 
 
-Objective = Callable[[Batch], tuple[Tensor, dict[str, Tensor]]]  #: a batch → its loss, and the loss's terms
-
-
-def make_objective(network: torch.nn.Module, config: TrainConfig, how: Execution, pack: Pack) -> Objective:
-    """The forward pass and the loss of a batch, as one function: what there is to compile, and to differentiate."""
-    if config.model.head == "classes":
-        classes, weights = ColourClasses().to(how.device), None
-        if config.loss.rebalance:
-            weights = class_weights(ColourClasses().distribution(pack)).to(how.device)
-
-    def objective(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        with how.autocast():
-            raw = network(batch.L, batch.hist, raw=True).float()
-        if config.model.head == "classes":
-            return class_loss(raw, batch.t_ab, classes, weights)
-        return total_loss(raw, batch.t_ab, batch.r_h, batch.own, config.loss, batch.asked)
-
-    return objective
-
-
-def compiled(objective: Objective, batch: Batch) -> Objective:
-    """The objective through ``torch.compile``, tried on a batch; as it is, with a warning, where that fails."""
-    try:
-        fast = torch.compile(objective, dynamic=False)
-        fast(batch)[0].backward()
-    except Exception as error:  # compilers fail in many ways, and none of them need stop a run
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        warnings.warn(f"torch.compile does not work here, training goes on without it: {reason}", stacklevel=3)
-        return objective
-    return fast
+def seconds_a_step(config: TrainConfig, pack: Pack, device: str | torch.device = "cpu", *, steps: int = 2) -> float:
+    """How long a step of such a run takes here, from a few steps of a fresh model: to tell people before a long run."""
+    how = execution(device, precision=config.precision, compile=False)
+    model = set_up(config, pack, None, None).to(how.device, memory_format=torch.channels_last).train()
+    objective, optimizer = make_objective(model, config, how, pack), make_optimizer(model, config, fused=how.fused)
+    usual = model.usual_histogram() if config.dropped else None
+    for step in range(steps + 1):
+        if step == 1:  # the first one warms up
+            began = time.perf_counter()
+        plan = plan_batch(config, len(pack), step)
+        objective(make_batch(config, pack, plan, slice(None), how.device, usual))[0].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        float(model.log_temperature.detach())  # waits for the device
+    return (time.perf_counter() - began) / steps
 
 
 def start_from(model: Colorizer, init: Colorizer) -> list[str]:

@@ -18,8 +18,9 @@ from histcolor.batch import look_at, make_batch, plan_batch
 from histcolor.data import Pack
 from histcolor.device import execution
 from histcolor.model import PRESETS
+from histcolor.objective import compiled, make_objective
 from histcolor.state import Ema, trained
-from histcolor.train import TrainConfig, compiled, make_objective, make_optimizer, set_up
+from histcolor.train import TrainConfig, make_optimizer, set_up
 
 
 def synchronize(device):

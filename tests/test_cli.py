@@ -337,3 +337,12 @@ def test_backbone_comes_from_the_package():
     assert sizes == pytest.approx([6.0602, 5.3450, 4.7325, 1.2067], rel=2e-3)
     with pytest.raises(ValueError, match="no complete safetensors file"):
         find_backbone("tf_efficientnet_lite0", __file__)
+
+
+def test_fast_is_a_working_size(capsys):
+    given = ["colorize", "a.jpg", "--output", "b.png"]
+    assert build_parser().parse_args(given).size == 256
+    assert build_parser().parse_args([*given, "--fast"]).size == 192
+    with pytest.raises(SystemExit):
+        build_parser().parse_args([*given, "--fast", "--size", "64"])
+    assert "not allowed with argument --fast" in capsys.readouterr().err

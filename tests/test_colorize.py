@@ -12,7 +12,7 @@ from PIL import Image
 
 import histcolor as hc
 from histcolor.checkpoint import build
-from histcolor.colorize import join, match_histogram, sample_histogram, sliced_transport, working_size
+from histcolor.colorize import SIZES, encode, join, match_histogram, sample_histogram, sliced_transport, working_size
 from histcolor.images import open_rgb
 
 
@@ -261,3 +261,12 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) * 1024 / (4 * 
     assert done.returncode == 0, done.stderr
     assert open_rgb(tmp_path / "out.jpg").size == (12000, 9000)
     assert float(done.stdout) < 3.2, "peak memory in float32 copies of the picture"
+
+
+def test_working_sizes_by_name(model):
+    photo = torch.rand(3, 300, 400)
+    for name, size in SIZES.items():
+        assert encode(model, photo, size=name).features.L.shape == encode(model, photo, size=size).features.L.shape
+    assert encode(model, photo).features.L.shape == encode(model, photo, size="full").features.L.shape
+    with pytest.raises(ValueError, match="one of preview, fast, full, got 'quick'"):
+        encode(model, photo, size="quick")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from histcolor.notebook import Claim, claims_table, project_root, record_claims
-from histcolor.reproduce import committed_claims, html_table, read_profile
+from histcolor.reproduce import committed_claims, free_cores, html_table, read_profile
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,10 @@ def test_pages_escape_what_they_show():
 def test_missing_profiles(tmp_path):
     with pytest.raises(OSError, match=r"profiles\.toml: is missing"):
         read_profile(tmp_path, "demo")
+
+
+def test_cores_that_others_use_are_left_to_them(monkeypatch):
+    monkeypatch.setattr("torch.get_num_threads", lambda: 4)
+    for busy, free in ((0, 4), (10, 4), (50, 2), (100, 1)):
+        monkeypatch.setattr("psutil.cpu_percent", lambda interval, busy=busy: busy)
+        assert free_cores() == free

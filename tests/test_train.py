@@ -23,9 +23,10 @@ from histcolor.config import ADDED
 from histcolor.data import Pack
 from histcolor.device import execution
 from histcolor.histogram import ab_histogram, soft_ab_histogram
-from histcolor.model import PRESETS
+from histcolor.model import PRESETS, Colorizer
+from histcolor.objective import make_objective
 from histcolor.state import Ema, trained
-from histcolor.train import TrainConfig, learning_rate, make_objective, set_up, train
+from histcolor.train import TrainConfig, learning_rate, seconds_a_step, set_up, train
 from histcolor.validate import make_validator
 
 CONFIG = TrainConfig(
@@ -356,7 +357,7 @@ def test_a_run_from_before_some_fields_were_there_resumes(pack, tmp_path):
 def test_nan_stops_and_the_last_checkpoint_is_kept(pack, tmp_path):
     train(CONFIG, pack, tmp_path, minutes=0, quiet=True)
     before = (tmp_path / "state.safetensors").read_bytes()
-    import histcolor.train as module
+    import histcolor.objective as module
 
     original = module.total_loss
 
@@ -456,3 +457,21 @@ def test_a_batch_that_can_not_be_shared_out(pack, tmp_path, monkeypatch):
     monkeypatch.setattr(dist, "get_world_size", lambda: 3)
     with pytest.raises(ValueError, match="4 can not be shared out to 3 processes"):
         train(CONFIG, pack, tmp_path, quiet=True)
+
+
+def test_a_step_can_be_timed_beforehand(pack):
+    assert 0 < seconds_a_step(replace(CONFIG, dropped=0.3), pack) < 60
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_training_computes_in_what_is_asked(pack, tmp_path, precision, monkeypatch):
+    seen = []
+    real = Colorizer.forward
+
+    def forward(model, L, hist, *, raw=False):
+        seen.append((torch.is_autocast_enabled("cpu"), (torch.ones(2, 2) @ torch.ones(2, 2)).dtype))
+        return real(model, L, hist, raw=raw)
+
+    monkeypatch.setattr(Colorizer, "forward", forward)
+    train(replace(CONFIG, steps=1, log_every=1, save_every=1, precision=precision), pack, tmp_path, quiet=True)
+    assert seen == [(precision == "bfloat16", getattr(torch, precision))]
