@@ -98,6 +98,5 @@ def test_the_project_stays_small():
     names = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split("\0")
     sizes = {name: (ROOT / name).stat().st_size for name in names if (ROOT / name).is_file()}
     assert sum(sizes.values()) <= 50e6
-    apart = ("histcolor/weights/", "data/manifests/")
-    rest = {name: size for name, size in sizes.items() if not name.startswith(apart)}
-    assert sum(rest.values()) <= 3.5e6, sorted(rest, key=rest.get)[-10:]
+    rest = {name: size for name, size in sizes.items() if not name.startswith("histcolor/weights/")}
+    assert sum(rest.values()) <= 4.5e6, sorted(rest, key=rest.get)[-10:]
