@@ -33,7 +33,7 @@ class Execution:
     def apply(self) -> None:
         """Set the process's switches for a GPU; does nothing elsewhere."""
         if self.tf32:
-            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+            torch.set_float32_matmul_precision("high")
             torch.backends.cudnn.benchmark = True  # crops of one size: the first steps find the quickest kernels
 
     def __str__(self) -> str:
