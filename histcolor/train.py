@@ -234,6 +234,7 @@ def train(
     logged = step
     steps, last = math.inf if config.until else config.steps, time.perf_counter()
     began = entered - seconds  # as if the run had never been stopped
+    elapsed = _agree(time.perf_counter() - began, how.device)  # read at each row: the same for all processes
     bar = tqdm(
         total=None if config.until else steps,
         initial=step,
@@ -243,7 +244,7 @@ def train(
     )
     while step < steps:
         batch = make_batch(config, pack, plan_batch(config, len(pack), step), part, how.device, usual, look)
-        rate = learning_rate(config, step, time.perf_counter() - began)
+        rate = learning_rate(config, step, elapsed)
         for group in optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         loss, terms = objective(batch)
@@ -265,8 +266,9 @@ def train(
         logged, sums = step, {}
         if row["loss"] != row["loss"]:
             raise FloatingPointError(f"The loss became NaN at step {step}; the last good checkpoint is {state}.")
-        ended = _agree(bool(config.until) and now - began >= config.until, how.device) or step == steps
-        over = ended or _agree(minutes is not None and now - entered > 60 * minutes, how.device)
+        elapsed = _agree(now - began, how.device)
+        over = step == steps or (0 < config.until <= elapsed)
+        over = over or (minutes is not None and elapsed - seconds > 60 * minutes)
         if step % config.save_every == 0 or over:
             if chief:
                 with ema.applied(model):
@@ -308,13 +310,13 @@ def set_up(config: TrainConfig, pack: Pack, backbone: dict[str, Tensor] | None, 
     return model
 
 
-def _agree(flag: bool, device: torch.device) -> bool:
+def _agree(value: float, device: torch.device) -> float:
     """What the first process says: clocks differ, and processes that part wait for one another for ever."""
     if not dist.is_initialized():
-        return flag
-    shared = torch.tensor([flag], dtype=torch.uint8, device=device)
+        return value
+    shared = torch.tensor([value], dtype=torch.float64, device=device)
     dist.broadcast(shared, 0)
-    return bool(shared)
+    return float(shared)
 
 
 def _mean_row(sums: dict[str, Tensor], step: int, steps: int, batch_size: int, world: int) -> dict[str, float]:
