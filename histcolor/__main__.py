@@ -71,7 +71,7 @@ it is below, else it is open. Claims whose rows are not measured are left out.
 REPRODUCE = """\
 Run all notebooks headlessly and check the claims; writes results/reproduce/index.html.
 
-  histcolor reproduce                     about three minutes on two cores
+  histcolor reproduce                     about four minutes on two cores
   histcolor reproduce --profile smoke     a minute or two, for tests
 """
 

@@ -64,7 +64,7 @@ class Live:
         self._wanted: tuple | None = None  # the arguments of the newest request
         self._failed: Exception | None = None
         self._changed = threading.Condition()
-        self._busy = False
+        self._busy = self._closed = False
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="histcolor")
 
     def ask(
@@ -108,7 +108,7 @@ class Live:
     def close(self) -> None:
         """Let the worker's thread end; what is being computed is thrown away."""
         with self._changed:
-            self._wanted = None
+            self._wanted, self._closed = None, True
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     def _work(self) -> None:
@@ -137,4 +137,4 @@ class Live:
 
     def _overtaken(self) -> bool:
         with self._changed:
-            return self._wanted is not None
+            return self._closed or self._wanted is not None

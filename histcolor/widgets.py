@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ class HistogramEditor(ipywidgets.VBox):
     ) -> None:
         self.model = load(model) if isinstance(model, str) else model
         self.size = size
+        self._showing = threading.Lock()
         self._maps: tuple[Tensor, AttentionMaps] | None = None
         self._hist: Tensor | None = None  # that the plane shows
         self.plane, self.photo_view = PlaneView(bins=self.model.config.bins), PhotoView(label="The coloured photo")
@@ -254,13 +256,14 @@ class HistogramEditor(ipywidgets.VBox):
             self.reference_view.after = encoded(shrunk(self.reference, 256), "jpeg")
 
     def _show_result(self, result: Result) -> None:
-        with self.photo_view.hold_sync():
-            self.photo_view.version = self.version + 1
-            self.photo_view.after = encoded(result.rgb, "jpeg")
-        # the picture is on its way; the rest may come a moment later
-        self.plane.achieved = mass_outline(result.achieved, 0.97)
-        self.controls.show_distance(result.distance)
-        self.version += 1
+        with self._showing:  # the last photo's worker may still be at it when the next one's begins
+            with self.photo_view.hold_sync():
+                self.photo_view.version = self.version + 1
+                self.photo_view.after = encoded(result.rgb, "jpeg")
+            # the picture is on its way; the rest may come a moment later
+            self.plane.achieved = mass_outline(result.achieved, 0.97)
+            self.controls.show_distance(result.distance)
+            self.version += 1
 
     def _show_failure(self, error: Exception) -> None:
         self.message = f"The picture could not be made: {error}"

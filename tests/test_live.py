@@ -111,3 +111,23 @@ def test_a_closed_one_asks_no_more(model):
     live.close()
     with pytest.raises(RuntimeError, match="shutdown"):
         live.ask(RED)
+
+
+def test_a_photo_that_was_left_shows_nothing_more(model, monkeypatch):
+    """Closed while it computes: what comes out is for nobody."""
+    started, go_on, shown = threading.Event(), threading.Event(), []
+
+    def slow(*args, **kwargs):
+        started.set()
+        go_on.wait(20)
+        return torch.zeros(3, 8, 8)
+
+    monkeypatch.setattr("histcolor.live.colorize", slow)
+    left = Live(model, hc.demo_photo("chelsea"), size=32, show=64)
+    left.ask(RED, then=shown.append)
+    assert started.wait(20)
+    left.close()
+    go_on.set()
+    with pytest.raises(ValueError, match="Nothing has been asked"):
+        left.wait()
+    assert not shown
