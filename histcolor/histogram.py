@@ -78,8 +78,9 @@ def soft_ab_histogram(ab: Tensor, bins: int, *, method: str | None = None) -> Te
         ab: ``[..., 2, H, W]`` in [-110, 110].
         bins: bins along each axis, at least 2.
         method: ``"splat"`` (four additions a pixel) or ``"matmul"`` (two [pixels, bins] weight matrices and their
-            product). By default the splat on the CPU, where it is the faster one (``tests/bench_histogram.py``), and
-            the product elsewhere, as its sums always come in the same order.
+            product). By default the splat on the CPU, where it is the faster one
+            (``tests/benchmarks/bench_histogram.py``), and the product elsewhere, as its sums always come in the same
+            order.
 
     Returns:
         ``[..., bins, bins]`` in the type of ``ab``, summing to 1, with a gradient to ``ab``.

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from histcolor.baselines.guides import ColourClasses
 from histcolor.color import AB_MAX, unscale_ab
-from histcolor.guides import ColourClasses
 from histcolor.histogram import soft_ab_histogram
 
 DELTA = 0.01  #: the paper's δ

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from histcolor.backbone import build_backbone
+from histcolor.baselines.guides import ColourClasses, ColourHints, GlobalHints, PhotoHints
 from histcolor.color import AB_MAX, gray_rgb, scale_L
 from histcolor.config import PRESETS, ModelConfig, config_from_dict  # noqa: F401 - found here by all others
-from histcolor.guides import ColourClasses, ColourHints, GlobalHints, PhotoHints
 from histcolor.histogram import palette, represent
 from histcolor.joint import Joint, upsample
 from histcolor.unet import UNet, in_eights, make_norm

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from histcolor.baselines.guides import ColourClasses
 from histcolor.batch import Batch
 from histcolor.data import Pack
 from histcolor.device import Execution
-from histcolor.guides import ColourClasses
 from histcolor.losses import class_loss, class_weights, total_loss
 
 if TYPE_CHECKING:

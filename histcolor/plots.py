@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from string import ascii_uppercase
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -14,18 +14,13 @@ import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle
-from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from histcolor.color import AB_MAX, in_gamut, lab_to_rgb, rgb_to_lab
-from histcolor.colorize import resize
-from histcolor.edit import RADIUS
-from histcolor.explore import AttentionMaps, colours_at, places_of, tokens_near
+from histcolor.histogram import bin_width, palette
 from histcolor.images import atomic, to_uint8
-from histcolor.plane import plane_lab, upright, visible_mass
 
-Pairs = Sequence[tuple[float, float]]
+FAINTEST = 1e-5  #: mass of a bin that begins to be seen
 STYLE = {
     "figure.dpi": 110,
     "savefig.dpi": 160,
@@ -65,6 +60,60 @@ def as_pixels(rgb: Tensor) -> np.ndarray:
     return to_uint8(rgb)
 
 
+def plane_lab(L: float, side: int) -> Tensor:
+    """The plane as Lab ``[3, side, side]`` at lightness L in [0, 100]: axis 1 is a, axis 2 is b, both ascending."""
+    return torch.cat([torch.full((1, side, side), float(L)), palette(side).permute(2, 0, 1)])
+
+
+def upright(values: Tensor) -> Tensor:
+    """``[..., a, b]`` → as a picture, ``[..., rows, columns]``: a to the right, b upwards."""
+    return values.transpose(-1, -2).flip(-2)
+
+
+def plane_picture(L: float, side: int = 256) -> Tensor:
+    """The plane in its own colours at lightness L, clipped at sRGB: RGB ``[3, side, side]``, upright."""
+    return upright(lab_to_rgb(plane_lab(L, side)))
+
+
+def visible_mass(hist: Tensor) -> Tensor:
+    """How strongly a bin is shown, in [0, 1], for histograms ``[..., bins, bins]`` that sum to 1.
+
+    It grows with the logarithm of the mass, so that a peak and a thin tail can both be seen.
+    """
+    strength = torch.log(hist.clamp(min=FAINTEST) / FAINTEST) / math.log(1 / FAINTEST)
+    return (strength * 2.2).clamp(0, 1) ** 0.8
+
+
+def _contours(values: Tensor, level: float) -> list[list[list[float]]]:
+    """Lines [[a, b], …] where ``values`` ``[side, side]``, one a bin, pass the level; closed at the plane's edge."""
+    from skimage.measure import find_contours
+
+    side = len(values)
+    low = float(values.min()) - 1  # below any level
+    padded = np.pad(values.double().numpy(), 1, constant_values=low)  # what reaches the edge of the plane ends there
+    found = find_contours(padded, level)
+    return [((line - 0.5) * bin_width(side) - AB_MAX).clip(-AB_MAX, AB_MAX).round(2).tolist() for line in found]
+
+
+def gamut_outline(L: float, side: int = 128) -> list[list[list[float]]]:
+    """The edge of what sRGB can show at lightness L: lines of points [a, b] in units of ab."""
+    rgb = lab_to_rgb(plane_lab(L, side).double(), clip=False)
+    room = torch.minimum(rgb, 1 - rgb).amin(0)  # to the nearest face of the cube: negative outside
+    return _contours(room + 1e-3, 0)  # white and black are on the face: a little beyond, or nothing would be left
+
+
+def mass_outline(hist: Tensor, share: float = 0.9) -> list[list[list[float]]]:
+    """The line within which ``share`` of a histogram's mass lies, on its densest bins: lines of points [a, b].
+
+    The histogram ``[bins, bins]`` is smoothed first, by a triangle of two bins, so that single bins do not fray it.
+    """
+    kernel = torch.tensor([0.25, 0.5, 0.25], dtype=torch.float64)
+    smooth = F.conv2d(hist.double()[None, None], torch.outer(kernel, kernel)[None, None], padding=1)[0, 0]
+    mass = smooth.flatten().sort(descending=True).values
+    inside = int((mass.cumsum(0) < share * mass.sum()).sum())
+    return _contours(smooth, float(mass[min(inside, len(mass) - 1)]) * 0.999)
+
+
 def histogram_picture(hist: Tensor, L: float, *, scale: int = 4) -> Tensor:
     """A histogram drawn in its own colours at lightness L, as in the paper's figures: RGB ``[3, B·scale, B·scale]``.
 
@@ -83,7 +132,7 @@ def heat_overlay(gray: Tensor, heat: Tensor) -> Tensor:
 
     Args:
         gray: RGB ``[3, H, W]`` in [0, 1]; its colours, if it has any, are dropped.
-        heat: ``[h, w]`` in [0, 1], as from :func:`histcolor.explore.places_of`; enlarged bilinearly.
+        heat: ``[h, w]`` in [0, 1], as from :func:`histcolor.editor.explore.places_of`; enlarged bilinearly.
     """
     heat = F.interpolate(heat[None, None], gray.shape[-2:], mode="bilinear", align_corners=False)[0]
     L, orange = rgb_to_lab(gray)[:1], gray.new_tensor([66.0, 44.0, 70.0])[:, None, None]
@@ -105,7 +154,7 @@ def show_histogram(axes: Axes, hist: Tensor, L: float = 65.0, title: str = "", *
         inside = in_gamut(plane_lab(L, 256)).T
         line = torch.linspace(-AB_MAX, AB_MAX, 256)
         axes.contour(line, line, inside.float(), levels=[0.5], colors="#9ca3af", linewidths=0.8)
-    _frame_plane(axes, title)
+    frame_plane(axes, title)
 
 
 def show_pixels(axes: Axes, lab: Tensor, title: str = "", *, points: int = 4000) -> None:
@@ -117,7 +166,7 @@ def show_pixels(axes: Axes, lab: Tensor, title: str = "", *, points: int = 4000)
     colours = as_pixels(lab_to_rgb(few[:, :, None]))[:, 0] / 255
     axes.scatter(few[1], few[2], s=3, c=colours, linewidths=0, rasterized=True)
     axes.set_aspect("equal")
-    _frame_plane(axes, title)
+    frame_plane(axes, title)
 
 
 def show_values(
@@ -146,13 +195,13 @@ def show_values(
     )
     axes.figure.colorbar(shown, cax=axes.inset_axes((1.03, 0, 0.05, 1)))
     if plane:
-        _frame_plane(axes, title)
+        frame_plane(axes, title)
     else:
         axes.set_title(title)
         axes.set_axis_off()
 
 
-def _frame_plane(axes: Axes, title: str) -> None:
+def frame_plane(axes: Axes, title: str) -> None:
     """Dress the axes of a picture of the ab plane: the same limits, ticks and names everywhere."""
     axes.axhline(0, color="#d1d5db", lw=0.5, zorder=0)
     axes.axvline(0, color="#d1d5db", lw=0.5, zorder=0)
@@ -191,111 +240,6 @@ def image_grid(
                 axes[i, j].text(
                     0.5, -0.03, notes[i][j], transform=axes[i, j].transAxes, ha="center", va="top", fontsize=8
                 )
-    return figure
-
-
-def _page(rows: Sequence[Sequence[float]]) -> tuple[Figure, list[list[Axes]]]:
-    """Rows of axes across a page, a list of widths over heights each; all axes of a row are of one height."""
-    gap, end, above, below = 0.42, 0.5, 0.3, 0.36  # inches
-    width = max(7.2, *(end + gap * len(row) + 0.9 * sum(row) for row in rows))  # beyond the page, rather than tiny
-    heights = [min(2.2, (width - end - gap * len(row)) / sum(row)) for row in rows]
-    y = height = sum(heights) + len(rows) * (above + below)
-    figure, grid = plt.figure(figsize=(width, height), layout="none"), []
-    for row, h in zip(rows, heights, strict=True):
-        y -= above + h
-        boxes = [((gap * (i + 1) + sum(row[:i]) * h) / width, y / height, w * h / width) for i, w in enumerate(row)]
-        grid.append([figure.add_axes((*box, h / height)) for box in boxes])
-        y -= below
-    return figure, grid
-
-
-def _badge(axes: Axes, mark: str, xy: tuple[float, float], fill="white", title: str = "") -> None:
-    """A letter or number in a disc at a point of the data; with a title, before it above the axes."""
-    coords, offset = ("axes fraction", (6, 10)) if title else ("data", (0, 0))
-    style = {"textcoords": "offset points", "va": "center"}
-    disc = {"boxstyle": "circle,pad=0.2", "fc": fill, "lw": 0.8}
-    axes.annotate(mark, xy, offset, coords, ha="center", fontsize=7.5, bbox=disc, **style)
-    axes.annotate(title.replace("-", "−"), xy, (17, 10), coords, fontsize=9, **style)
-
-
-def attention_figure(
-    image: Tensor, coloured: Tensor, hist: Tensor, maps: AttentionMaps, places: Pairs = (), colours: Pairs = ()
-) -> Figure:
-    """Which colours some places of a photo look at and, below, which places look at some colours (2.2).
-
-    Each place, numbered in the coloured photo, has an ab plane: the asked histogram in faint gray, the attended tokens
-    in their colours at the place's L within [40, 65], opaque by the root of their attention over the largest, and a
-    cross at the expected colour, which the title gives. Each colour, lettered in the asked histogram where a ring
-    shows what counts, has its map (:func:`heat_overlay`), its share of the histogram and of all attention.
-
-    Args:
-        image: RGB ``[3, H, W]`` in [0, 1]; its colours are not looked at.
-        coloured: RGB ``[3, H, W]`` in [0, 1], the model's answer.
-        hist: the asked histogram ``[bins, bins]``, summing to 1.
-        maps: from :func:`histcolor.explore.attention_maps`.
-        places: (x, y) in [0, 1] each, as in :func:`histcolor.explore.colours_at`.
-        colours: (a, b) in [-110, 110] each, as in :func:`histcolor.explore.places_of`.
-
-    Raises:
-        ValueError: neither a place nor a colour, or one out of its range.
-    """
-    if not (places or colours):
-        raise ValueError("attention_figure needs at least one place or one colour to show.")
-    answers, heats = [colours_at(maps, *place) for place in places], [places_of(maps, ab) for ab in colours]
-    shrink = min(1, 640 / max(image.shape[1:]))  # no more pixels than a page shows
-    height, width = (max(1, round(n * shrink)) for n in image.shape[1:])
-    image, coloured = resize(image, (height, width)), resize(coloured, (height, width))
-    L, aspect = rgb_to_lab(image)[0], width / height
-    cell = max(aspect, 0.75)  # a narrow photo leaves room for its title
-    rows = [[cell] + [1] * len(places)] * bool(places) + [[1] + [cell] * len(colours)] * bool(colours)
-    figure, grid = _page(rows)
-    planes = grid[0][1:] * bool(places) + grid[-1][:1] * bool(colours)
-    for i, ((x, y), (attention, (a, b)), axes) in enumerate(zip(places, answers, planes, strict=False), 1):
-        column, row = min(int(x * width), width - 1), min(int(y * height), height - 1)
-        _badge(grid[0][0], str(i), (column, row))
-        own = lab_to_rgb(plane_lab(float(L[row, column].clamp(40, 65)), len(attention)))
-        strong = torch.cat([own, (attention / attention.max()).sqrt()[None]]).permute(2, 1, 0)
-        square = {"extent": (-AB_MAX, AB_MAX, -AB_MAX, AB_MAX), "origin": "lower", "interpolation": "nearest"}
-        axes.imshow(visible_mass(hist).T.numpy(), cmap="Greys", vmin=0, vmax=6, **square)
-        axes.imshow(strong.numpy(), **square)
-        axes.plot(a, b, "+", ms=11, mew=2.6, color="white")
-        axes.plot(a, b, "+", ms=10, mew=1.1, color="black")
-        _badge(axes, str(i), (0, 1), title=f"a {round(a)}, b {round(b)}")
-    for letter, (a, b), heat, axes in zip(ascii_uppercase, colours, heats, grid[-1][1:], strict=False):
-        planes[-1].add_patch(Circle((a, b), RADIUS, fill=False, lw=0.8))
-        _badge(planes[-1], letter, (a, b))
-        show_image(axes, heat_overlay(image, heat))
-        axes.set_anchor("W")
-        fill = as_pixels(lab_to_rgb(torch.tensor([65.0, a, b])[:, None, None]))[0, 0] / 255
-        _badge(axes, letter, (0, 1), fill, title=f"a {round(a)}, b {round(b)}")
-        asked, gets = 100 * float(maps.mass[tokens_near(maps, (a, b))].sum()), 100 * float(heat.mean())
-        note = f"asked {asked:.1f} %\ngets {gets:.1f} %"
-        axes.annotate(note, (0, 0), (0, -4), "axes fraction", "offset points", va="top", fontsize=7.5)
-    if places:
-        show_image(grid[0][0], coloured)
-        grid[0][0].set_anchor("W")
-        grid[0][0].set_title("coloured photo", loc="left", fontsize=9, pad=8)
-    if colours:
-        show_histogram(planes[-1], hist, gamut=False)
-        planes[-1].set_title("asked histogram", loc="left", fontsize=9, pad=8)
-        bar = grid[-1][-1].inset_axes((1 + 0.06 / aspect, 0, 0.06 / aspect, 1))
-        ramp = heat_overlay(torch.full((3, 128, 1), 0.5), torch.linspace(0, 1, 128)[:, None])
-        bar.imshow(as_pixels(ramp), extent=(0, 1, 0, 1), aspect="auto", origin="lower")
-        bar.set(xticks=[], yticks=(0, 0.5, 1), yticklabels=("0", "50 %", "100 %"))
-        bar.tick_params(labelsize=7.5, length=2, pad=2, left=False, labelleft=False, right=True, labelright=True)
-    # all planes show the same square: gray, what the histogram holds, what was asked and answered
-    ends = [(a + d, b + d) for a, b in colours for d in (-RADIUS, RADIUS)] + [ab for _, ab in answers]
-    used = torch.cat([maps.colours[maps.mass > 1e-4], torch.tensor([(0.0, 0.0), *ends])])
-    low, high = used.amin(0), used.amax(0)
-    (a, b), half = ((low + high) / 2).tolist(), float((high - low).max()) / 2 + 8
-    for axes in planes:
-        _frame_plane(axes, "")
-        axes.set(xlim=(a - half, a + half), ylim=(b - half, b + half))
-        axes.tick_params(labelsize=7.5, length=2, pad=2)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
-            axis.label.set_size(8)
-            axis.labelpad = 0
     return figure
 
 

@@ -6,9 +6,9 @@ import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
 import torch
-from bench_histogram import plain_histogram
 from hypothesis import given
 from hypothesis import strategies as st
+from plain import plain_histogram
 from torch.autograd import gradcheck
 
 from histcolor import histogram as H

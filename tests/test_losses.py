@@ -7,8 +7,8 @@ import torch
 from torch.autograd import gradcheck
 
 from histcolor import losses
+from histcolor.baselines.guides import ColourClasses
 from histcolor.color import AB_MAX
-from histcolor.guides import ColourClasses
 from histcolor.histogram import soft_ab_histogram
 
 BINS = 16

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 import histcolor as hc
-from histcolor.__main__ import main
+from histcolor.cli.main import main
 
 # section 3.1: Adam at 1e-4; the losses' δ and λ are the defaults. Steps and photos are few, all else is as written
 RULES = ["--preset", "paper", "--lr", "1e-4", "--weight-decay", "0", "--foreign", "0", "--warmup", "0", "--ema", "0"]

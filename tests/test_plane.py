@@ -7,7 +7,7 @@ from skimage.measure import points_in_poly
 from histcolor import edit
 from histcolor.color import in_gamut
 from histcolor.histogram import bin_centres, palette
-from histcolor.plane import gamut_outline, mass_outline, plane_lab, plane_picture, upright, visible_mass
+from histcolor.plots import gamut_outline, mass_outline, plane_lab, plane_picture, upright, visible_mass
 
 
 def test_the_plane_lies_as_it_should():

@@ -16,8 +16,8 @@ from PIL import Image
 import histcolor as hc
 from histcolor import plots
 from histcolor.checkpoint import build
+from histcolor.editor.explore import attention_figure, attention_maps
 from histcolor.evaluate import CONTROL_BINS
-from histcolor.explore import attention_maps
 
 pytestmark = pytest.mark.usefixtures("style")
 
@@ -93,7 +93,7 @@ def test_attention_figure_has_rows_of_one_height(tmp_path, photos, places, colou
     photo = hc.read_image(photos / "coffee_cup.jpg")[:, : shape[0], : shape[1]]
     hist = hc.ab_histogram(hc.rgb_to_lab(photo)[1:], 16)
     maps = attention_maps(model, hc.encode(model, photo, size=64), hist)
-    figure = plots.attention_figure(photo, photo, hist, maps, places, colours)
+    figure = attention_figure(photo, photo, hist, maps, places, colours)
     titles = [axis.get_title(loc="left") for axis in figure.axes]
     assert titles.count("coloured photo") == bool(places)
     assert titles.count("asked histogram") == bool(colours)
@@ -117,11 +117,11 @@ def test_attention_figure_refuses(photos):
     photo, hist = hc.read_image(photos / "coffee_cup.jpg"), torch.ones(16, 16) / 256
     maps = attention_maps(model, hc.encode(model, photo, size=64), hist)
     with pytest.raises(ValueError, match="at least one place or one colour"):
-        plots.attention_figure(photo, photo, hist, maps)
+        attention_figure(photo, photo, hist, maps)
     with pytest.raises(ValueError, match="x must be a finite number"):
-        plots.attention_figure(photo, photo, hist, maps, [(2, 0)])
+        attention_figure(photo, photo, hist, maps, [(2, 0)])
     with pytest.raises(ValueError, match="a of ab must be"):
-        plots.attention_figure(photo, photo, hist, maps, [], [(200, 0)])
+        attention_figure(photo, photo, hist, maps, [], [(200, 0)])
 
 
 def test_curves_show_what_was_measured():

@@ -1,0 +1,170 @@
+"""``histcolor experiment``: its options, and what it prints and writes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from histcolor.cli.commands import PRESETS, quiet_bars
+from histcolor.images import write_table
+from histcolor.lessons.notebook import project_root
+
+EXPERIMENT = """\
+Train and measure the rows of one of the paper's tables: same photos, same budget, same protocol. What the rows are
+stands in notebooks/experiments.toml, under the headings ablation (Table 1), comparison (Table 2), losses, bins,
+temperature and longer.
+
+  histcolor experiment ablation --data data/imagenette-144 data/caltech-144 --validation data/val-144 \\
+      --photos imagenette/val --output results/ablation
+  histcolor experiment losses … --output results/losses --steps 600 --limit 100      a first look
+  histcolor experiment ablation … --row 'Baseline + R_P' --seeds 0,1                 a part of it
+
+Each row and seed has a folder in the output: the model, run.json (what was asked, hours, hardware, commit) and
+photos.json.xz (the numbers a photo). table.csv there has the means and their spread over seeds, differences.csv the
+paired differences with intervals. Killed at any moment and started again, it goes on; what is done is left alone.
+
+Several processes may work in one output folder; each takes rows that no other has. --processes 2 starts two, each with
+half of the CPU's cores, or with a GPU of its own.
+
+A row for any other program, from its pictures of the same photos, found by stem:
+  histcolor evaluate imagenette/val --predictions its-outputs --output results/comparison/others/its-name.csv
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of ``histcolor experiment``."""
+    parser.add_argument("heading", metavar="HEADING", help="ablation, comparison, losses, bins, temperature or longer")
+    parser.add_argument("--data", type=Path, nargs="+", default=[], metavar="PACK", help="packs to train on")
+    parser.add_argument("--validation", type=Path, metavar="PACK", help="pack to measure on, at every checkpoint")
+    parser.add_argument("--photos", type=Path, required=True, metavar="FOLDER", help="colour photos for the table")
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="one folder a heading")
+    parser.add_argument(
+        "--row", action="append", default=[], metavar="NAME", dest="rows", help="only this row; may be given again"
+    )
+    parser.add_argument("--seeds", metavar="0,1,2", help="instead of the heading's")
+    parser.add_argument("--limit", type=int, metavar="N", help="measure only so many photos, spread evenly")
+    parser.add_argument(
+        "--protocol-size", type=int, default=256, metavar="N", help="pixels to measure at (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--reuse",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="other headings' outputs: take equal rows over",
+    )
+    parser.add_argument("--minutes", type=float, metavar="M", help="stop after this time; the same command goes on")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="rows at a time (default: %(default)s)")
+    parser.add_argument("--file", type=Path, help="the experiments (default: notebooks/experiments.toml)")
+    budget = parser.add_argument_group("budget (default: the heading's; a row's own options stay)")
+    budget.add_argument("--preset", choices=PRESETS, help="the model that the rows are variants of")
+    budget.add_argument("--steps", type=int, metavar="N", help="steps of training")
+    budget.add_argument("--batch-size", type=int, metavar="N", help="photos a step")
+    budget.add_argument("--size", type=int, metavar="N", help="pixels along each side of a crop in training")
+    budget.add_argument("--lr", type=float, metavar="RATE", help="peak learning rate")
+
+
+def experiment(args: argparse.Namespace) -> int:
+    """``histcolor experiment``: exit code 1 if a row failed or a photo could not be read."""
+    if args.processes < 1:
+        raise ValueError(f"--processes must be at least 1, got {args.processes}.")
+    if args.processes > 1:
+        run_processes(args.words, args.processes, args.device)
+    from histcolor.experiments.definition import read_heading
+    from histcolor.experiments.run import run, tabulate
+    from histcolor.experiments.statistics import printed
+
+    names = ("preset", "steps", "batch_size", "size", "lr")
+    budget = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    heading = read_heading(args.file or project_root() / "notebooks" / "experiments.toml", args.heading, budget)
+
+    def log(row: dict) -> None:
+        if quiet_bars:
+            shown = ("step", "loss", "psnr", "intersection_foreign", "photos_per_second")
+            numbers = "  ".join(f"{k} {row[k]:.5g}" for k in shown if k in row)
+            print(f"{row['row']}, seed {row['seed']}: {numbers}", flush=True)
+
+    failed = run(
+        heading,
+        args.data,
+        args.validation,
+        args.output,
+        photos=args.photos,
+        rows=args.rows,
+        seeds=read_seeds(args.seeds),
+        size=args.protocol_size,
+        limit=args.limit,
+        reuse=args.reuse,
+        minutes=args.minutes,
+        device=args.device,
+        callback=log,
+        report=lambda line: print(line, flush=True),
+        quiet=quiet_bars,
+    )
+    table, pairs = tabulate(heading, args.output)
+    write_table(table.round(5), args.output / "table.csv")
+    write_table(pairs.round(5), args.output / "differences.csv")
+    print(printed(table).to_string(index=False))
+    for line in failed:
+        print(f"histcolor: {line}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def claims(args: argparse.Namespace) -> int:
+    """``histcolor claims``: prints the verdicts, writes the table."""
+    from histcolor.experiments.claims import judge_all
+
+    table = judge_all(args.file or project_root() / "notebooks" / "experiments.toml", args.tables)
+    if table.empty:
+        raise FileNotFoundError(f"{args.tables}: has no measured rows that a claim is about.")
+    write_table(table.round(5), args.output)
+    print(table[["verdict", "claim", "number", "over", "difference", "low", "high"]].to_string(index=False))
+    return 0
+
+
+def run_processes(words: Sequence[str], count: int, device: str) -> None:
+    """Run a command in several processes at once, each with its share of the machine; waits for all of them.
+
+    Args:
+        words: what was given after ``histcolor``; ``--processes`` in it is overruled.
+        count: how many.
+        device: on "cuda" each process sees one GPU, the i-th the i-th, over again if there are fewer; on "cpu" each
+            has its share of the cores, or as many threads as OMP_NUM_THREADS says (sums depend on it).
+    """
+    import torch
+
+    children = []
+    for i in range(count):
+        if device.startswith("cuda"):
+            share = {"CUDA_VISIBLE_DEVICES": str(i % max(1, torch.cuda.device_count()))}
+        else:
+            share = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))}
+        command = [sys.executable, "-m", "histcolor", *words, "--processes", "1"]
+        children.append(subprocess.Popen(command, env=os.environ | share))
+    try:
+        for child in children:
+            child.wait()
+    finally:  # Ctrl-C ends all of them
+        for child in children:
+            child.terminate()
+            child.wait()
+
+
+def read_seeds(text: str | None) -> list[int] | None:
+    """Seeds from ``0,1,2``.
+
+    Raises:
+        ValueError: not different whole numbers from 0 up.
+    """
+    if text is None:
+        return None
+    words = text.split(",")
+    if not all(word.strip().isdecimal() for word in words) or len(set(map(int, words))) < len(words):
+        raise ValueError(f"--seeds must be different whole numbers from 0 up, by commas, got {text!r}.")
+    return list(map(int, words))

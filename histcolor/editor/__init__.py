@@ -1,0 +1,1 @@
+"""The histogram editor and the attention explorer for notebooks."""

@@ -1,0 +1,244 @@
+"""The attention explorer: which colours a place of the photo looks at, and which places look at a colour (2.2).
+
+Both are read off the same weights, softmax_j(M(i, j)) of equation (2) for places i and tokens j: a place's are a
+distribution over the histogram, a token's are a map over the photo. They are kept, so an answer takes milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from string import ascii_uppercase
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from histcolor.color import AB_MAX, lab_to_rgb, rgb_to_lab, unscale_ab
+from histcolor.colorize import EncodedPhoto, resize
+from histcolor.edit import RADIUS, _colour, _number
+from histcolor.histogram import bin_width, check_histogram
+from histcolor.model import Colorizer, token_colours
+from histcolor.plots import as_pixels, frame_plane, heat_overlay, plane_lab, show_histogram, show_image, visible_mass
+
+Pairs = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionMaps:
+    """The attention of one photo to one histogram, on the CPU; :func:`attention_maps` makes it.
+
+    The photo has h × w places, H/4 × W/4 of the size the network works at; the ab plane has t × t tokens of
+    stride × stride bins, axis 0 is a, axis 1 is b. Tokens that the network does not keep have no attention.
+    """
+
+    weights: Tensor  #: softmax_j(M(i, j)) (2), float32 ``[h, w, t, t]`` in [0, 1], each place summing to 1
+    colours: Tensor  #: mean colour of each token's mass, its centre where there is none: ``[t, t, 2]`` in units of ab
+    mass: Tensor  #: the share of the histogram that each token holds, ``[t, t]``, summing to 1
+
+
+@torch.no_grad()
+def attention_maps(model: Colorizer, photo: EncodedPhoto, hist: Tensor) -> AttentionMaps:
+    """Compute the attention of every place of a photo to every token of a histogram, equation (2).
+
+    Holds places × tokens numbers: 16 MB for the small model at its usual 256 × 256 pixels.
+
+    Args:
+        model: from :func:`histcolor.load`, with attention.
+        photo: from :func:`histcolor.encode` with the same model.
+        hist: ``[bins, bins]`` with the model's bins; normalised to sum to 1.
+
+    Raises:
+        ValueError: a model without attention, a photo encoded by another model, several photos or histograms, or a
+            wrong histogram (see :func:`histcolor.histogram.check_histogram`).
+    """
+    config = model.config
+    if not config.attends:
+        raise ValueError("This model has no attention to explore: use another one.")
+    if not isinstance(photo, EncodedPhoto) or photo.features.semantics is None:
+        raise ValueError("photo must be what histcolor.encode made of it with the same model.")
+    f_t = photo.features.semantics
+    if f_t.ndim != 4 or len(f_t) != 1 or f_t.shape[1] != config.channels:
+        raise ValueError(f"One photo with {config.channels} channels is needed, its F_T is {tuple(f_t.shape)}.")
+    hist = check_histogram(hist, config.bins)
+    if hist.ndim != 2:
+        raise ValueError(f"Give one histogram [bins, bins], not shape {tuple(hist.shape)}: explore them one by one.")
+    weights = model.attention_weights(photo.features, hist[None].to(f_t.device))[0]
+    mass, colours = token_colours(hist[None].cpu(), config.stride)
+    side = config.bins // config.stride
+    return AttentionMaps(weights.cpu(), unscale_ab(colours[0]).unflatten(0, (side, side)), mass.view(side, side))
+
+
+def colours_at(maps: AttentionMaps, x: float, y: float, radius: float = 0.02) -> tuple[Tensor, tuple[float, float]]:
+    """Say which colours a place of the photo looks at: the mean of its attention and its close neighbours'.
+
+    The expected colour is the tokens' mean colours weighted by that attention. With the palette readout it is what
+    the attention hands on, the last two channels of :meth:`histcolor.Colorizer.attend` in units of ab, before the
+    network C corrects them; with the features readout no network sees it.
+
+    Args:
+        maps: from :func:`attention_maps`.
+        x: in [0, 1], a fraction of the photo's width, 0 at the left edge.
+        y: in [0, 1], a fraction of the photo's height, 0 at the top edge.
+        radius: in [0, 0.5], a fraction of the photo's shorter side; places whose middle lies within it count, and
+            always the one that holds (x, y). 0 takes that one alone.
+
+    Returns:
+        The attention ``[t, t]`` in [0, 1], axis 0 is a, axis 1 is b, summing to 1; and the expected colour (a, b).
+
+    Raises:
+        ValueError: x, y or the radius is NaN or out of its range.
+    """
+    h, w = maps.weights.shape[:2]
+    x, y, radius = _number("x", x, 0, 1), _number("y", y, 0, 1), _number("radius", radius, 0, 0.5)
+    down, right = torch.arange(h) + 0.5 - y * h, torch.arange(w) + 0.5 - x * w  # in places, which are nearly square
+    near = torch.hypot(down[:, None], right) <= radius * min(h, w)
+    near[min(int(y * h), h - 1), min(int(x * w), w - 1)] = True
+    attention = maps.weights[near].mean(0)
+    a, b = torch.einsum("ij,ijc->c", attention, maps.colours).tolist()
+    return attention, (a, b)
+
+
+def tokens_near(maps: AttentionMaps, ab: tuple[float, float], radius: float = RADIUS) -> Tensor:
+    """Tokens whose mean colour lies within ``radius`` of ab, and always the one that holds ab: boolean ``[t, t]``.
+
+    The arguments and errors are those of :func:`places_of`.
+    """
+    ab, radius = _colour("ab", ab), _number("radius", radius, 0)
+    side = len(maps.mass)
+    near = (maps.colours - torch.tensor(ab)).norm(dim=-1) <= radius
+    i, j = (min(int((value + AB_MAX) / bin_width(side)), side - 1) for value in ab)
+    near[i, j] = True
+    return near
+
+
+def places_of(maps: AttentionMaps, ab: tuple[float, float], radius: float = RADIUS) -> Tensor:
+    """Say where in the photo a colour goes: the share of each place's attention that the colour's tokens get.
+
+    At place i the number is Σ_j softmax_j(M(i, j)) over the tokens j of :func:`tokens_near`: 0 where the place looks
+    at none of them, 1 where it looks at nothing else. Its mean over the places is the share of all attention that
+    the colour gets. Balanced by :func:`histcolor.model.balance`, that is about the share of the histogram that these
+    tokens hold, ``maps.mass[tokens_near(maps, ab, radius)].sum()``; a model without it is not held to that.
+
+    Args:
+        maps: from :func:`attention_maps`.
+        ab: the colour, a and b in [-110, 110].
+        radius: at least 0, in units of ab.
+
+    Returns:
+        ``[h, w]`` in [0, 1], float32.
+
+    Raises:
+        ValueError: ab or the radius is NaN or out of its range.
+    """
+    chosen = tokens_near(maps, ab, radius).flatten().float()
+    return (maps.weights.flatten(2) @ chosen).clamp(0, 1)  # rounding may leave 1 + 1e-7
+
+
+def _page(rows: Sequence[Sequence[float]]) -> tuple[Figure, list[list[Axes]]]:
+    """Rows of axes across a page, a list of widths over heights each; all axes of a row are of one height."""
+    gap, end, above, below = 0.42, 0.5, 0.3, 0.36  # inches
+    width = max(7.2, *(end + gap * len(row) + 0.9 * sum(row) for row in rows))  # beyond the page, rather than tiny
+    heights = [min(2.2, (width - end - gap * len(row)) / sum(row)) for row in rows]
+    y = height = sum(heights) + len(rows) * (above + below)
+    figure, grid = plt.figure(figsize=(width, height), layout="none"), []
+    for row, h in zip(rows, heights, strict=True):
+        y -= above + h
+        boxes = [((gap * (i + 1) + sum(row[:i]) * h) / width, y / height, w * h / width) for i, w in enumerate(row)]
+        grid.append([figure.add_axes((*box, h / height)) for box in boxes])
+        y -= below
+    return figure, grid
+
+
+def _badge(axes: Axes, mark: str, xy: tuple[float, float], fill="white", title: str = "") -> None:
+    """A letter or number in a disc at a point of the data; with a title, before it above the axes."""
+    coords, offset = ("axes fraction", (6, 10)) if title else ("data", (0, 0))
+    style = {"textcoords": "offset points", "va": "center"}
+    disc = {"boxstyle": "circle,pad=0.2", "fc": fill, "lw": 0.8}
+    axes.annotate(mark, xy, offset, coords, ha="center", fontsize=7.5, bbox=disc, **style)
+    axes.annotate(title.replace("-", "−"), xy, (17, 10), coords, fontsize=9, **style)
+
+
+def attention_figure(
+    image: Tensor, coloured: Tensor, hist: Tensor, maps: AttentionMaps, places: Pairs = (), colours: Pairs = ()
+) -> Figure:
+    """Which colours some places of a photo look at and, below, which places look at some colours (2.2).
+
+    Each place, numbered in the coloured photo, has an ab plane: the asked histogram in faint gray, the attended tokens
+    in their colours at the place's L within [40, 65], opaque by the root of their attention over the largest, and a
+    cross at the expected colour, which the title gives. Each colour, lettered in the asked histogram where a ring
+    shows what counts, has its map (:func:`heat_overlay`), its share of the histogram and of all attention.
+
+    Args:
+        image: RGB ``[3, H, W]`` in [0, 1]; its colours are not looked at.
+        coloured: RGB ``[3, H, W]`` in [0, 1], the model's answer.
+        hist: the asked histogram ``[bins, bins]``, summing to 1.
+        maps: from :func:`histcolor.editor.explore.attention_maps`.
+        places: (x, y) in [0, 1] each, as in :func:`histcolor.editor.explore.colours_at`.
+        colours: (a, b) in [-110, 110] each, as in :func:`histcolor.editor.explore.places_of`.
+
+    Raises:
+        ValueError: neither a place nor a colour, or one out of its range.
+    """
+    if not (places or colours):
+        raise ValueError("attention_figure needs at least one place or one colour to show.")
+    answers, heats = [colours_at(maps, *place) for place in places], [places_of(maps, ab) for ab in colours]
+    shrink = min(1, 640 / max(image.shape[1:]))  # no more pixels than a page shows
+    height, width = (max(1, round(n * shrink)) for n in image.shape[1:])
+    image, coloured = resize(image, (height, width)), resize(coloured, (height, width))
+    L, aspect = rgb_to_lab(image)[0], width / height
+    cell = max(aspect, 0.75)  # a narrow photo leaves room for its title
+    rows = [[cell] + [1] * len(places)] * bool(places) + [[1] + [cell] * len(colours)] * bool(colours)
+    figure, grid = _page(rows)
+    planes = grid[0][1:] * bool(places) + grid[-1][:1] * bool(colours)
+    for i, ((x, y), (attention, (a, b)), axes) in enumerate(zip(places, answers, planes, strict=False), 1):
+        column, row = min(int(x * width), width - 1), min(int(y * height), height - 1)
+        _badge(grid[0][0], str(i), (column, row))
+        own = lab_to_rgb(plane_lab(float(L[row, column].clamp(40, 65)), len(attention)))
+        strong = torch.cat([own, (attention / attention.max()).sqrt()[None]]).permute(2, 1, 0)
+        square = {"extent": (-AB_MAX, AB_MAX, -AB_MAX, AB_MAX), "origin": "lower", "interpolation": "nearest"}
+        axes.imshow(visible_mass(hist).T.numpy(), cmap="Greys", vmin=0, vmax=6, **square)
+        axes.imshow(strong.numpy(), **square)
+        axes.plot(a, b, "+", ms=11, mew=2.6, color="white")
+        axes.plot(a, b, "+", ms=10, mew=1.1, color="black")
+        _badge(axes, str(i), (0, 1), title=f"a {round(a)}, b {round(b)}")
+    for letter, (a, b), heat, axes in zip(ascii_uppercase, colours, heats, grid[-1][1:], strict=False):
+        planes[-1].add_patch(Circle((a, b), RADIUS, fill=False, lw=0.8))
+        _badge(planes[-1], letter, (a, b))
+        show_image(axes, heat_overlay(image, heat))
+        axes.set_anchor("W")
+        fill = as_pixels(lab_to_rgb(torch.tensor([65.0, a, b])[:, None, None]))[0, 0] / 255
+        _badge(axes, letter, (0, 1), fill, title=f"a {round(a)}, b {round(b)}")
+        asked, gets = 100 * float(maps.mass[tokens_near(maps, (a, b))].sum()), 100 * float(heat.mean())
+        note = f"asked {asked:.1f} %\ngets {gets:.1f} %"
+        axes.annotate(note, (0, 0), (0, -4), "axes fraction", "offset points", va="top", fontsize=7.5)
+    if places:
+        show_image(grid[0][0], coloured)
+        grid[0][0].set_anchor("W")
+        grid[0][0].set_title("coloured photo", loc="left", fontsize=9, pad=8)
+    if colours:
+        show_histogram(planes[-1], hist, gamut=False)
+        planes[-1].set_title("asked histogram", loc="left", fontsize=9, pad=8)
+        bar = grid[-1][-1].inset_axes((1 + 0.06 / aspect, 0, 0.06 / aspect, 1))
+        ramp = heat_overlay(torch.full((3, 128, 1), 0.5), torch.linspace(0, 1, 128)[:, None])
+        bar.imshow(as_pixels(ramp), extent=(0, 1, 0, 1), aspect="auto", origin="lower")
+        bar.set(xticks=[], yticks=(0, 0.5, 1), yticklabels=("0", "50 %", "100 %"))
+        bar.tick_params(labelsize=7.5, length=2, pad=2, left=False, labelleft=False, right=True, labelright=True)
+    # all planes show the same square: gray, what the histogram holds, what was asked and answered
+    ends = [(a + d, b + d) for a, b in colours for d in (-RADIUS, RADIUS)] + [ab for _, ab in answers]
+    used = torch.cat([maps.colours[maps.mass > 1e-4], torch.tensor([(0.0, 0.0), *ends])])
+    low, high = used.amin(0), used.amax(0)
+    (a, b), half = ((low + high) / 2).tolist(), float((high - low).max()) / 2 + 8
+    for axes in planes:
+        frame_plane(axes, "")
+        axes.set(xlim=(a - half, a + half), ylim=(b - half, b + half))
+        axes.tick_params(labelsize=7.5, length=2, pad=2)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+            axis.label.set_size(8)
+            axis.labelpad = 0
+    return figure

@@ -1,0 +1,342 @@
+"""The histogram editor for notebooks: an ab plane to paint on beside the photo that changes.
+
+Traits and messages only: the histogram lives in :class:`histcolor.editor.painting.Painting`, the maths in
+:mod:`histcolor.edit`, the colouring in :class:`histcolor.editor.live.Live`, the drawing in ``static/``.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import threading
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+import numpy as np
+import torch
+import traitlets
+from PIL import Image
+from torch import Tensor
+
+from histcolor.checkpoint import load
+from histcolor.color import gray_rgb, rgb_to_lab
+from histcolor.colorize import resize
+from histcolor.data import DEMO_PHOTOS, demo_photo, is_gray
+from histcolor.editor.controls import Controls, PhotoView, PlaneView
+from histcolor.editor.explore import AttentionMaps, attention_maps, colours_at, places_of
+from histcolor.editor.live import Live, Result
+from histcolor.editor.painting import Painting
+from histcolor.histogram import ab_histogram
+from histcolor.images import atomic, read_image, to_uint8, write_image
+from histcolor.model import Colorizer
+from histcolor.plots import gamut_outline, heat_overlay, histogram_picture, mass_outline, plane_picture, visible_mass
+
+
+def encoded(rgb: Tensor, kind: str) -> bytes:
+    """RGB ``[3, H, W]`` in [0, 1] as the bytes of a file, ``kind`` "png" or "jpeg"."""
+    file = io.BytesIO()
+    options = {"quality": 92, "subsampling": 0} if kind == "jpeg" else {"compress_level": 1}
+    Image.fromarray(to_uint8(rgb)).save(file, kind, **options)
+    return file.getvalue()
+
+
+def as_bytes(strength: Tensor) -> bytes:
+    """Numbers in [0, 1] as one byte each."""
+    return (strength * 255).round().byte().numpy().tobytes()
+
+
+class HistogramEditor(ipywidgets.VBox):
+    """Paint colours, watch the photo follow.
+
+    ``editor`` at the end of a cell shows it. From Python, and in runs without a browser, it is driven through its
+    traits: ``editor.edit = {"tool": "paint", "path": [(60, 40)]}`` (any edit of
+    :class:`~histcolor.editor.painting.Painting`),
+    ``editor.match = 0.5``; ``editor.wait()`` gives the picture that follows. Undo and redo are edits as well, and so is
+    ``{"tool": "usual"}``, the colours that a model takes where no histogram is given; a gray photo starts from them.
+
+    Args:
+        model: from :func:`histcolor.load`, or the name of a shipped model.
+        photo: RGB ``[3, H, W]`` in [0, 1], a path, or the name of one of scikit-image's photos.
+        reference: another photo, whose colours are asked for at first; without it the photo's own are.
+        size: the network works on about size × size pixels.
+        match: where the exactness dial stands at first: half way, as what is painted should be seen.
+
+    Raises:
+        ValueError, OSError: a wrong photo, model or size; one sentence.
+    """
+
+    edit = traitlets.Dict(help="Set it to edit the histogram.")
+    match = traitlets.Float(0.0, min=0.0, max=1.0, help="How far the colours are moved to the histogram.")
+    version = traitlets.Int(0, help="Counts the pictures that were made.")
+    message = traitlets.Unicode("", help="What went wrong with the last edit, in one sentence; else empty.")
+
+    @traitlets.validate("match")
+    def _number(self, proposal: dict) -> float:
+        if math.isnan(proposal["value"]):  # no comparison with the trait's limits sees it
+            raise traitlets.TraitError("match must be in [0, 1], got nan.")
+        return proposal["value"]
+
+    def __init__(
+        self,
+        model: Colorizer | str = "small",
+        photo: Tensor | str | Path = "chelsea",
+        reference: Tensor | str | Path | None = None,
+        *,
+        size: int = 256,
+        match: float = 0.5,
+    ) -> None:
+        self.model = load(model) if isinstance(model, str) else model
+        self.size = size
+        self._showing = threading.Lock()
+        self._maps: tuple[Tensor, AttentionMaps] | None = None
+        self._hist: Tensor | None = None  # that the plane shows
+        self.plane, self.photo_view = PlaneView(bins=self.model.config.bins), PhotoView(label="The coloured photo")
+        self.reference_view = PhotoView(label="The reference photo")
+        image, other = as_photo(photo), None if reference is None else as_photo(reference)
+        self.live = self._live(image)
+        self.painting = Painting(self._first(image), None if other is None else self._histogram(other))
+        self.reference = other
+        self.controls = Controls(self.plane, self.photo_view, self.reference_view, DEMO_PHOTOS)
+        self.controls.usual.layout.display = None if self.model.automatic else "none"
+        super().__init__(self.controls.layout)
+        self.add_class("histcolor-editor")
+        self.match = match
+        self._connect()
+        self._show_photo()
+        self._show_reference()
+        self._asked()
+        self._hint(image)
+
+    # --- what it gives ---
+
+    @property
+    def hist(self) -> Tensor:
+        """The histogram asked for, ``[bins, bins]``, summing to 1."""
+        return self.painting.hist
+
+    def wait(self, timeout: float | None = 60.0) -> Result:
+        """Wait for the picture under the present histogram: see :meth:`histcolor.editor.live.Live.wait`."""
+        return self.live.wait(timeout)
+
+    def save_picture(self, path: str | Path) -> None:
+        """Write the coloured photo at its full size; the suffix says the format."""
+        write_image(self.live.full(self.hist, self.match), path)
+
+    def save_histogram(self, path: str | Path) -> None:
+        """Write the histogram: ``.npy`` holds its numbers, float32 ``[bins, bins]``; any other suffix, its picture."""
+        if Path(path).suffix.lower() != ".npy":
+            write_image(histogram_picture(self.hist, self.live.lightness, scale=8), path)
+            return
+        with atomic(path) as temporary:
+            np.save(temporary, self.hist.numpy())
+
+    def load_histogram(self, path: str | Path) -> None:
+        """Ask for the histogram of an ``.npy`` file, of any number of bins.
+
+        Raises:
+            ValueError, OSError: no histogram in there; one sentence, and nothing has changed.
+        """
+        self._load(Path(path).read_bytes(), str(path))
+
+    def use_photo(self, photo: Tensor | str | Path) -> None:
+        """Go on with another photo; what was painted stays."""
+        image = as_photo(photo)
+        live = self._live(image)
+        self.live.close()
+        self.live = live
+        self.painting.use_photo(self._first(image))
+        self._show_photo()
+        self._asked()
+        self._hint(image)
+
+    def use_reference(self, photo: Tensor | str | Path) -> None:
+        """Ask for the colours of another photo."""
+        self.reference = as_photo(photo)
+        self.painting.use_reference(self._histogram(self.reference))
+        self._show_reference()
+        self._asked()
+
+    def close(self) -> None:
+        """Stop computing, and take the editor off the page."""
+        self.live.close()
+        for view in (self.plane, self.photo_view, self.reference_view):
+            view.close()
+        super().close()
+
+    # --- from traits to the histogram ---
+
+    def _connect(self) -> None:
+        self.observe(lambda change: self._edit(change.new) if change.new else None, "edit")
+        self.plane.observe(lambda change: self._edit(change.new), "edit")
+        self.observe(lambda change: self._guard(self._ask), "match")
+        self.observe(lambda change: self.controls.say(change.new), "message")
+        self.plane.observe(lambda change: self._guard(self._look, **change.new), "look")
+        self.photo_view.observe(lambda change: self._guard(self._look, **change.new), "look")
+        self.photo_view.observe(lambda change: self._guard(self._pick, self._pixels_at, change.new), "pick")
+        self.reference_view.observe(lambda change: self._guard(self._pick, self._reference_at, change.new), "pick")
+        self.plane.observe(lambda change: self._clear_look(), "tool")
+        self.controls.connect(
+            self,
+            edit=self._edit,
+            photo=lambda source: self._guard(self.use_photo, source),
+            reference=lambda source: self._guard(self.use_reference, source),
+            load=lambda content, name: self._guard(self._load, content, name),
+            save=lambda what: self._guard(self._download, what),
+        )
+
+    def _guard(self, function: Any, *arguments: Any, **options: Any) -> None:
+        """Call what a person asked for; what goes wrong is said on the page, in one sentence."""
+        try:
+            self.message = ""
+            function(*arguments, **options)
+        except (ValueError, OSError) as error:
+            self.message = str(error)
+
+    def _edit(self, action: dict[str, Any]) -> None:
+        self.edit = {}  # so that the same edit can be set again
+        self._guard(lambda: self.painting.apply(self._completed(action)))
+        self._asked()
+
+    def _completed(self, action: dict[str, Any]) -> dict[str, Any]:
+        """An edit with what only the editor knows: the photo's lightness, the model's usual colours."""
+        if action.get("tool") == "usual":
+            return {"tool": "load", "hist": self.model.usual_histogram()}
+        return {"L": self.live.lightness, **action} if action.get("tool") == "clip" else action
+
+    def _asked(self) -> None:
+        """The histogram may have changed: show it, and ask for the picture."""
+        self.controls.show_state(self.painting)
+        if self.hist is not self._hist:
+            self._hist = self.hist
+            self.plane.mass = as_bytes(visible_mass(self._hist))
+            self._clear_look()
+        self._ask()
+
+    def _ask(self) -> None:
+        self.live.ask(self.hist, self.match, self._show_result, self._show_failure)
+
+    def _hint(self, image: Tensor) -> None:
+        """Say what to do where the photo is gray, and nobody has asked for a colour."""
+        if self.reference is None and not self.painting.done and without_colour(image):
+            first = (
+                "The photo is gray; its usual colours are guessed" if self.model.automatic else "No colour is asked for"
+            )
+            self.message = f"{first}: choose a reference, type hex colours, or paint on the plane."
+
+    def _load(self, content: bytes, name: str) -> None:
+        try:
+            hist = np.load(io.BytesIO(content), allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise ValueError(f"{name}: is no .npy file with a histogram.") from error
+        self.painting.apply({"tool": "load", "hist": torch.from_numpy(np.array(hist, dtype=np.float64))})
+        self._asked()
+
+    # --- from photos and results to the page ---
+
+    def _live(self, image: Tensor) -> Live:
+        return Live(self.model, image, size=self.size)
+
+    def _histogram(self, image: Tensor) -> Tensor:
+        return ab_histogram(rgb_to_lab(shrunk(image))[1:], self.model.config.bins)
+
+    def _first(self, image: Tensor) -> Tensor:
+        """What is asked for a photo at first: its own histogram, or for a gray one the usual colours."""
+        return (
+            self.model.usual_histogram() if self.model.automatic and without_colour(image) else self._histogram(image)
+        )
+
+    def _show_photo(self) -> None:
+        L = self.live.lightness
+        self.plane.colours, self.plane.gamut = encoded(plane_picture(L), "png"), gamut_outline(L)
+        self.photo_view.before = encoded(gray_rgb(self.live.small.L), "jpeg")
+
+    def _show_reference(self) -> None:
+        if self.reference is not None:
+            self.reference_view.after = encoded(shrunk(self.reference, 256), "jpeg")
+
+    def _show_result(self, result: Result) -> None:
+        with self._showing:  # the last photo's worker may still be at it when the next one's begins
+            with self.photo_view.hold_sync():
+                self.photo_view.version = self.version + 1
+                self.photo_view.after = encoded(result.rgb, "jpeg")
+            # the picture is on its way; the rest may come a moment later
+            self.plane.achieved = mass_outline(result.achieved, 0.97)
+            self.controls.show_distance(result.distance)
+            self.version += 1
+
+    def _show_failure(self, error: Exception) -> None:
+        self.message = f"The picture could not be made: {error}"
+
+    def _download(self, what: str) -> None:
+        if what == "picture":
+            name, kind, content = "coloured.png", "image/png", encoded(self.live.full(self.hist, self.match), "png")
+        elif what == "plane":
+            picture = histogram_picture(self.hist, self.live.lightness, scale=8)
+            name, kind, content = "histogram.png", "image/png", encoded(picture, "png")
+        else:
+            file = io.BytesIO()
+            np.save(file, self.hist.numpy())
+            name, kind, content = "histogram.npy", "application/octet-stream", file.getvalue()
+        self.photo_view.send({"kind": "download", "name": name, "type": kind}, [content])
+
+    # --- eyedropper and explorer ---
+
+    def _pixels_at(self, x: float, y: float) -> Tensor:
+        """The picture under the pointer: the gray one on the left of the divider."""
+        return gray_rgb(self.live.small.L) if x < self.photo_view.divider else self.wait().rgb
+
+    def _reference_at(self, x: float, y: float) -> Tensor:
+        if self.reference is None:
+            raise ValueError("There is no reference photo yet: choose one.")
+        return shrunk(self.reference, 256)
+
+    def _pick(self, picture_at: Any, at: dict[str, float]) -> None:
+        x, y = at["x"], at["y"]
+        picture = picture_at(x, y)
+        row, column = (min(int(part * side), side - 1) for part, side in zip((y, x), picture.shape[1:], strict=True))
+        around = picture[:, max(0, row - 2) : row + 3, max(0, column - 2) : column + 3]  # grain is not a colour
+        ab = rgb_to_lab(around)[1:].mean((1, 2)).tolist()
+        self.painting.apply(
+            {"tool": "paint", "path": [ab], "radius": self.plane.radius, "strength": self.plane.strength}
+        )
+        self._asked()
+        self.plane.mark = ab
+
+    def _look(self, x: float | None = None, y: float | None = None, ab: list | None = None, serial: int = 0) -> None:
+        if self._maps is None or self._maps[0] is not self._hist:
+            self._maps = (self._hist, attention_maps(self.model, self.live.photo, self._hist))
+        maps = self._maps[1]
+        if ab is not None:
+            self.photo_view.heat = encoded(
+                heat_overlay(gray_rgb(self.live.small.L), places_of(maps, ab, self.plane.radius)), "jpeg"
+            )
+            self.plane.glow, self.plane.mark = b"", []
+        else:
+            attention, colour = colours_at(maps, x, y)
+            self.plane.glow, self.plane.mark = as_bytes((attention / attention.max()).sqrt()), list(colour)
+            self.photo_view.heat = b""
+
+    def _clear_look(self) -> None:
+        self.plane.glow, self.plane.mark, self.photo_view.heat = b"", [], b""
+
+
+def as_photo(photo: Tensor | str | Path | bytes) -> Tensor:
+    """A photo from a tensor, a path, the name of one of scikit-image's, or the bytes of a file: RGB ``[3, H, W]``."""
+    if isinstance(photo, Tensor):
+        return photo
+    if isinstance(photo, bytes):
+        return read_image(io.BytesIO(photo))
+    return demo_photo(photo) if photo in DEMO_PHOTOS else read_image(Path(photo).expanduser())
+
+
+def without_colour(image: Tensor) -> bool:
+    """Whether a photo is gray."""
+    return is_gray(Image.fromarray(to_uint8(shrunk(image))))
+
+
+def shrunk(image: Tensor, longest: int = 512) -> Tensor:
+    """The photo with its longer side at most so many pixels: enough to see it, and for its histogram."""
+    height, width = image.shape[-2:]
+    scale = min(1.0, longest / max(height, width))
+    return resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))

@@ -1,0 +1,1 @@
+"""Methods and seeds trained and measured the same way: runs, per-image tables, statistics, claims, charts."""

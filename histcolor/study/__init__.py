@@ -1,0 +1,1 @@
+"""The paper's user study: protocol, answers, statistics, widget."""

@@ -1,0 +1,181 @@
+"""The user study as a widget: pictures in the participant's own order, a button for each, every answer kept at once."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import ipywidgets as widgets
+from PIL import Image
+from torch import Tensor
+
+from histcolor.images import to_uint8
+from histcolor.study.answers import LETTERS, QUESTIONS, Group, append_answer, check_groups, plan, read_answers
+
+SHOWN_PIXELS = 512  #: the longer side that a picture is sent with, at most; it is shown at most 300 wide
+
+
+def picture(rgb: Tensor, alt: str, caption: str = "") -> str:
+    """RGB ``[3, H, W]`` in [0, 1] as HTML: a PNG, without loss, with its text for screen readers and a caption."""
+    image = Image.fromarray(to_uint8(rgb))
+    image.thumbnail((SHOWN_PIXELS, SHOWN_PIXELS), Image.Resampling.LANCZOS)
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    source = base64.b64encode(data.getvalue()).decode()
+    below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    return (
+        f'<figure style="margin: 0; text-align: center"><img alt="{html.escape(alt)}" style="width: 100%" '
+        f'src="data:image/png;base64,{source}">{below}</figure>'
+    )
+
+
+class StudyWidget(widgets.VBox):
+    """One participant's session: shows group after group, asks both questions of each, appends every answer to a CSV.
+
+    Results carry the letters A, B, C … in the participant's own order (:func:`histcolor.study.answers.plan`), never a
+    method's name. Made again with the same participant, file and seed, it goes on at the first question without an
+    answer. An answer that can not be written is asked again, and a sentence says why. Drive it from Python by
+    :meth:`answer` and :meth:`back`, which the buttons call too.
+
+    Args:
+        groups: what is judged; all with the same methods.
+        path: the CSV of answers, see :func:`histcolor.study.answers.append_answer`; several participants may share it.
+        participant: who answers; better a code than a name. Blanks around it are dropped.
+        seed: of the study's orders: the same for all participants and sessions.
+        simulated: True when no person presses the buttons (tests, demonstrations); the CSV says so.
+
+    Raises:
+        ValueError: no or odd groups, a participant without a name, or a file of another kind.
+        OSError: the file may not be read.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        path: str | os.PathLike,
+        participant: str,
+        seed: int = 0,
+        *,
+        simulated: bool = False,
+    ):
+        methods = check_groups(groups)
+        self._groups = {group.name: group for group in groups}
+        self._path, self._participant, self._simulated = Path(path), participant.strip(), simulated
+        order = plan(self._groups, methods, self._participant, seed)
+        self._steps = [(name, shown, question) for name, shown in order for question in QUESTIONS]
+        self._answers, skipped = self._read()
+        self._at = self._first_open()
+
+        self._progress, self._question, self._message = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self._given = [widgets.HTML() for _ in range(2)]
+        self._pictures = [widgets.HTML() for _ in methods]
+        self._buttons = [
+            widgets.Button(
+                description=letter, tooltip=f"Choose picture {letter}", layout={"width": "100%", "margin": "0"}
+            )
+            for letter in LETTERS[: len(methods)]
+        ]
+        for button in self._buttons:
+            button.on_click(lambda pressed: self.answer(pressed.description))
+        self._back = widgets.Button(description="Back", icon="arrow-left", tooltip="Go back to the question before")
+        self._back.on_click(lambda _: self.back())
+        cards = [widgets.VBox(pair) for pair in zip(self._pictures, self._buttons, strict=True)]
+        columns = "repeat(auto-fill, minmax(160px, 1fr))"  # pictures of one size, five in a row in a usual window
+        grid = {"grid_template_columns": columns, "grid_gap": "8px", "max_width": f"{300 * len(methods)}px"}
+        self._body = widgets.VBox(
+            [widgets.GridBox(self._given, layout=grid), self._question, widgets.GridBox(cards, layout=grid)]
+        )
+        super().__init__([self._progress, self._body, self._message, self._back])
+        self._show(" ".join(skipped))
+
+    def _read(self) -> tuple[dict[tuple[str, str], str], list[str]]:
+        """This participant's answers so far, (group, question) → method, and what the file holds that is no answer."""
+        if not self._path.exists():
+            return {}, []
+        table, skipped = read_answers(self._path)
+        own = table[(table["participant"] == self._participant) & (table["simulated"] == self._simulated)]
+        known = {(name, question): set(shown) for name, shown, question in self._steps}
+        found = {}
+        for group, question, method in zip(own["group"], own["question"], own["method"], strict=True):
+            if method in known.get((group, question), ()):
+                found[group, question] = method
+        return found, skipped
+
+    def _first_open(self) -> int:
+        """The place of the first question without an answer; the number of questions when all have one."""
+        open_ = (i for i, (name, _, question) in enumerate(self._steps) if (name, question) not in self._answers)
+        return next(open_, len(self._steps))
+
+    @property
+    def done(self) -> bool:
+        """Whether the participant stands at the end, with all questions answered."""
+        return self._at == len(self._steps)
+
+    @property
+    def progress(self) -> str:
+        """Where the participant stands: ``group 3 of 30, question 1 of 2``."""
+        group, question = divmod(min(self._at, len(self._steps) - 1), len(QUESTIONS))
+        return f"group {group + 1} of {len(self._groups)}, question {question + 1} of {len(QUESTIONS)}"
+
+    def answer(self, letter: str) -> bool:
+        """Choose a picture by its letter and go to the first open question.
+
+        Returns:
+            Whether the answer is on the disk. If not, the widget says why and asks again.
+
+        Raises:
+            ValueError: no such letter, or the study is finished.
+        """
+        if self.done:
+            raise ValueError("All questions have an answer; go back() to change one.")
+        name, shown, question = self._steps[self._at]
+        if letter not in list(LETTERS[: len(shown)]):
+            raise ValueError(f"There is no picture {letter!r}, only {', '.join(LETTERS[: len(shown)])}.")
+        method = shown[LETTERS.index(letter)]
+        try:
+            append_answer(
+                self._path,
+                participant=self._participant,
+                group=name,
+                question=question,
+                method=method,
+                shown=shown,
+                simulated=self._simulated,
+            )
+        except (OSError, ValueError) as error:  # ValueError: somebody put another file in its place
+            self._show(str(error))
+            return False
+        self._answers[name, question] = method
+        self._at = self._first_open()
+        self._show()
+        return True
+
+    def back(self) -> None:
+        """Go to the question before; a new answer to it then counts, and the CSV keeps both."""
+        self._at = max(0, self._at - 1)
+        self._show()
+
+    def _show(self, problem: str = "") -> None:
+        """Bring all parts up to date; ``problem`` is a sentence to tell."""
+        self._back.disabled = self._at == 0
+        self._body.layout.display = "none" if self.done else None
+        said = ""
+        if self.done:
+            self._progress.value = "<h3>Thank you! All questions are answered.</h3>"
+        else:
+            name, shown, question = self._steps[self._at]
+            group = self._groups[name]
+            self._progress.value = f'<p role="status">{self.progress}</p>'
+            self._question.value = f"<h3>{html.escape(QUESTIONS[question])}</h3>"
+            self._given[0].value = picture(group.exemplar, "the exemplar, whose colours are asked for", "exemplar")
+            self._given[1].value = picture(group.target, "the gray photo that is coloured below", "gray photo")
+            for part, letter, method in zip(self._pictures, LETTERS, shown, strict=False):
+                part.value = picture(group.results[method], f"the photo, coloured: picture {letter}")
+            if method := self._answers.get((name, question)):
+                said = f"Your answer so far is {LETTERS[shown.index(method)]}; the next one replaces it."
+        alert = f'<p role="alert"><b>{html.escape(problem)}</b></p>' if problem else ""
+        self._message.value = alert + (f"<p>{said}</p>" if said else "")

@@ -1,0 +1,147 @@
+"""One step of training taken apart.
+
+    python tests/benchmarks/bench_step.py --preset small --batch 8 [--device cuda --compile]
+
+Prints images a second, the operations that take most time, and for an image: floating-point operations (forward and
+backward), bytes that the profiler saw being read and written, and the share of the device's peak. It trains on noise:
+speed does not depend on what is seen. The peaks of a device are measured, by a large product and a large copy.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from histcolor.batch import look_at, make_batch, plan_batch
+from histcolor.data import Pack
+from histcolor.device import execution
+from histcolor.model import PRESETS
+from histcolor.objective import compiled, make_objective
+from histcolor.state import Ema, trained
+from histcolor.train import TrainConfig, make_optimizer, set_up
+
+
+def synchronize(device):
+    """Wait for a GPU; nothing elsewhere."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def seconds_of(function, device, *, least=3, seconds=2.0):
+    """The median time of a call, after two to warm up."""
+    times = []
+    for i in range(10_000):
+        began = time.perf_counter()
+        function()
+        synchronize(device)
+        times.append(time.perf_counter() - began)
+        if i >= least + 1 and sum(times[2:]) > seconds:
+            break
+    return float(np.median(times[2:]))
+
+
+def peaks(device, bfloat16):
+    """Operations and bytes a second that a large product and a large copy reach."""
+    n = 8192 if device.type == "cuda" else 2048
+    a = torch.randn(n, n, device=device, dtype=torch.bfloat16 if bfloat16 else torch.float32)
+    b, memory = a.clone(), torch.empty(2**30 if device.type == "cuda" else 2**27, dtype=torch.uint8, device=device)
+    target = torch.empty_like(memory)
+    products = 2 * n**3 / seconds_of(lambda: a @ b, device, seconds=1.0)
+    return products, 2 * len(memory) / seconds_of(lambda: target.copy_(memory), device, seconds=1.0)
+
+
+def make_step(config, how):
+    """What :func:`histcolor.train.train` does in a step, on noise: a function of the step's number, and the model."""
+    noise = np.random.default_rng(0).integers(0, 256, (256, config.size + 16, config.size + 16, 3), np.uint8)
+    pack = Pack(noise)
+    model = set_up(config, pack, None, None).to(how.device, memory_format=torch.channels_last).train()
+    pack, part = pack.to(how.device) if how.resident else pack, slice(None)
+    ema, optimizer, objective = Ema(model, config.ema), make_optimizer(model, config, fused=how.fused), None
+    usual, look = model.usual_histogram() if config.dropped else None, look_at
+    objective = make_objective(model, config, how, pack)
+    if how.compile:
+        objective = compiled(objective, make_batch(config, pack, plan_batch(config, 256, 0), part, how.device, usual))
+        look = torch.compile(look_at, dynamic=False)
+
+    def step(i):
+        loss, _ = objective(make_batch(config, pack, plan_batch(config, 256, i), part, how.device, usual, look))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained(model).values(), config.clip)
+        optimizer.step()
+        ema.update(model, i)
+
+    return step, model
+
+
+def images_per_second(step, config, device, seconds):
+    """After three steps to warm up; the device is waited for at the end, as in training."""
+    for i in range(3):
+        step(i)
+    synchronize(device)
+    began, done = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds or done < 3:
+        for _ in range(10 if device.type == "cuda" else 1):
+            step(done + 3)
+            done += 1
+        synchronize(device)
+    return done * config.batch_size / (time.perf_counter() - began)
+
+
+def table(step, config, device, rows=10):
+    """The costliest operations of a step: name, share of the time, milliseconds, calls."""
+    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device.type == "cuda")
+    with profile(activities=activities) as profiler:
+        for i in range(3):
+            step(i)
+        synchronize(device)
+    on_gpu = device.type == "cuda"
+    events = [e for e in profiler.key_averages() if not on_gpu or str(e.device_type).endswith("CUDA")]
+    cost = (lambda e: e.self_device_time_total) if on_gpu else (lambda e: e.self_cpu_time_total)
+    total = sum(map(cost, events))
+    for e in sorted(events, key=cost, reverse=True)[:rows]:
+        print(f"  {cost(e) / total:6.1%}  {cost(e) / 3000:8.2f} ms  {e.count // 3:5} calls  {e.key[:90]}")
+    print(f"  all: {total / 3000:.1f} ms in {sum(e.count for e in events) // 3} calls", flush=True)
+
+
+def flops_an_image(config):
+    """Operations of an image, forward and backward; a multiplication and an addition count as two."""
+    plain = execution("cpu", precision="float32")
+    step, _ = make_step(replace(config, batch_size=2), plain)
+    with FlopCounterMode(display=False) as counter:
+        step(0)
+    return counter.get_total_flops() / 2
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", default="small", choices=PRESETS)
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--backbone-lr", type=float, default=0.0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=False)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    args = parser.parse_args()
+    how = execution(args.device, precision=args.precision, compile=args.compile)
+    how.apply()
+    config = TrainConfig(
+        model=PRESETS[args.preset],
+        size=args.size,
+        batch_size=args.batch,
+        foreign=0.1,
+        dropped=0.15,
+        backbone_lr=args.backbone_lr,
+    )
+    step, _ = make_step(config, how)
+    speed, flops = images_per_second(step, config, how.device, args.seconds), flops_an_image(config)
+    products, copies = peaks(how.device, how.bfloat16)
+    print(f"{args.preset} at {args.size} pixels, batches of {args.batch}, {how}: {speed:.1f} images a second")
+    print(f"  {flops / 1e9:.2f} GFLOP an image, {speed * flops / products:.1%} of the {products / 1e12:.2f} TFLOP/s")
+    print(f"  of a large product; a large copy moves {copies / 1e9:.0f} GB/s: {copies / speed / 1e6:.0f} MB an image")
+    table(step, config, how.device)

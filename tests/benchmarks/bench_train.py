@@ -1,0 +1,74 @@
+"""How fast training is, beside the same model written plainly: python tests/benchmarks/bench_train.py [--preset small]
+
+    python tests/benchmarks/bench_train.py --preset base --batch 128 --size 128 --device cuda --compile
+
+*Ours* is :func:`histcolor.train.train`'s step (see ``bench_step.py``, which takes it apart). *Plain* is float32, no
+compile, photos cut and histograms counted one by one on the CPU, a wait for the device at every step. Both train on
+noise: speed does not depend on what is seen.
+"""
+
+import argparse
+
+import numpy as np
+import torch
+from bench_step import images_per_second, make_step
+
+from histcolor.batch import plan_batch
+from histcolor.checkpoint import build
+from histcolor.color import rgb_to_lab, scale_ab
+from histcolor.data import Pack
+from histcolor.device import execution
+from histcolor.histogram import ab_histogram, soft_ab_histogram
+from histcolor.losses import total_loss
+from histcolor.model import PRESETS
+from histcolor.train import TrainConfig
+
+
+def step_of_plain(config, device):
+    """The same numbers, written as one would at first."""
+    pack = Pack(np.random.default_rng(0).integers(0, 256, (256, config.size + 16, config.size + 16, 3), np.uint8))
+    model = build(config.model).to(device).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
+
+    def step(i):
+        plan, L, t_ab, hist, r_h = plan_batch(config, len(pack), i), [], [], [], []
+        for index, corner, flip in zip(plan.index, plan.corner, plan.flip, strict=True):
+            crop = pack.crops(np.array([index]), corner[None], np.array([flip]), config.size)[0]
+            lab = rgb_to_lab(crop.float() / 255)
+            L.append(lab[:1])
+            t_ab.append(scale_ab(lab[1:]))
+            hist.append(ab_histogram(lab[1:], config.model.bins))
+            r_h.append(soft_ab_histogram(lab[1:], config.loss.histogram_bins))
+        L, t_ab, hist, r_h = (torch.stack(x).to(device) for x in (L, t_ab, hist, r_h))
+        loss, _ = total_loss(model(L, hist), t_ab, r_h, torch.ones(len(L), device=device), config.loss)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss.item()
+
+    return step
+
+
+def bench(preset, size, batch, how, seconds):
+    """One line a form, and the ratio."""
+    config = TrainConfig(model=PRESETS[preset], size=size, batch_size=batch)
+    plain = images_per_second(step_of_plain(config, how.device), config, how.device, seconds)
+    ours = images_per_second(make_step(config, how)[0], config, how.device, seconds)
+    print(f"{preset} at {size} pixels, batches of {batch}, {how}: plain {plain:.1f}, ours {ours:.1f} images a second;")
+    print(f"  ours over plain: {ours / plain:.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", default="small", choices=PRESETS)
+    parser.add_argument("--size", type=int, nargs="+", default=[128, 256])
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=False)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    args = parser.parse_args()
+    how = execution(args.device, precision=args.precision, compile=args.compile)
+    how.apply()
+    for size in args.size:
+        bench(args.preset, size, args.batch, how, args.seconds)

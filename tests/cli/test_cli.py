@@ -1,0 +1,348 @@
+"""The command line, as a user's shell runs it: exit codes, one-line errors, files."""
+
+import shlex
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import histcolor as hc
+from histcolor.cli.commands import read_histogram, train_config
+from histcolor.cli.datasets import DATASETS
+from histcolor.cli.main import build_parser, main
+from histcolor.data import Pack
+from histcolor.images import open_rgb
+
+
+def shell(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "histcolor", *map(str, arguments)], capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["colorize"],
+        ["data", "pack"],
+        ["data", "get"],
+        ["train"],
+        ["evaluate"],
+        ["experiment"],
+        ["claims"],
+        ["reproduce"],
+    ],
+)
+def test_help_teaches(command):
+    done = shell(*command, "--help")
+    assert done.returncode == 0
+    assert "usage: histcolor" in done.stdout
+    if command:
+        assert "histcolor " + " ".join(command) in done.stdout.split("options:")[0].split("usage:")[1].split("\n", 1)[1]
+
+
+@pytest.mark.slow
+def test_one_photo_in_a_shell(photos, tmp_path):
+    out = tmp_path / "deep" / "out.png"
+    done = shell("colorize", photos / "coffee_cup.jpg", "--palette", "#c33,#2a6", "--output", out)
+    assert done.returncode == 0, done.stderr
+    assert open_rgb(out).size == (160, 160)
+    bad = shell("colorize", tmp_path / "none.jpg", "--palette", "#c33", "--output", out)
+    assert bad.returncode == 1
+    assert bad.stderr.splitlines() == [f"histcolor: {tmp_path / 'none.jpg'}: there is no such file or folder."]
+    wrong = shell("colorize", photos / "coffee_cup.jpg", "--palette", "#c33", "--histogram", "h.npy", "--output", out)
+    assert wrong.returncode == 2
+    assert "not allowed with argument --palette" in wrong.stderr
+
+
+def test_without_a_histogram(photos, tmp_path, capsys):
+    photo, out = str(photos / "astronaut_suit.jpg"), tmp_path / "out.png"
+    assert main(["colorize", photo, "--size", "64", "--output", str(out)]) == 0
+    _, a, b = hc.rgb_to_lab(hc.read_image(out))
+    assert a.abs().mean() + b.abs().mean() > 1, "it stayed gray"
+    assert main(["colorize", photo, "--size", "64", "--output", str(out), "--match", "1"]) == 1
+    assert "match needs a histogram to match" in capsys.readouterr().err
+
+
+def test_a_folder_with_bad_photos(photos, tmp_path, capsys):
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "bad.jpg").write_bytes(b"")
+    for target, source in (("a.jpg", "coffee_cup.jpg"), ("sub/b.jpg", "chelsea_eye.jpg")):
+        (folder / target).write_bytes((photos / source).read_bytes())
+    reference = str(photos / "astronaut_face.jpg")
+    code = main(["colorize", str(folder), "--reference", reference, "--output", str(tmp_path / "out"), "--size", "64"])
+    assert code == 1
+    assert sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*")) == [
+        "a.png",
+        "sub/b.png",
+    ]
+    errors = capsys.readouterr().err.splitlines()
+    assert "bad.jpg" in errors[0]
+    assert errors[-1] == "histcolor: 1 of 3 photos were skipped."
+
+
+def test_several_photos_need_a_folder(photos, tmp_path, capsys):
+    given = [str(photos / "coffee_cup.jpg"), str(photos / "chelsea_eye.jpg")]
+    assert main(["colorize", *given, "--palette", "#c33", "--output", str(tmp_path / "x.png")]) == 1
+    assert "name a folder" in capsys.readouterr().err
+
+
+def test_equal_names_do_not_overwrite(photos, tmp_path, capsys):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.jpg").write_bytes((photos / "coffee_cup.jpg").read_bytes())
+    given = [str(tmp_path / "one"), str(tmp_path / "two")]
+    assert main(["colorize", *given, "--palette", "#c33", "--output", str(tmp_path / "out")]) == 1
+    assert "would be written to" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_histogram_files(tmp_path):
+    path = tmp_path / "h.npy"
+    np.save(path, np.eye(128))
+    hist = read_histogram(path, 64)
+    assert hist.shape == (64, 64)
+    assert hist.sum() == pytest.approx(1)
+    for values, message in (
+        (np.zeros((8, 8)), "all zero"),
+        (-np.eye(8), "negative"),
+        (np.full((8, 8), np.nan), "NaN"),
+        (np.ones((8, 4)), "square"),
+        (np.ones(8), "square array of numbers"),
+        (np.full((8, 8), "red"), "square array of numbers"),
+    ):
+        np.save(path, values)
+        with pytest.raises(ValueError, match=f"h.npy: .*{message}"):
+            read_histogram(path, 64)
+    np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(OSError, match=r"h\.npy: is no \.npy file"):
+        read_histogram(path, 64)
+    path.write_bytes(b"")
+    with pytest.raises(OSError, match=r"h\.npy: is no \.npy file"):
+        read_histogram(path, 64)
+    with pytest.raises(OSError, match="there is no such file"):
+        read_histogram(tmp_path / "none.npy", 64)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--palette", "#zzz"], "zzz"),
+        (["--palette", "#c33", "--match", "2"], "match must be in"),
+        (["--palette", "#c33", "--model", "nonesuch"], "no model 'nonesuch'"),
+        (["--palette", "#c33", "--size", "3"], "size must be at least 32"),
+        (["--reference", "none.jpg"], "none.jpg: there is no such file"),
+    ],
+)
+def test_one_line_errors(photos, tmp_path, capsys, options, message):
+    assert main(["colorize", str(photos / "coffee_cup.jpg"), *options, "--output", str(tmp_path / "x.png")]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("histcolor: ")
+    assert len(error.splitlines()) == 1
+
+
+def test_evaluate_writes_a_row_a_photo(photos, tmp_path, capsys):
+    table = tmp_path / "tables" / "x.csv"
+    sheet = tmp_path / "sheet.png"
+    rows = ["--rows", "model,automatic,gray,mean,transport", "--match", "0,1"]
+    more = [*rows, "--foreign", "--size", "64", "--sheet", str(sheet)]
+    assert main(["evaluate", str(photos), "--output", str(table), *more]) == 0
+    rows = pd.read_csv(table)
+    assert len(rows) == 6 * 6
+    assert rows["method"].unique().tolist() == [
+        "small",
+        "small match 1",
+        "small automatic",
+        "gray",
+        "mean",
+        "transport",
+    ]
+    assert "transport" in capsys.readouterr().out
+    assert sheet.stat().st_size > 50_000
+    classical = ["--rows", "welsh,reinhard", "--size", "64", "--limit", "2"]
+    assert main(["evaluate", str(photos), "--output", str(table), *classical]) == 0
+    assert pd.read_csv(table)["method"].tolist() == ["welsh", "reinhard"] * 2
+    capsys.readouterr()
+    assert main(["evaluate", str(photos), "--output", str(table), "--rows", "magic"]) == 1
+    assert "there are model, automatic, gray, mean, transport, reinhard, welsh" in capsys.readouterr().err
+    assert main(["evaluate", str(photos), "--output", str(table), "--limit", "0"]) == 1
+
+
+def test_evaluate_scores_another_programs_folder(photos, tmp_path, capsys):
+    table = tmp_path / "x.csv"
+    given = [
+        "evaluate",
+        str(photos),
+        "--predictions",
+        str(photos),
+        "--output",
+        str(table),
+        "--size",
+        "64",
+        "--limit",
+        "2",
+    ]
+    assert main(given) == 0
+    rows = pd.read_csv(table)
+    assert (rows["method"] == photos.name).all()
+    assert (rows["psnr"] == np.inf).all()
+
+
+def test_pack_then_train_then_colour(photos, tmp_path, capsys):
+    pack, run = tmp_path / "pack", tmp_path / "run"
+    assert main(["data", "pack", str(photos), "--output", str(pack), "--size", "64"]) == 0
+    assert "6 photos of 64×64; left out: none" in capsys.readouterr().out
+    small = [
+        "--preset",
+        "tiny",
+        "--steps",
+        "4",
+        "--batch-size",
+        "2",
+        "--size",
+        "32",
+        "--log-every",
+        "2",
+        "--save-every",
+        "2",
+    ]
+    given = ["train", "--data", str(pack), "--validation", str(pack), "--run", str(run), *small]
+    assert main(given) == 0
+    assert "psnr" in capsys.readouterr().out
+    assert main(given) == 0, "a finished run has nothing left to do"
+    assert main([*given, "--lr", "0.1"]) == 1
+    assert "holds a run with lr" in capsys.readouterr().err
+    out = tmp_path / "out.png"
+    chosen = ["--model", str(run / "model.safetensors"), "--palette", "#c33", "--output", str(out), "--size", "64"]
+    assert main(["colorize", str(photos / "coffee_cup.jpg"), *chosen]) == 0
+    assert out.is_file()
+
+
+def test_small_files_are_packed_if_asked(tmp_path, capsys):
+    (tmp_path / "webps").mkdir()
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "webps" / "a.webp")
+    given = ["data", "pack", str(tmp_path / "webps"), "--output", str(tmp_path / "pack"), "--size", "32"]
+    for limit, message in (([], "under 3072 bytes"), (["--min-bytes", "-1"], "min_bytes must be 0 or more")):
+        assert main([*given, *limit]) == 1
+        error = capsys.readouterr().err
+        assert message in error
+        assert len(error.splitlines()) == 1
+    assert main([*given, "--min-bytes", "0"]) == 0
+    assert "1 photos of 32×32; left out: none" in capsys.readouterr().out
+
+
+def test_every_field_of_the_configuration_is_an_option(tmp_path):
+    given = ["train", "--data", "x", "--run", "y", "--preset", "small", "--no-attention", "--readout", "features"]
+    config = train_config(
+        build_parser().parse_args([*given, "--lambda-2", "5", "--lr", "0.1", "--precision", "float32"])
+    )
+    assert not config.model.attention
+    assert config.model.width == hc.PRESETS["small"].width
+    assert (config.loss.lambda_2, config.lr, config.precision) == (5, 0.1, "float32")
+
+
+def test_data_sets_without_a_network(tmp_path, capsys, monkeypatch):
+    import socket
+
+    def refuse(*args, **kwargs):
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    for name in sorted(DATASETS.keys() - {"imagenet"}):
+        assert main(["data", "get", name, "--root", str(tmp_path)]) == 1
+        error = capsys.readouterr().err
+        assert f"histcolor: {name}: could not be got" in error
+        assert "connect to a network" in error
+        assert len([line for line in error.splitlines() if line.startswith("histcolor")]) == 1
+    assert main(["data", "get", "imagenet", "--root", str(tmp_path)]) == 1
+    assert "registration" in capsys.readouterr().err
+
+
+@pytest.fixture
+def fetched(photos, monkeypatch):
+    """Data sets that are there at once: the test's photos, below each root; imagenette's server is down."""
+    asked = []
+
+    def get(name, root):
+        asked.append(name)
+        if name == "imagenette":
+            raise OSError("imagenette: could not be got.")
+        return shutil.copytree(photos, root / name / "photos", dirs_exist_ok=True)
+
+    monkeypatch.setattr("histcolor.cli.datasets.get_dataset", get)
+    return asked
+
+
+def test_the_command_that_is_said_makes_a_pack(fetched, tmp_path, capsys):
+    root = tmp_path / "my data"
+    assert main(["data", "get", "pets", "imagenette", "voc2012", "--root", str(root), "--size", "32"]) == 1
+    shown = capsys.readouterr()
+    assert shown.err.splitlines() == ["histcolor: imagenette: could not be got."]
+    assert fetched == ["pets", "imagenette", "voc2012"]
+    lines = shown.out.splitlines()
+    assert len(lines) == 2
+    for name, line in zip(("pets", "voc2012"), lines, strict=True):
+        assert line.startswith(f"{root / name / 'photos'}: ready; next: histcolor data pack ")
+        assert main(shlex.split(line.split("next: histcolor ")[1])) == 0
+        assert Pack.open(root / f"{name}-32").images.shape == (6, 32, 32, 3)
+
+
+def test_get_and_pack_in_one_command(fetched, tmp_path, capsys):
+    pack = tmp_path / "pack"
+    given = ["data", "get", "pets", "voc2012", "--root", str(tmp_path), "--pack", str(pack), "--size", "32"]
+    assert main(given) == 0
+    assert capsys.readouterr().out == f"{pack}: 12 photos of 32×32; left out: none.\n"
+    assert len(Pack.open(pack)) == 12
+    fetched.clear()
+    for options, message in ((given, "is there already"), ([*given[:-1], "31"], "at least 32 pixels")):
+        assert main(options) == 1
+        assert message in capsys.readouterr().err
+    assert main(["data", "get", "pets", "--size", "3"]) == 1
+    assert fetched == [], "refused before anything is fetched"
+    assert main([*given[:3], "imagenette", *given[4:-3], str(tmp_path / "none")]) == 1
+    assert not (tmp_path / "none").exists()
+
+
+def test_help_lists_each_data_set_with_its_size_and_terms(capsys):
+    with pytest.raises(SystemExit):
+        main(["data", "get", "--help"])
+    text = capsys.readouterr().out
+    for name, source in DATASETS.items():
+        (line,) = (line for line in text.splitlines() if line.startswith(f"  {name} "))
+        assert source.terms in line
+        assert f"about {source.megabytes:,} MB" in line or (name == "imagenet" and "by hand" in line)
+
+
+def test_backbone_comes_from_the_package():
+    from histcolor.backbone import build_backbone, load_imagenet_weights
+    from histcolor.cli.commands import find_backbone
+
+    backbone = build_backbone("tf_efficientnet_lite0").eval()
+    load_imagenet_weights(backbone, find_backbone("tf_efficientnet_lite0", None))
+    x = torch.linspace(0, 1, 3 * 64 * 64).view(1, 3, 64, 64)
+    with torch.no_grad():
+        sizes = [m.abs().mean().item() for m in backbone(x)]
+    # the same lines with timm's own float32 weights, tf_efficientnet_lite0.in1k
+    assert sizes == pytest.approx([6.0602, 5.3450, 4.7325, 1.2067], rel=2e-3)
+    with pytest.raises(ValueError, match="no complete safetensors file"):
+        find_backbone("tf_efficientnet_lite0", __file__)
+
+
+def test_fast_is_a_working_size(capsys):
+    given = ["colorize", "a.jpg", "--output", "b.png"]
+    assert build_parser().parse_args(given).size == 256
+    assert build_parser().parse_args([*given, "--fast"]).size == 192
+    with pytest.raises(SystemExit):
+        build_parser().parse_args([*given, "--fast", "--size", "64"])
+    assert "not allowed with argument --fast" in capsys.readouterr().err

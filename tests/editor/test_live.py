@@ -1,0 +1,133 @@
+"""Colouring in the background: the newest histogram counts."""
+
+import threading
+
+import pytest
+import torch
+
+import histcolor as hc
+from histcolor import edit
+from histcolor.editor.live import Live
+from histcolor.histogram import resize_histogram
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return hc.Colorizer(hc.PRESETS["tiny"]).eval()
+
+
+@pytest.fixture
+def live(model):
+    live = Live(model, hc.demo_photo("chelsea"), size=32, show=64)
+    yield live
+    live.close()
+
+
+RED, BLUE = (edit.from_palette(colour, 16) for colour in ("#c33", "#33c"))
+
+
+def test_result_is_what_colorize_gives(model, live):
+    live.ask(RED)
+    result = live.wait()
+    assert result.asked is RED
+    assert max(result.rgb.shape) == 64
+    assert torch.equal(result.rgb, hc.colorize(model, live.small, RED))
+    rounded = (result.rgb * 255).round() / 255
+    assert torch.equal(result.achieved, hc.ab_histogram(hc.rgb_to_lab(rounded)[1:], 16))
+    assert result.distance == pytest.approx(float(hc.hellinger(resize_histogram(RED, 16), result.achieved)))
+    assert live.full(RED).shape == (3, 300, 451)
+    live.ask(RED, match=1.0)
+    assert live.wait().distance < result.distance
+
+
+def test_newer_requests_overtake_older_ones(model, live, monkeypatch):
+    """While the first is computed, three more are asked: the last alone is computed, and shown."""
+    import sys
+
+    module, begun, go, asked = sys.modules["histcolor.editor.live"], threading.Event(), threading.Event(), []
+    real = module.colorize
+
+    def slow(model, photo, hist, match=0.0):
+        asked.append(hist)
+        begun.set()
+        assert go.wait(30)
+        return real(model, photo, hist, match=match)
+
+    monkeypatch.setattr(module, "colorize", slow)
+    shown = []
+    hists = [edit.paint(RED, (0, b), strength=0.5) for b in (-60, -20, 20, 60)]
+    live.ask(hists[0], then=shown.append)
+    assert begun.wait(30)
+    for hist in hists[1:]:
+        live.ask(hist, then=shown.append)
+    go.set()
+    result = live.wait()
+    assert result.asked is hists[-1]
+    assert [any(hist is other for other in asked) for hist in hists] == [True, False, False, True]
+    assert shown == [result]
+
+
+def test_a_failure_is_handed_to_who_waits_and_the_next_request_works(live):
+    live.ask(torch.zeros(16, 16))
+    with pytest.raises(ValueError, match="all zero"):
+        live.wait()
+    live.ask(BLUE)
+    assert live.wait().asked is BLUE
+
+    def broken(result):
+        raise OSError("The page is gone.")
+
+    live.ask(RED, then=broken)
+    with pytest.raises(OSError, match="page is gone"):
+        live.wait()
+
+
+def test_waiting_for_nothing_and_for_too_long(model, live, monkeypatch):
+    import sys
+
+    with pytest.raises(ValueError, match="Nothing has been asked"):
+        live.wait()
+    go = threading.Event()
+    monkeypatch.setattr(sys.modules["histcolor.editor.live"], "colorize", lambda *_, **__: go.wait(30))
+    live.ask(RED)
+    with pytest.raises(TimeoutError, match=r"not ready after 0\.01 seconds"):
+        live.wait(0.01)
+    go.set()
+
+
+def test_small_and_long_photos(model):
+    for shape in ((1, 1), (3, 500), (40, 30)):
+        live = Live(model, torch.rand(3, *shape), size=32, show=64)
+        live.ask(RED)
+        assert max(live.wait().rgb.shape) == min(64, max(3, *shape))
+        assert live.full(RED).shape == (3, *shape)
+        assert 0 <= live.lightness <= 100
+        live.close()
+
+
+def test_a_closed_one_asks_no_more(model):
+    live = Live(model, torch.rand(3, 8, 8), size=32)
+    live.close()
+    with pytest.raises(RuntimeError, match="shutdown"):
+        live.ask(RED)
+
+
+def test_a_photo_that_was_left_shows_nothing_more(model, monkeypatch):
+    """Closed while it computes: what comes out is for nobody."""
+    started, go_on, shown = threading.Event(), threading.Event(), []
+
+    def slow(*args, **kwargs):
+        started.set()
+        go_on.wait(20)
+        return torch.zeros(3, 8, 8)
+
+    monkeypatch.setattr("histcolor.editor.live.colorize", slow)
+    left = Live(model, hc.demo_photo("chelsea"), size=32, show=64)
+    left.ask(RED, then=shown.append)
+    assert started.wait(20)
+    left.close()
+    go_on.set()
+    with pytest.raises(ValueError, match="Nothing has been asked"):
+        left.wait()
+    assert not shown

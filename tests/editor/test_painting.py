@@ -1,0 +1,175 @@
+"""Editing with undo and redo: what holds after any edits."""
+
+import math
+import re
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from histcolor import edit
+from histcolor.editor.painting import STEPS, TOOLS, Painting
+from histcolor.histogram import ab_histogram, check_histogram, resize_histogram
+
+BINS = 8
+PHOTO = ab_histogram((torch.rand(2, 40, 40, generator=torch.Generator().manual_seed(0)) - 0.5) * 80, BINS)
+OTHER = edit.from_palette("#c33,#2a6", BINS)
+
+plane = st.floats(-110, 110)
+path = st.lists(st.tuples(plane, plane), min_size=1, max_size=4)
+unit = st.floats(0, 1)
+ACTIONS = st.one_of(
+    st.fixed_dictionaries({"tool": st.just("paint"), "path": path, "radius": st.floats(0, 60), "strength": unit}),
+    st.fixed_dictionaries({"tool": st.just("erase"), "path": path, "radius": st.floats(0, 60), "strength": unit}),
+    st.fixed_dictionaries({"tool": st.just("move"), "start": st.tuples(plane, plane), "end": st.tuples(plane, plane)}),
+    st.fixed_dictionaries({"tool": st.just("palette"), "colours": st.sampled_from(["#c33", "#2a6, #fff", "red", ""])}),
+    st.fixed_dictionaries({"tool": st.just("clip"), "L": st.floats(0, 100)}),
+    st.fixed_dictionaries({"tool": st.just("mix"), "weights": st.tuples(unit, unit, unit)}),
+    st.fixed_dictionaries({"tool": st.just("hue"), "degrees": st.floats(-400, 400)}),
+    st.fixed_dictionaries({"tool": st.just("saturation"), "factor": st.floats(0, 4)}),
+    st.fixed_dictionaries({"tool": st.sampled_from(["undo", "redo", "reset"])}),
+)
+
+
+def assert_consistent(painting):
+    hist = painting.hist
+    assert hist.shape == (BINS, BINS)
+    assert torch.isfinite(hist).all()
+    assert (hist >= 0).all()
+    assert hist.double().sum().item() == pytest.approx(1, abs=1e-6)
+    assert painting.hist is hist  # not computed twice
+    assert len(painting.done) <= STEPS
+
+
+@settings(deadline=None, max_examples=60, derandomize=True, database=None)
+@given(st.lists(ACTIONS, max_size=12))
+def test_any_edits_leave_a_histogram_and_all_can_be_undone(actions):
+    painting = Painting(PHOTO, OTHER)
+    for action in actions:
+        before, state, refused = painting.hist, painting.state, ""
+        try:
+            painting.apply(action)
+        except ValueError as error:
+            refused = str(error)
+        if refused:
+            assert painting.state is state, "a refused edit changes nothing"
+            assert painting.hist is before
+            assert re.fullmatch(r"[^\n]+\.", refused)
+        assert_consistent(painting)
+    last, steps = painting.hist, len(painting.done)
+    for _ in range(steps):
+        painting.apply({"tool": "undo"})
+    assert painting.hist.equal(check_histogram(OTHER))
+    redo = len(painting.undone)
+    for _ in range(redo):
+        painting.apply({"tool": "redo"})
+    assert redo >= steps
+    if not any(action["tool"] == "undo" for action in actions):
+        assert painting.hist.equal(last)
+
+
+def test_each_tool_is_its_function():
+    at = [(40.0, 20.0)]
+    for action, expected in (
+        ({"tool": "paint", "path": at, "radius": 30, "strength": 0.5}, edit.paint(OTHER, at, radius=30, strength=0.5)),
+        ({"tool": "erase", "path": at, "radius": 30}, edit.erase(OTHER, at, radius=30)),
+        ({"tool": "move", "start": at[0], "end": (0, 0)}, edit.move(OTHER, at[0], (0, 0))),
+        ({"tool": "palette", "colours": "#00f"}, edit.from_palette("#00f", BINS)),
+        ({"tool": "clip", "L": 50}, edit.clip_to_gamut(OTHER, 50)),
+        ({"tool": "mix", "weights": (1, 3, 0)}, edit.mix([PHOTO, OTHER], [1, 3])),
+        ({"tool": "hue", "degrees": 70}, edit.rotate_hue(OTHER, 70)),
+        ({"tool": "saturation", "factor": 0.5}, edit.scale_saturation(OTHER, 0.5)),
+        ({"tool": "load", "hist": torch.ones(16, 16)}, check_histogram(torch.ones(BINS, BINS))),
+        ({"tool": "reset"}, check_histogram(OTHER)),
+    ):
+        painting = Painting(PHOTO, OTHER)
+        painting.apply({**action, "serial": 7})
+        assert torch.allclose(painting.hist, expected, atol=1e-7), action
+        painting.apply({"tool": "undo"})
+        assert painting.hist.equal(check_histogram(OTHER)), action
+    assert set(TOOLS) == {"paint", "erase", "move", "palette", "clip", "load", "mix", "hue", "saturation", "reset"}
+
+
+def test_a_stroke_acts_on_what_is_seen():
+    painting = Painting(PHOTO, OTHER)
+    painting.apply({"tool": "mix", "weights": (1, 1, 0)})
+    painting.apply({"tool": "hue", "degrees": 90})
+    seen = painting.hist
+    painting.apply({"tool": "paint", "path": [(0, 50)], "strength": 0.5})
+    assert painting.hist.equal(edit.paint(seen, [(0, 50)], strength=0.5))
+    assert (painting.state.hue, painting.state.mix) == (0, (0, 0, 1))
+    painting.apply({"tool": "undo"})
+    assert (painting.state.hue, painting.state.mix) == (90, (1, 1, 0))
+    assert painting.hist.equal(seen)
+
+
+def test_a_slider_is_one_step():
+    painting = Painting(PHOTO, OTHER)
+    for degrees in range(10, 60, 10):
+        painting.apply({"tool": "hue", "degrees": degrees})
+    assert len(painting.done) == 1
+    painting.apply({"tool": "saturation", "factor": 0.5})
+    painting.apply({"tool": "hue", "degrees": 0})
+    assert len(painting.done) == 3
+    painting.apply({"tool": "undo"})
+    assert painting.state.hue == 50
+    painting.apply({"tool": "hue", "degrees": 20})  # after an undo it is a new step
+    assert len(painting.done) == 3
+    assert not painting.undone
+
+
+def test_undo_is_bounded():
+    painting = Painting(PHOTO)
+    for i in range(STEPS + 20):
+        painting.apply({"tool": "paint", "path": [(i % 100, 0)], "strength": 0.01})
+    assert len(painting.done) == STEPS
+
+
+def test_another_photo_and_another_reference():
+    painting = Painting(PHOTO)
+    painting.use_photo(OTHER)
+    assert painting.hist.equal(check_histogram(OTHER)), "nothing was edited: its own histogram"
+    painting.apply({"tool": "paint", "path": [(0, 50)]})
+    edited = painting.hist
+    painting.use_photo(PHOTO)
+    assert torch.allclose(painting.hist, edited, atol=1e-7), "what was painted stays"
+    blue = edit.from_palette("#00f", 2 * BINS)  # of another size
+    painting.use_reference(blue)
+    assert painting.hist.equal(resize_histogram(blue, BINS))
+    assert painting.state.mix == (0, 1, 0)
+    painting.apply({"tool": "undo"})
+    assert torch.allclose(painting.hist, edited, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        ({"tool": "smear"}, "no tool 'smear'; there are undo, redo, paint"),
+        ({}, "no tool None"),
+        ({"tool": "paint"}, "paint: missing 1 required positional argument: 'path'"),
+        ({"tool": "paint", "path": [(0, 0)], "size": 3}, "unexpected keyword argument 'size'"),
+        ({"tool": "paint", "path": [(0, math.nan)]}, "finite"),
+        ({"tool": "paint", "path": []}, "must be a pair"),
+        ({"tool": "mix", "weights": (0, 0, 0)}, "must not all be 0"),
+        ({"tool": "mix", "weights": (1, 1)}, "3 histograms need"),
+        ({"tool": "mix", "weights": "no"}, "three numbers"),
+        ({"tool": "hue", "degrees": "90"}, "degrees must be"),
+        ({"tool": "saturation", "factor": -1}, "factor must be"),
+        ({"tool": "load", "hist": torch.zeros(4, 4)}, "all zero"),
+    ],
+)
+def test_bad_edits_are_refused_in_one_sentence_and_change_nothing(action, words):
+    painting = Painting(PHOTO, OTHER)
+    before = painting.hist
+    with pytest.raises(ValueError, match=words):
+        painting.apply(action)
+    assert painting.hist is before
+    assert not painting.done
+
+
+def test_undo_without_anything_to_undo_does_nothing():
+    painting = Painting(PHOTO)
+    for tool in ("undo", "redo"):
+        painting.apply({"tool": tool})
+    assert painting.hist.equal(check_histogram(PHOTO))

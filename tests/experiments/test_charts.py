@@ -1,0 +1,260 @@
+"""Charts of experiments: what is drawn and printed are the numbers of the tables."""
+
+import html
+import re
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+from test_statistics import photos_csv
+
+from histcolor.experiments import charts
+from histcolor.experiments.statistics import differences, heading_table
+
+ROWS = ["one", "two", "none yet"]
+
+
+pytestmark = pytest.mark.usefixtures("style")
+
+
+@pytest.fixture
+def numbers():
+    """Numbers a photo: a row with two seeds, whose means are 25 and 28 dB, and one with a seed, 22 dB."""
+    parts = [photos_csv("one", 0, [20.0, 30.0]), photos_csv("one", 1, [22.0, 34.0]), photos_csv("two", 0, [21.0, 23.0])]
+    return pd.concat(parts, ignore_index=True)
+
+
+def pairs(*lines, number="psnr"):
+    """A table of differences: (row, against, difference, low, high) each."""
+    return pd.DataFrame(lines, columns=["row", "against", "difference", "low", "high"]).assign(number=number)
+
+
+FOREST = [
+    ("Baseline + R_P", "Baseline", 0.5, 0.2, 0.8),
+    ("The paper's model", "Baseline", -0.5, -0.9, -0.1),
+    ("The paper's model", "Baseline + R_P", 0.004, -0.004, 0.2),
+]
+
+
+def drawn(axes, marker="o"):
+    """Position and colour of each marker, in the order drawn."""
+    lines = [line for line in axes.lines if line.get_marker() == marker]
+    return [(*line.get_xydata()[0].tolist(), to_hex(line.get_color())) for line in lines]
+
+
+def bars(axes):
+    """The intervals: (low, high, place) of each horizontal line."""
+    found = [line.get_xydata() for line in axes.lines if line.get_marker() == "None" and len(line.get_xydata()) == 2]
+    return [(*ends[:, 0].tolist(), float(ends[0, 1])) for ends in found if ends[0, 1] == ends[1, 1]]
+
+
+def texts(axes):
+    return [text.get_text() for text in axes.texts]
+
+
+def test_intervals_are_drawn_where_the_table_says():
+    axes = charts.intervals(pairs(*FOREST)).axes[0]
+    assert drawn(axes) == [(0.5, 0, charts.BLUE), (-0.5, 1, charts.ORANGE), (0.004, 2, charts.GRAY)]
+    assert bars(axes) == [(low, high, y) for y, (*_, low, high) in enumerate(FOREST)]
+    assert axes.yaxis_inverted(), "the first row is at the top"
+    assert texts(axes) == ["+0.50 [0.20, 0.80]", "−0.50 [−0.90, −0.10]", "+0.00 [0.00, 0.20]"]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names[0] == "Baseline + $\\mathit{R}_{\\mathit{P}}$\n− Baseline"
+    assert names[1] == "The paper's model\n− Baseline"
+    assert axes.get_xlabel() == "difference in PSNR, dB"
+    assert not drawn(axes, "D")
+
+
+def test_the_papers_differences_are_diamonds():
+    paper = {"Baseline": 28.9, "Baseline + R_P": 29.1}  # none of the third row's
+    axes = charts.intervals(pairs(*FOREST), paper=paper).axes[0]
+    (x, y, _), *others = drawn(axes, "D")
+    assert (round(x, 6), y, others) == (0.2, 0, [])
+
+
+def test_only_the_number_asked_for_is_drawn():
+    both = pd.concat([pairs(FOREST[0]), pairs(*FOREST[1:], number="ssim")], ignore_index=True)
+    axes = charts.intervals(both, "ssim", name="SSIM").axes[0]
+    assert [x for x, _, _ in drawn(axes)] == [-0.5, 0.004]
+    assert texts(axes)[1] == "+0.0040 [−0.0040, 0.2000]"
+    assert axes.get_xlabel() == "difference in SSIM"
+
+
+def test_nothing_to_draw_is_said_in_a_sentence(numbers):
+    nothing = differences(numbers, [("none yet", "one")])
+    assert nothing.empty
+    with pytest.raises(ValueError, match=r"^There is no difference of 'psnr' to draw: both rows of a pair must be"):
+        charts.intervals(nothing)
+    with pytest.raises(ValueError, match=r"^None of these rows was measured yet: there is nothing to draw\.$"):
+        charts.seeds(numbers, ["none yet"])
+    history = pd.DataFrame({"photos": [8], "row": "one", "seed": 0, "psnr": np.nan})
+    with pytest.raises(ValueError, match=r"^None of these rows has 'psnr' in its history: there is nothing to draw\.$"):
+        charts.curves(history, ROWS, {"psnr": "PSNR"})
+
+
+def test_forests_share_scales_and_say_what_is_missing():
+    table = pd.concat([pairs(*FOREST), pairs(*FOREST[:2], number="foreign_intersection")], ignore_index=True)
+    noise = {"psnr": 0.3, "foreign_intersection": float("nan")}
+    figure = charts.forests({"bins": table, "losses": table[:0]}, noise=noise)
+    left, right, *empty = figure.axes
+    assert [x for x, _, _ in drawn(left)] == [0.5, -0.5, 0.004]
+    assert [x for x, _, _ in drawn(right)] == [0.5, -0.5]
+    assert texts(right)[0] == "+0.500 [0.200, 0.800]"
+    assert [texts(axes) for axes in empty] == [["not measured yet"], ["not measured yet"]]
+    assert left.get_xlim() == empty[0].get_xlim()
+    shaded = [len(axes.patches) for axes in figure.axes]
+    assert shaded == [1, 0, 0, 0], "where there are numbers, and the noise is known"
+    shade = left.patches[0].get_extents().transformed(left.transData.inverted())
+    assert (shade.x0, shade.x1) == pytest.approx((-0.3, 0.3))
+    assert left.get_title(loc="left") == "bins"
+    assert empty[1].get_xlabel() == "difference in intersection, foreign histograms"
+
+
+def test_a_dot_is_a_seed_and_a_bar_their_mean(numbers):
+    means = charts.seed_means(numbers, ROWS)
+    assert means["one"].tolist() == [25.0, 28.0]
+    assert means["two"].dropna().to_dict() == {0: 22.0}
+    figure = charts.seeds(numbers, ROWS, ("psnr", "foreign_intersection"))
+    dots, _ = figure.axes
+    places = [line.get_xydata().tolist() for line in dots.lines if line.get_marker() == "o"]
+    assert places == [[[25.0, 0.0], [28.0, 0.0]], [[22.0, 1.0]]]
+    middles = [line.get_xdata()[0] for line in dots.lines if line.get_marker() == "None"]
+    assert middles == [26.5, 22.0]
+    assert [label.get_text() for label in dots.get_yticklabels()] == ["one", "two"], (
+        "rows that are missing are left out"
+    )
+    assert [axes.get_title() for axes in figure.axes] == ["PSNR, dB", "intersection, foreign histograms"]
+
+
+def test_a_row_keeps_its_colour_when_others_are_missing(numbers):
+    only = numbers[numbers["row"] == "two"]
+    (dot,) = [line for line in charts.seeds(only, ROWS).axes[0].lines if line.get_marker() == "o"]
+    assert dot.get_color() == charts.SHADES[1]
+
+
+def test_curves_are_seeds_and_their_mean():
+    history = pd.DataFrame(
+        [(50, 0, np.nan), (100, 0, 20.0), (200, 0, 22.0), (100, 1, 21.0), (200, 1, 25.0)],
+        columns=["photos", "seed", "psnr"],
+    ).assign(row="two")
+    axes = charts.curves(history, ROWS, {"psnr": "PSNR, dB"}).axes[0]
+    *thin, thick = axes.lines
+    assert [line.get_ydata().tolist() for line in thin] == [[20.0, 22.0], [21.0, 25.0]]
+    assert thick.get_xydata().tolist() == [[100.0, 20.5], [200.0, 23.5]]
+    assert thick.get_linewidth() > 2 * thin[0].get_linewidth()
+    assert {line.get_color() for line in axes.lines} == {charts.SHADES[1]}
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "shown"),
+    [
+        ("R_P and L_Grad", 0, "$\\mathit{R}_{\\mathit{P}}$ and $\\mathit{L}_{\\mathit{Grad}}$"),
+        ("one semantic-aware row", 14, "one\nsemantic-aware\nrow"),
+        ("ORL_P", 0, "ORL_P"),
+    ],
+)
+def test_names_look_as_in_the_paper(name, width, shown):
+    assert charts.label(name, width) == shown
+
+
+def test_names_in_tables_are_escaped():
+    assert charts.label_html("<b> & R_P") == "&lt;b&gt; &amp; <i>R</i><sub>P</sub>"
+
+
+def cells(style):
+    """A styled table's texts, read from its HTML."""
+    table = pd.DataFrame("", style.data.index, style.data.columns, dtype=str)
+    for row, column, text in re.findall(r"<td id=\"\w+_row(\d+)_col(\d+)\"[^>]*>(.*?)</td>", style.to_html()):
+        table.iat[int(row), int(column)] = html.unescape(re.sub("<[^>]*>", "", text))
+    return table
+
+
+def set_in(style, css):
+    """The heads of the columns with cells that have this style."""
+    rules = re.findall(r"([^{}]*)\{([^{}]*)\}", style.to_html())
+    found = [re.findall(r"_col(\d+)", where) for where, what in rules if css in what and "_row" in where]
+    return {style.data.columns[int(column)] for columns in found for column in columns}
+
+
+def test_a_table_shows_its_numbers_and_whose_they_are(numbers):
+    paper = {"paper_psnr": [28.9036, np.nan, 29.0697], "paper_ssim": [0.9373, np.nan, 0.9485]}
+    style = charts.styled(heading_table(numbers, ROWS).assign(**paper), numbers=("psnr", "foreign_hellinger"))
+    text = cells(style)
+    assert text["true histograms", "PSNR, dB"].tolist() == ["26.50 ± 2.12", "22.00", "–"]
+    assert text["foreign histograms", "Hellinger"].tolist()[-1] == "–"
+    assert text["the paper's, on its photos", "PSNR, dB"].tolist() == ["28.9036", "–", "29.0697"]
+    assert text.iloc[0, :3].tolist() == ["one", "2", "2"]
+    heads = list(text.columns)
+    assert heads[-2:] == [("the paper's, on its photos", "PSNR, dB"), ("the paper's, on its photos", "SSIM")]
+    assert set_in(style, "font-style: italic") == set(heads[-2:])
+    assert set_in(style, "font-weight: bold") == {heads[3], heads[4]}
+
+
+@pytest.mark.parametrize(("number", "best"), [("psnr", 0), ("hellinger", 1)])
+def test_the_best_is_bold(numbers, number, best):
+    table = heading_table(numbers, ROWS)
+    table[number] = [30.0, 20.0, np.nan]
+    html_text = charts.styled(table, numbers=(number,)).to_html()
+    (cell,) = re.findall(r"_row(\d)_col3 \{\s*font-weight: bold", html_text)
+    assert int(cell) == best
+
+
+def test_rows_compared_with_one_get_its_intervals(numbers):
+    found = differences(numbers, [("two", "one")])
+    text = cells(charts.styled(heading_table(numbers, ROWS[:2]), found, numbers=("psnr",)))
+    line = found[found["number"] == "psnr"].iloc[0]
+    shown = text["less “one”, 95 %", "PSNR, dB"].tolist()
+    assert shown == ["", charts.interval_text(line, "psnr")]
+    assert shown[1].startswith("−4.50 [")
+    both = pd.concat([found, found.assign(against="three")])
+    with pytest.raises(ValueError, match="Rows are compared with 'one' and with 'three'; they need one in common"):
+        charts.styled(heading_table(numbers, ROWS), both)
+
+
+def test_a_table_without_numbers_is_dashes(numbers):
+    text = cells(charts.styled(heading_table(numbers[:0], ["one"]), numbers=("psnr",)))
+    assert text["true histograms", "PSNR, dB"].tolist() == ["–"]
+
+
+def test_verdicts():
+    line = {"claim": "R_P helps", "source": "Table 1", "against": "<two>", "number": "psnr"}
+    numbers = {"difference": 0.5, "low": 0.25, "high": 0.75, "verdict": "holds"}
+    style = charts.styled_verdicts(pd.DataFrame([{**line, **numbers}, {**line, **numbers, "verdict": "open"}]))
+    assert cells(style).iloc[0].tolist() == ["RP helps", "Table 1", "<two>", "+0.50 [0.25, 0.75] dB", "holds"]
+    colours = [colour in style.to_html() for colour in (charts.GREEN, charts.GRAY, charts.ORANGE)]
+    assert colours == [True, True, False]
+    columns = ["claim", "source", "against", "number", "difference", "low", "high", "verdict"]
+    assert "verdict" in charts.styled_verdicts(pd.DataFrame(columns=columns)).to_html(), "none is no error"
+
+
+def stages(*ends, model="small"):
+    """A lineage of stages that measured twice: photos and PSNR at the end, 1,000 photos and 1 dB less before it."""
+    rows = [
+        {"run": f"{model}/{i}", "size": 128, "photos": photos - back, "psnr": psnr - back / 1000}
+        for i, (photos, psnr) in enumerate(ends)
+        for back in (1000, 0)
+    ]
+    return pd.DataFrame(rows).assign(intersection_foreign=0.8)
+
+
+def test_ten_times_the_photos():
+    assert charts.tenfold(stages((10_000, 26.0), (20_000, 26.5), (40_000, 27.0))) == pytest.approx(0.5 / np.log10(2))
+    with pytest.raises(ValueError, match="Two stages are needed"):
+        charts.tenfold(stages((10_000, 26.0)))
+
+
+def test_lineages_draw_each_stage_once_and_mark_its_end():
+    small = stages((10_000, 26.0), (20_000, 26.5))
+    base = pd.concat([small, stages((30_000, 27.0), model="base")])
+    figure = charts.lineages({"small": small, "base": base})
+    for axes, ends in zip(figure.axes, ((26.0, 26.5, 27.0), (0.8, 0.8, 0.8)), strict=True):
+        rings = drawn(axes)
+        assert [ring[:2] for ring in rings] == list(zip((10_000, 20_000, 30_000), ends, strict=True))
+        assert rings[0][2] == rings[1][2] != rings[2][2]
+        assert len([line for line in axes.lines if len(line.get_xdata()) == 2]) == 3
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["small", "base"]

@@ -1,0 +1,267 @@
+"""The gallery: the right pictures land in the right places, chosen by rule; curves are the table's means."""
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import histcolor as hc
+from histcolor.experiments import figures as gallery
+from histcolor.experiments.definition import read_heading
+from histcolor.experiments.pictures import CONTROL, STEPS
+from histcolor.images import read_table, write_table
+from histcolor.lessons.notebook import project_root
+
+MINI = """
+[mini]
+about = "Two rows that are there, one that is not yet, and one of the paper's."
+seeds = [3, 4]
+preset = "tiny"
+
+[[mini.rows]]
+name = "gray"
+about = "No colour."
+method = "gray"
+
+[[mini.rows]]
+name = "Not yet"
+about = "Still to be trained."
+
+[[mini.rows]]
+name = "ours"
+about = "As it is."
+
+[[mini.rows]]
+name = "Quoted et al."
+about = "Their number alone."
+quoted = true
+"""
+SIZE = 40
+SHADES = {"gray": (0.5, 0.5, 0.5), "ours": (0.2, 0.6, 0.3)}  # what each row's pictures are filled with
+ASKED = [("own", 1, 1), ("own", 2, 2), ("own", 3, 3), ("foreign", 2, 7), ("foreign", 2, 8), ("worst", 5, 5)]
+PLACES = {"gray": "gray/seed0", "ours": "ours/seed3"}
+
+
+def filled(colour, size=SIZE):
+    return torch.tensor(colour)[:, None, None].expand(3, size, size).contiguous()
+
+
+def photo(strength, size=SIZE):
+    """Gray, but for a red and blue patch in the lower right: the stronger, the more colourful."""
+    rgb = filled((0.5, 0.5, 0.5), size)
+    rgb[0, 28:36, 22:30] += strength
+    rgb[2, 28:36, 30:38] += strength
+    return rgb
+
+
+@pytest.fixture
+def heading(tmp_path):
+    path = tmp_path / "mini.toml"
+    path.write_text(MINI)
+    return read_heading(path, "mini")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A heading's folder as an experiment leaves it: pictures in one colour a row, a little darker a reference."""
+    folder = tmp_path / "tables"
+    for number, strength in {1: 0.1, 2: 0.4, 3: 0.2, 5: 0.3, 7: 0.05, 8: 0.45}.items():
+        hc.write_image(photo(strength), folder / "photos" / f"{number:04d}.jpg")
+    for row, place in PLACES.items():
+        for kind, own, other in ASKED:
+            shade = [value - 0.01 * other for value in SHADES[row]]
+            hc.write_image(filled(shade), folder / place / "pictures" / f"{kind}-{own:04d}-{other:04d}.jpg")
+        table = pd.DataFrame(ASKED, columns=["kind", "photo", "reference"])
+        table.assign(psnr=[20.0 + number for number in table["photo"]]).to_csv(
+            folder / place / "pictures.csv", index=False
+        )
+    return folder
+
+
+@pytest.fixture
+def curves(folder):
+    """Adds curves of control: the first row stays where it is, the second follows half of the way."""
+    t, number = (x.ravel() for x in np.meshgrid(STEPS, [4, 6, 11], indexing="ij"))
+    for row, place in PLACES.items():
+        achieved = 6.0 + number if row == "gray" else t * number / 2
+        lines = {"photo": number, "t": t, "asked": t * number, "achieved": achieved, "missed": abs(t * number - 5)}
+        write_table(pd.DataFrame(lines), folder / place / CONTROL)
+    return folder
+
+
+pytestmark = pytest.mark.usefixtures("style")
+
+
+def shown(axes):
+    """The mean colour of the picture in the axes, in [0, 1]; None without one."""
+    return np.asarray(axes.images[0].get_array()).mean((0, 1)) / 255 if axes.images else None
+
+
+def grid_of(figure):
+    """A figure's axes by line, from the top, and from the left."""
+    lines = {}
+    for axes in figure.axes:
+        lines.setdefault(round(axes.get_position(original=True).y0, 4), []).append(axes)
+    return [sorted(lines[y], key=lambda axes: axes.get_position(original=True).x0) for y in sorted(lines, reverse=True)]
+
+
+def notes(axes):
+    return " ".join(text.get_text() for text in axes.texts).replace("\n", " ").strip()
+
+
+def test_pictures_are_found_and_rows_that_are_not_there_left_out(heading, folder):
+    pictures = gallery.find_pictures(heading, folder)
+    assert pictures["row"].drop_duplicates().tolist() == ["gray", "ours"]
+    assert len(pictures) == 2 * len(ASKED)
+    assert all(path.is_file() for name in ("picture", "truth", "asked") for path in pictures[name])
+    line = pictures[(pictures["row"] == "ours") & (pictures["reference"] == 8)].iloc[0]
+    assert (line["picture"].name, line["truth"].name, line["asked"].name) == (
+        "foreign-0002-0008.jpg",
+        "0002.jpg",
+        "0008.jpg",
+    )
+
+
+def test_nothing_there_is_said_in_one_sentence(heading, folder, tmp_path):
+    with pytest.raises(OSError, match=r"nowhere: no row has a pictures\.csv yet; 'histcolor experiment'"):
+        gallery.find_pictures(heading, tmp_path / "nowhere")
+    with pytest.raises(OSError, match=r"no row has a control\.json\.xz yet"):
+        gallery.find_control(heading, folder)
+    pictures = gallery.find_pictures(heading, folder)
+    for draw in (gallery.comparison_figure, gallery.histograms_figure):
+        with pytest.raises(ValueError, match="None of the rows Not yet has pictures of the kind"):
+            draw(pictures, ["Not yet"])
+    with pytest.raises(ValueError, match="kind 'worst'"):
+        gallery.find_faults(pictures, "Not yet")
+
+
+def test_what_rows_are_told():
+    rows = {row.name: row for row in read_heading(project_root() / "notebooks/experiments.toml", "comparison").rows}
+    told = {name: gallery.told(row) for name, row in rows.items()}
+    assert {told[name] for name in ("gray", "Automatic regression", "Zhang et al. 2016")} == {"nothing"}
+    assert told["Zhang et al. 2017"] == told["Zhang et al. 2017, our losses"] == "the histogram, as one vector"
+    assert told["Xiao et al. 2019"] == "a global palette"
+    assert told["transport"] == told["mean colour"] == "the histogram"
+    assert told["Welsh et al. 2002"] == told["Reinhard et al. 2001"] == "the reference photo"
+    assert told["The paper's model"] == told["Palette readout (ours)"] == "the histogram, as tokens"
+    assert told["Su et al. 2020"] is None
+    assert set(told.values()) - {None} == set(gallery.TONES)
+
+
+@pytest.mark.parametrize(("top", "left"), [(0, 0), (3, 21), (30, 12)])
+def test_the_zoom_shows_where_colours_vary_most(top, left):
+    rgb = filled((0.4, 0.4, 0.4), 48)
+    rgb[:, 10:20, 10:40] += torch.tensor([0.2, 0.0, 0.0])[:, None, None]  # large, but of one colour
+    rgb[1, top : top + 8, left : left + 8] = 0.9
+    rgb[2, top : top + 8, left + 8 : left + 16] = 0.9
+    y, x = gallery.zoom_window(rgb, 8, 16)
+    assert (y, x) == (top, left)
+    assert gallery.zoom_window(rgb, 48, 48) == (0, 0)
+
+
+def test_the_most_colourful_photos_keep_their_order(folder):
+    files = [folder / "photos" / f"{number:04d}.jpg" for number in (1, 2, 3, 8, 2)]
+    assert [int(file.stem) for file in gallery.most_colourful(files, 2)] == [2, 8]
+    assert [int(file.stem) for file in gallery.most_colourful(files, 9)] == [1, 2, 3, 8]
+
+
+def test_photos_beside_rows(heading, folder):
+    pictures = gallery.find_pictures(heading, folder)
+    figure = gallery.comparison_figure(pictures, ["ours", "Not yet", "gray"], photos=2)
+    lines = grid_of(figure)
+    assert [[axes.get_title() for axes in line] for line in lines[::2]] == [["gray", "true", "ours", "gray"], [""] * 4]
+    for number, above, below in zip((2, 3), lines[::2], lines[1::2], strict=True):  # 1 is the least colourful
+        truth = hc.read_image(folder / "photos" / f"{number:04d}.jpg")
+        assert np.abs(shown(above[1]) - truth.mean((1, 2)).numpy()).max() < 0.004
+        assert np.ptp(shown(above[0])) < 0.004
+        for column, row in ((2, "ours"), (3, "gray")):
+            expected = np.array(SHADES[row]) - 0.01 * number  # the row "gray" is not the column "gray"
+            assert np.abs(shown(above[column]) - expected).max() < 0.01
+            assert notes(below[column]) == f"{20 + number}.0 dB"
+        frame = above[1].patches[0]
+        y, x, height, width = (int(v) for v in (*frame.get_xy()[::-1], frame.get_height(), frame.get_width()))
+        assert (height, width) == (11, 20)
+        assert y <= 28 <= 36 <= y + height
+        assert x <= 22 <= 38 <= x + width
+        assert np.array_equal(below[1].images[0].get_array(), above[1].images[0].get_array()[y:, x:][:height, :width])
+
+
+def test_one_photo_under_many_histograms(heading, folder):
+    pictures = gallery.find_pictures(heading, folder)
+    figure = gallery.histograms_figure(pictures, ["gray", "Not yet", "ours"])
+    lines = grid_of(figure)
+    assert [len(line) for line in lines] == [4, 4, 4, 4]
+    assert [notes(line[0]) for line in lines[1:]] == ["the histogram asked", "gray", "ours"]
+    for column, number in enumerate((2, 7, 8), 1):
+        truth = hc.read_image(folder / "photos" / f"{number:04d}.jpg")
+        assert np.abs(shown(lines[0][column]) - truth.mean((1, 2)).numpy()).max() < 0.004
+        for line, row in zip(lines[2:], ("gray", "ours"), strict=True):
+            assert np.abs(shown(line[column]) - np.array(SHADES[row]) + 0.01 * number).max() < 0.01
+    assert notes(lines[3][1]) == "intersection 0.00"  # all green, and no green was asked
+    planes = [axes.get_xlim() for axes in lines[1][1:]]
+    assert planes[0] == planes[1] == planes[2], "one scale for all histograms"
+
+
+def test_faults_tell_missing_colours_from_colours_in_the_wrong_place(heading, folder):
+    true, pictures = photo(0.3), gallery.find_pictures(heading, folder)
+    lab = hc.rgb_to_lab(true)
+    half = hc.lab_to_rgb(torch.cat([lab[:1], lab[1:] / 2]))
+    made = {"gray": half, "ours": true.flip(1)}
+    found = {}
+    for row, rgb in made.items():
+        hc.write_image(rgb, folder / PLACES[row] / "pictures" / "worst-0005-0005.jpg")
+        found[row] = gallery.find_faults(pictures, row)
+        assert found[row][["photo", "psnr"]].to_numpy().tolist() == [[5, 25.0]]
+    assert abs(found["gray"]["chroma"].item() - 0.5) < 0.05
+    assert abs(found["ours"]["chroma"].item() - 1) < 0.05
+    assert found["ours"]["intersection"].item() > 0.95 > found["gray"]["intersection"].item()
+    lines = grid_of(gallery.faults_figure(found["ours"], "ours"))
+    assert [notes(line[0]) for line in lines] == [
+        "gray",
+        "true",
+        "ours",
+        "its histogram",
+        "the histogram achieved",
+    ]
+    assert np.abs(shown(lines[1][1]) - true.mean((1, 2)).numpy()).max() < 0.004
+    assert np.asarray(lines[2][1].images[0].get_array())[4:12, 22:30, 0].mean() > 190, "the red patch, upside down"
+    assert notes(lines[2][1]).startswith("25.0 dB, chroma ")
+
+
+def test_curves_are_the_means_of_the_table(heading, curves):
+    control = gallery.find_control(heading, curves)
+    figure = gallery.control_figure(control, heading, ["ours", "Not yet", "gray"])
+    left, right = figure.axes
+    mean = 7  # of the photos' distances; their median is 6
+    found = {line.get_color(): line.get_xydata() for line in left.lines if line.get_marker() == "o"}
+    assert found.keys() == {gallery.TONES["the histogram, as tokens"], gallery.TONES["nothing"]}
+    steps = np.array(STEPS)
+    ours, gray = found[gallery.TONES["the histogram, as tokens"]], found[gallery.TONES["nothing"]]
+    assert np.allclose(ours, np.stack([steps * mean, steps * mean / 2], 1))
+    assert np.allclose(gray, np.stack([steps * mean, steps * 0 + 6 + mean], 1))
+    missed = [line.get_ydata() for line in right.lines if line.get_color() == gallery.TONES["nothing"]]
+    assert np.allclose(missed, control[control["row"] == "gray"].groupby("t")["missed"].mean())
+    assert sorted(text.get_text() for text in left.texts) == ["gray", "ours"]
+    dashed = next(line for line in left.lines if line.get_marker() != "o")
+    assert np.allclose(dashed.get_xdata(), dashed.get_ydata())
+
+
+def test_names_of_curves_do_not_overlap(heading, curves):
+    for place in PLACES.values():  # all end at the same height
+        table = read_table(curves / place / CONTROL)
+        write_table(table.assign(achieved=table["asked"], missed=0.0), curves / place / CONTROL)
+    figure = gallery.control_figure(gallery.find_control(heading, curves), heading, ["gray", "ours"])
+    for axes in figure.axes:
+        heights = sorted(text.xyann[1] for text in axes.texts)
+        assert heights[1] - heights[0] > 0.05 * axes.get_ylim()[1]
+        assert heights[1] <= axes.get_ylim()[1]
+
+
+def test_no_curve_is_said(heading, curves):
+    control = gallery.find_control(heading, curves)
+    with pytest.raises(ValueError, match=r"\[mini\]: none of the rows asked for has a curve"):
+        gallery.control_figure(control, heading, ["Not yet"])

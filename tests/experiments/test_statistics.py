@@ -1,0 +1,156 @@
+"""Means, spreads and intervals: against arithmetic by hand, and on simulated photos and seeds."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from histcolor.experiments.statistics import differences, gather, heading_table, paired_bootstrap, printed, seed_weights
+
+NUMBERS = ["psnr", "ssim", "ssim_gauss", "hellinger", "intersection", "earth_movers", "colourfulness"]
+
+
+def photos_csv(row, seed, psnr, shift=0.0):
+    """What a row with a seed writes, for photos a, b, … of given PSNR; every other number follows from its place."""
+    lines, n = [], len(psnr)
+    for i, value in enumerate(psnr):
+        numbers = {name: round(0.1 * (k + i) + shift, 3) for k, name in enumerate(NUMBERS[1:])}
+        names = {"photo": "abcdefgh"[i], "method": row, "row": row, "seed": seed, "heading": "mini"}
+        lines.append({**names, "reference": names["photo"], "psnr": value, **numbers, "histogram": "true"})
+        numbers = {k: v / 2 for k, v in numbers.items() if not k.startswith("ssim")}
+        lines.append({**names, "reference": "abcdefgh"[(i + n // 2) % n], **numbers, "histogram": "foreign"})
+    return pd.DataFrame(lines)
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Two rows, the first with two seeds, through files as a run leaves them."""
+    parts = [
+        photos_csv("one", 0, [20.0, 30.0]),
+        photos_csv("one", 1, [22.0, 34.0], shift=0.2),
+        photos_csv("two", 0, [np.inf, 20.0]),
+    ]
+    for i, part in enumerate(parts):
+        part.to_csv(tmp_path / f"{i}.csv", index=False)
+    return pd.concat([pd.read_csv(tmp_path / f"{i}.csv") for i in range(3)], ignore_index=True)
+
+
+def test_means_and_spreads_by_hand(table):
+    means = heading_table(table, ["one", "two", "none yet"]).set_index("row")
+    assert means[["photos", "seeds"]].to_numpy().tolist() == [[2, 2], [2, 1], [0, 0]]
+    assert means.loc["one", "psnr"] == pytest.approx((25 + 28) / 2)
+    assert means.loc["one", "psnr_spread"] == pytest.approx(3 / 2**0.5)  # of 25 and 28
+    assert means.loc["two", "psnr"] == 60, "an infinite PSNR counts as 100 dB"
+    assert np.isnan(means.loc["two", "psnr_spread"])
+    # ssim of photos a and b: 0.0 and 0.1 for the one seed, 0.2 more for the other
+    assert means.loc["one", "ssim"] == pytest.approx(0.15)
+    assert means.loc["one", "ssim_spread"] == pytest.approx(0.2 / 2**0.5)
+    # intersection: 0.3 and 0.4; half of that with foreign histograms
+    assert means.loc["two", "intersection"] == pytest.approx(0.35)
+    assert means.loc["two", "foreign_intersection"] == pytest.approx(0.175)
+    assert means.loc["none yet"].drop(["photos", "seeds"]).isna().all()
+
+
+def test_the_summary_is_that_of_evaluate(table):
+    from histcolor.evaluate import summarise
+
+    true = table[(table["row"] == "two") & (table["histogram"] == "true")]
+    theirs = summarise(true[["photo", "reference", "method", *NUMBERS]]).iloc[0]
+    ours = heading_table(table, ["two"]).iloc[0]
+    for name in ("psnr", "ssim", "hellinger", "colourfulness"):
+        assert ours[name] == pytest.approx(theirs[name])
+
+
+def test_printed_tables_say_where_there_is_nothing(table):
+    means = heading_table(table, ["one", "two", "none yet"]).assign(paper_psnr=[28.9036, np.nan, 26.32])
+    text = printed(means).set_index("row")
+    assert text["psnr"].tolist() == ["26.50 ± 2.12", "60.00 ± –", "–"]
+    assert text["paper_psnr"].tolist() == ["28.9036", "–", "26.32"]
+    assert not [c for c in text if c.endswith("_spread")]
+
+
+def test_rows_on_other_photos_are_refused(table):
+    other = photos_csv("three", 0, [20.0, 30.0, 40.0])
+    with pytest.raises(ValueError, match="three: was measured on other photos than one"):
+        heading_table(pd.concat([table, other]), ["one", "three"])
+    with pytest.raises(ValueError, match="three: was measured on other photos than one"):
+        differences(pd.concat([table, other]), [("three", "one")])
+    with pytest.raises(ValueError, match="one: seed 7 was measured on other photos than seed 0"):
+        gather(pd.concat([table, other.assign(row="one", seed=7)]), "one", "true", ["psnr"])
+    with pytest.raises(ValueError, match="four: was not measured with true"):
+        gather(table, "four", "true", ["psnr"])
+    with pytest.raises(ValueError, match="need the same photos"):
+        paired_bootstrap(np.zeros((1, 3)), np.zeros((1, 4)))
+
+
+def test_photos_of_one_name_are_told_apart_by_their_place(table):
+    same = table.assign(photo="image_0001", reference="image_0001")
+    assert gather(same, "one", "true", ["psnr"]).values[..., 0].tolist() == [[20, 30], [22, 34]]
+
+
+def test_differences_of_pairs(table):
+    out = differences(table, [("one", "two"), ("one", "none yet")], repeats=200)
+    assert set(out["row"] + "|" + out["against"]) == {"one|two"}, "a pair waits for its rows"
+    assert out["number"].tolist()[0] == "psnr"
+    assert set(out["number"]) >= {"ssim", "foreign_intersection", "foreign_hellinger"}
+    first = out.iloc[0]
+    assert first["difference"] == pytest.approx(26.5 - 60)
+    assert first["low"] <= first["difference"] <= first["high"]
+    assert first["seeds"] == "2 and 1"
+    pd.testing.assert_frame_equal(out, differences(table, [("one", "two")], repeats=200))
+    assert differences(table, []).columns.tolist() == out.columns.tolist()
+
+
+shapes = st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 12), st.integers(0, 10_000))
+
+
+@given(shapes)
+def test_swapping_the_rows_turns_the_interval_over(shape):
+    seeds_x, seeds_y, photos, seed = shape
+    draw = np.random.default_rng(seed)
+    x, y = draw.normal(size=(seeds_x, photos)), draw.normal(size=(seeds_y, photos))
+    difference, low, high = paired_bootstrap(x, y, repeats=120, seed=seed)
+    swapped = paired_bootstrap(y, x, repeats=120, seed=seed)
+    assert swapped == pytest.approx((-difference, -high, -low), abs=1e-12)
+    assert low <= high
+
+
+@given(shapes)
+def test_a_row_does_not_differ_from_itself(shape):
+    seeds, _, photos, seed = shape
+    x = np.random.default_rng(seed).normal(25, 3, (seeds, photos, 2))
+    assert np.abs(paired_bootstrap(x, x, repeats=50, seed=seed)).max() == 0
+    shifted = np.array(paired_bootstrap(x + 0.5, x, repeats=50, seed=seed))
+    assert np.abs(shifted - 0.5).max() < 1e-9, "what every photo has in common is certain"
+
+
+def test_several_numbers_at_once_are_each_alone():
+    x, y = np.random.default_rng(0).normal(size=(2, 3, 30))
+    together = np.array(paired_bootstrap(x[..., None] * [1, 2], y[..., None] * [1, 2], repeats=300))
+    assert together[:, 0] == pytest.approx(np.array(paired_bootstrap(x, y, repeats=300)))
+    assert together[:, 1] == pytest.approx(2 * together[:, 0])
+
+
+@settings(max_examples=10)
+@given(st.integers(2, 6), st.integers(0, 1000))
+def test_drawn_seeds_have_the_variance_of_a_mean(count, seed):
+    weights = seed_weights(range(count), 20_000, seed)
+    assert weights.sum(1) == pytest.approx(1)
+    values = np.random.default_rng(seed).normal(size=count)
+    assert (weights @ values).var() == pytest.approx(values.var(ddof=1) / count, rel=0.1)
+
+
+@pytest.mark.parametrize(("seeds", "seeds_sd", "lowest"), [(1, 0.0, 0.92), (3, 0.05, 0.93), (6, 0.5, 0.87)])
+def test_intervals_hold_the_truth_about_95_times_in_100(seeds, seeds_sd, lowest):
+    """Photos differ by 5 dB, rows by 0.7 on each photo, a run by 0.4 on each photo and by seeds_sd on all of them."""
+    draw, held, times = np.random.default_rng(0), 0, 600
+    for i in range(times):
+        photo = draw.normal(25, 5, 60)
+        x, y = (
+            photo + draw.normal(0, 0.7, 60) + draw.normal(0, 0.4, (seeds, 60)) + draw.normal(0, seeds_sd, (seeds, 1))
+            for _ in "xy"
+        )
+        _, low, high = paired_bootstrap(x + 0.3, y, repeats=300, seed=i)
+        held += low <= 0.3 <= high
+    assert lowest < held / times < 0.985
