@@ -66,6 +66,10 @@ class TimmBackbone(nn.Module):
         self.net = timm.create_model(name, pretrained=False, features_only=True, out_indices=(1, 2, 3, 4))
         self.channels = tuple(self.net.feature_info.channels())
 
+    def train(self, mode: bool = True) -> TimmBackbone:
+        """Stay in eval mode, whatever is asked: its BatchNorm keeps ImageNet's statistics."""
+        return super().train(False)
+
     def forward(self, rgb: Tensor) -> list[Tensor]:
         """``[N, 3, H, W]`` in [0, 1] → four maps."""
         return self.net(rgb * 2 - 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,9 +14,6 @@ from histcolor.color import AB_MAX, L_MAX, rgb_to_lab, scale_ab
 from histcolor.data import Pack, send
 from histcolor.histogram import count_ab, soft_ab_histogram
 
-if TYPE_CHECKING:
-    from histcolor.train import TrainConfig
-
 
 @dataclass
 class Plan:
@@ -26,9 +22,9 @@ class Plan:
     index: np.ndarray  #: the photo
     corner: np.ndarray  #: where its crop lies, ``[N, 2]`` in [0, 1)
     flip: np.ndarray  #: mirrored
-    other: np.ndarray  #: another photo, whose histogram may be asked
-    share: np.ndarray  #: the photo's own share of the asked histogram: 1 own, 0 foreign, between: mixed
-    dropped: np.ndarray  #: no histogram is asked: the network sees the usual one
+    other: np.ndarray  #: another photo, whose histogram may be the target
+    share: np.ndarray  #: the photo's own share of the target histogram: 1 own, 0 foreign, between: mixed
+    dropped: np.ndarray  #: no histogram is given: the network sees the average one
     extent: np.ndarray | None = (
         None  #: share of the photo's height and width that its crop shows, ``[N, 2]``; None: plain
     )
@@ -42,30 +38,43 @@ def epoch_order(seed: int, epoch: int, photos: int) -> np.ndarray:
     return np.random.default_rng([seed, 0, epoch]).permutation(photos)
 
 
-def plan_batch(config: TrainConfig, photos: int, step: int) -> Plan:
-    """Draw a step's photos, crops and histograms from the seed and the step alone; each epoch takes each photo once."""
-    n = config.batch_size
+def plan_batch(
+    photos: int,
+    step: int,
+    *,
+    batch_size: int,
+    seed: int,
+    foreign: float = 0.0,
+    dropped: float = 0.0,
+    zoom: float = 1.0,
+    jitter: float = 0.0,
+) -> Plan:
+    """Draw a step's photos, crops and histograms from the seed and the step alone; each epoch takes each photo once.
+
+    The shares and strengths are those of :class:`histcolor.train.TrainConfig`.
+    """
+    n = batch_size
     epoch, place = np.divmod(np.arange(step * n, (step + 1) * n), photos)
-    draw = np.random.default_rng([config.seed, 1, step])
-    foreign = draw.random(n) < config.foreign
+    draw = np.random.default_rng([seed, 1, step])
+    other_target = draw.random(n) < foreign
     # half of the foreign histograms are mixtures, as from a user who blends two
     mixture = draw.random(n) * (draw.random(n) < 0.5)
     corner, flip, other = draw.random((n, 2)), draw.random(n) < 0.5, draw.integers(photos, size=n)
-    dropped = draw.random(n) < config.dropped  # drawn last: without it, all else is what it was before this came
+    without = draw.random(n) < dropped  # drawn last: without it, all else is what it was before this came
     # … as are these: each axis shows all of the photo down to 1/zoom, so that shapes are squeezed a little, too
-    extent = 1 / np.exp(draw.random((n, 2)) * np.log(config.zoom)) if config.zoom > 1 else None
-    if config.jitter:
-        tone = draw.uniform(-config.jitter, config.jitter, (n, 3)) * (1, 1, 0.5)
+    extent = 1 / np.exp(draw.random((n, 2)) * np.log(zoom)) if zoom > 1 else None
+    if jitter:
+        tone = draw.uniform(-jitter, jitter, (n, 3)) * (1, 1, 0.5)
         tone[:, :2] = np.exp(tone[:, :2])
     return Plan(
         extent=extent,
-        tone=tone.astype(np.float32) if config.jitter else None,
-        index=np.array([epoch_order(config.seed, int(e), photos)[i] for e, i in zip(epoch, place, strict=True)]),
+        tone=tone.astype(np.float32) if jitter else None,
+        index=np.array([epoch_order(seed, int(e), photos)[i] for e, i in zip(epoch, place, strict=True)]),
         corner=corner,
         flip=flip,
         other=other,
-        share=np.where(foreign & ~dropped, mixture, 1.0).astype(np.float32),
-        dropped=dropped,
+        share=np.where(other_target & ~without, mixture, 1.0).astype(np.float32),
+        dropped=without,
     )
 
 
@@ -75,10 +84,10 @@ class Batch:
 
     L: Tensor  #: ``[N, 1, S, S]`` in [0, 100]
     t_ab: Tensor  #: truth over 110, ``[N, 2, S, S]``
-    hist: Tensor  #: asked histogram, ``[N, bins, bins]``
+    hist: Tensor  #: target histogram, ``[N, bins, bins]``; the average one where none is given
     r_h: Tensor  #: the same in the loss's bins, by the differentiable kernel
-    own: Tensor  #: ``[N]``, 0 where the asked histogram is foreign or mixed, else 1
-    asked: Tensor  #: ``[N]``, 0 where the histogram was dropped, else 1
+    own: Tensor  #: ``[N]``, 0 where the target histogram is foreign or mixed, else 1
+    given: Tensor  #: ``[N]``, booleans: false where the histogram was dropped
 
 
 def mean_histogram(pack: Pack, bins: int, *, photos: int = 1000) -> Tensor:
@@ -116,24 +125,27 @@ def look_at(rgb: Tensor, tone: Tensor | None, bins: int, loss_bins: int) -> tupl
 
 
 def make_batch(
-    config: TrainConfig,
     pack: Pack,
     plan: Plan,
     part: slice,
     device: torch.device,
-    usual: Tensor | None = None,
+    *,
+    size: int,
+    bins: tuple[int, int],
+    average: Tensor | None = None,
     look: Callable = look_at,
 ) -> Batch:
     """Cut the photos of one process's part of the plan and compute Lab and histograms on the device.
 
-    ``usual``, ``[bins, bins]``, takes the place of the histograms that the plan drops; needed if it drops any.
-    ``look`` is :func:`look_at`, or what a compiler made of it.
+    Crops have ``size`` pixels a side; ``bins`` are those of the network's histogram and of the loss's. ``average``,
+    ``[bins, bins]``, takes the place of the histograms that the plan drops; needed if it drops any. ``look`` is
+    :func:`look_at`, or what a compiler made of it.
     """
-    share, bins = plan.share[part], (config.model.bins, config.loss.histogram_bins)
+    share = plan.share[part]
 
     def crops(index: np.ndarray, rows: np.ndarray | slice) -> Tensor:
         extent = None if plan.extent is None else plan.extent[part][rows]
-        cut = pack.crops(index[rows], plan.corner[part][rows], plan.flip[part][rows], config.size, extent)
+        cut = pack.crops(index[rows], plan.corner[part][rows], plan.flip[part][rows], size, extent)
         return send(cut, device)
 
     tone = None if plan.tone is None else send(torch.from_numpy(plan.tone[part]), device)
@@ -143,7 +155,7 @@ def make_batch(
         for own, other in zip((hist, r_h), look_at(crops(plan.other[part], rows), None, *bins)[2:], strict=True):
             own[place] = weight * own[place] + (1 - weight) * other
     if len(rows := np.flatnonzero(plan.dropped[part])):
-        hist[send(torch.from_numpy(rows), device)] = usual
+        hist[send(torch.from_numpy(rows), device)] = average
     own = send(torch.from_numpy((share == 1).astype(np.float32)), device)
-    asked = send(torch.from_numpy((~plan.dropped[part]).astype(np.float32)), device)
-    return Batch(L, scale_ab(ab), hist, r_h, own, asked)
+    given = send(torch.from_numpy(~plan.dropped[part]), device)
+    return Batch(L, scale_ab(ab), hist, r_h, own, given)

@@ -1,21 +1,29 @@
-"""Saving and loading models as safetensors: no pickle is ever loaded, and a file tells all that it needs."""
+"""Saving and loading: models as safetensors that tell all that they need, a training's state to resume from.
+
+Nothing that is loaded can run code.
+"""
 
 from __future__ import annotations
 
 import json
+import pickle
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from histcolor.images import atomic
 from histcolor.model import Colorizer, ModelConfig, config_from_dict
 
 FORMAT = "1"  #: raised when an older reader could no longer understand the file
 SHIPPED = Path(__file__).parent / "weights"
+#: what a checkpoint may hold, by name; :mod:`histcolor.baselines` adds the methods that the paper is compared with
+METHODS: dict[str, Callable[[ModelConfig], nn.Module]] = {Colorizer.method: Colorizer}
 
 
 class CheckpointError(ValueError):
@@ -54,10 +62,11 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
-def save_model(model: Colorizer, path: str | Path, *, about: dict | None = None) -> None:
+def save_model(model: nn.Module, path: str | Path, *, about: dict | None = None) -> None:
     """Save a model for use, in float16, with its configuration (and ``about``, say the run's name) as metadata."""
     tensors = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
-    metadata = {"config": json.dumps(asdict(model.config)), "about": json.dumps(about or {})}
+    about = {"method": model.method, "about": json.dumps(about or {})}
+    metadata = {"config": json.dumps(asdict(model.config)), **about}
     save_tensors(tensors, metadata, path)
 
 
@@ -81,28 +90,39 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Colorizer:
         raise CheckpointError(f"There is no model {str(name)!r}; shipped are: {', '.join(shipped_models()) or 'none'}.")
     tensors, metadata = load_tensors(path)
     try:
-        config = config_from_dict(json.loads(metadata["config"]))
+        values = json.loads(metadata["config"])
+        for name in ("joint", "semantics", "guide", "colours", "head", "anneal"):  # TODO leaves with the old weights
+            values.pop(name, None)
+        config = config_from_dict(values)
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path}: holds no model configuration; a training state is not a model.") from error
-    model = build(config)
+    if (method := metadata.get("method", Colorizer.method)) not in METHODS:
+        raise CheckpointError(f"{path}: is a {method!r}, which is not known here: import histcolor.baselines.")
+    model = build(config, method)
     fill(model, tensors, str(path))
     return model.to(device, memory_format=torch.channels_last).eval()
 
 
-def build(config: ModelConfig) -> Colorizer:
-    """A model with fresh weights, channels last; the caller's random state decides them."""
-    return Colorizer(config).to(memory_format=torch.channels_last)
+def build(config: ModelConfig, method: str = Colorizer.method) -> nn.Module:
+    """A model with fresh weights, channels last; the caller's random state decides them.
+
+    Raises:
+        ValueError: there is no such method.
+    """
+    if method not in METHODS:
+        raise ValueError(f"There is no method {method!r}; there are {', '.join(METHODS)}.")
+    return METHODS[method](config).to(memory_format=torch.channels_last)
 
 
-def fill(model: Colorizer, tensors: dict[str, Tensor], name: str) -> None:
+def fill(model: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
     """Load tensors into a model; every one of its tensors must be there, in its shape, and nothing else.
 
     Raises:
         CheckpointError: names the first missing, foreign or misshapen tensor.
     """
     wanted = model.state_dict()
-    if "usual" in wanted:  # files of before it came
-        tensors = {"usual": torch.zeros_like(wanted["usual"]), **tensors}
+    if "usual" in tensors:  # TODO leaves with the old weights
+        tensors["average"] = tensors.pop("usual")
     for text, keys in (("lacks", set(wanted) - set(tensors)), ("has foreign", set(tensors) - set(wanted))):
         if keys:
             raise CheckpointError(f"{name}: {text} {len(keys)} tensors, first {sorted(keys)[0]!r}.")
@@ -111,3 +131,46 @@ def fill(model: Colorizer, tensors: dict[str, Tensor], name: str) -> None:
             shapes = f"{tuple(tensors[key].shape)}, needed is {tuple(value.shape)}"
             raise CheckpointError(f"{name}: tensor {key!r} has shape {shapes}.")
     model.load_state_dict(tensors)
+
+
+def save_state(
+    path: Path,
+    model: nn.Module,
+    average: AveragedModel,
+    optimizer: torch.optim.Optimizer,
+    *,
+    step: int,
+    pack: str,
+    seconds: float,
+) -> None:
+    """Write all that a resumed run needs, atomically: weights, average, moments, step, which pack it was, clock."""
+    state = {"model": model.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
+    with atomic(path) as temporary:
+        torch.save({**state, "step": step, "pack": pack, "seconds": seconds}, temporary)
+
+
+def load_state(
+    path: Path, model: nn.Module, average: AveragedModel, optimizer: torch.optim.Optimizer, pack: str
+) -> tuple[int, float]:
+    """Read what :func:`save_state` wrote into the given objects; returns the step and the seconds since the start.
+
+    Raises:
+        CheckpointError: damaged, of another model, or of a run on other photos.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        step, then, seconds = int(state["step"]), str(state["pack"]), float(state["seconds"])
+    except (OSError, EOFError, KeyError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"{path}: is damaged, or is no training state.") from error
+    if then != pack:
+        raise CheckpointError(
+            f"{path.parent}: holds a run on other photos ({then}; given are {pack}): give the same packs in the same "
+            "order, or name another folder."
+        )
+    fill(model, state["model"], str(path))
+    try:
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: was written by a run that trains other weights.") from error
+    return step, seconds

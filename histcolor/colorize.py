@@ -123,8 +123,8 @@ def colorize(
 
 
 def checked(model: Colorizer, hist: Tensor | None) -> Tensor:
-    """Histograms as the network takes them, ``[N, bins, bins]``; None: the usual one. See :func:`colorize`."""
-    hist = model.usual_histogram() if hist is None else check_histogram(hist, model.config.bins)
+    """Histograms as the network takes them, ``[N, bins, bins]``; None: the average one. See :func:`colorize`."""
+    hist = model.average_histogram() if hist is None else check_histogram(hist, model.config.bins)
     if hist.ndim > 3:
         raise ValueError(f"hist must be [bins, bins] or [N, bins, bins], got shape {tuple(hist.shape)}.")
     return (hist if hist.ndim == 3 else hist[None]).to(next(model.parameters()).device)
@@ -134,21 +134,18 @@ def checked(model: Colorizer, hist: Tensor | None) -> Tensor:
 def predict(model: Colorizer, photo: EncodedPhoto, hist: Tensor | None, *, flips: bool = False) -> Tensor:
     """The network's colours for a photo and histograms, as in :func:`colorize`: ``[N, 2, h, w]`` in units of ab."""
     batch = checked(model, hist)
-    y_ab = model.decode(photo.features.expand(len(batch)), batch).float()
+    given = torch.full((len(batch),), hist is not None, device=batch.device)
+    y_ab = model.decode(photo.features.expand(len(batch)), batch, given).float()
     if flips:
         mirrored = model.encode(photo.features.L.flip(-1))
-        y_ab = (y_ab + model.decode(mirrored.expand(len(batch)), batch).float().flip(-1)) / 2
+        y_ab = (y_ab + model.decode(mirrored.expand(len(batch)), batch, given).float().flip(-1)) / 2
     return unscale_ab(y_ab)
 
 
 @torch.no_grad()
 def match_asked(model: Colorizer, photo: EncodedPhoto, ab: Tensor, hist: Tensor, match: float) -> Tensor:
     """Move predicted colours ``[N, 2, h, w]`` towards the histograms that they were asked; see :func:`colorize`."""
-    batch = checked(model, hist)
-    matched = match_histogram(ab, batch, photo.features.L, match)
-    return torch.where(
-        model.asks(batch)[:, None, None, None], matched, ab
-    )  # where nothing is asked, nothing is matched
+    return match_histogram(ab, checked(model, hist), photo.features.L, match)
 
 
 def box(x: Tensor, radius: int) -> Tensor:

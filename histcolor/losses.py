@@ -1,4 +1,4 @@
-"""The training loss, one function an equation: (3) to (6) of section 2.3; and the one of classified colours.
+"""The training loss, one function an equation: (3) to (6) of section 2.3.
 
 All functions take ab over 110, in about [-1, 1], and return one number: the mean over photos, channels and pixels
 (or bins). The paper writes sums; its release takes means, and λ1 = 1, λ2 = 10 go with those.
@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from histcolor.baselines.guides import ColourClasses
-from histcolor.color import AB_MAX, unscale_ab
+from histcolor.color import AB_MAX
 from histcolor.histogram import soft_ab_histogram
 
 DELTA = 0.01  #: the paper's δ
@@ -54,79 +53,39 @@ def histogram_loss(y_ab: Tensor, r_h: Tensor, delta: float = DELTA) -> Tensor:
 
 
 @dataclass(frozen=True)
-class LossConfig:
-    """Weights of (3). Every term is divided by its δ, which moves no optimum and makes the numbers readable."""
+class Loss:
+    """L = L_GT + λ1 L_Grad + λ2 L_H (3). Every term is divided by its δ: no optimum moves, and numbers get readable."""
 
     lambda_1: float = 1.0  #: weight of L_Grad
     lambda_2: float = 10.0  #: weight of L_H
-    lambda_foreign: float = 10.0  #: weight of L_H where it is alone, as the asked histogram is foreign
+    lambda_foreign: float = 10.0  #: weight of L_H where it is alone, as the target histogram is another image's
     delta: float = DELTA  #: δ of L_GT and L_Grad; beyond it errors count by their size, below by their square
     histogram_bins: int = 16  #: bins along each axis in L_H
-    rebalance: bool = False  #: with head "classes", which has a loss of its own: rare colours count more (Zhang 2016)
 
+    def __call__(
+        self, y_ab: Tensor, t_ab: Tensor, r_h: Tensor, own: Tensor, given: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean over the batch.
 
-def total_loss(
-    y_ab: Tensor, t_ab: Tensor, r_h: Tensor, own: Tensor, config: LossConfig, asked: Tensor | None = None
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """L = L_GT + λ1 L_Grad + λ2 L_H (3), a mean over the batch.
+        Args:
+            y_ab: prediction, ``[N, 2, H, W]``.
+            t_ab: truth, ``[N, 2, H, W]``.
+            r_h: target histogram in ``histogram_bins`` bins, ``[N, b, b]``.
+            own: ``[N]``, 1 where the target histogram is the photo's own, 0 where it is not: there is no true
+                picture for another one, and L_H alone counts.
+            given: ``[N]``, false where no histogram is given, and L_H does not count; without: true everywhere.
 
-    Args:
-        y_ab: prediction, ``[N, 2, H, W]``.
-        t_ab: truth, ``[N, 2, H, W]``.
-        r_h: asked histogram in ``config.histogram_bins`` bins, ``[N, b, b]``.
-        own: ``[N]``, 1 where the asked histogram is the photo's own, 0 where it is foreign: there is no
-            true picture for a foreign histogram, and L_H alone counts.
-        asked: ``[N]``, 0 where no histogram is asked, and L_H does not count; without: 1 everywhere.
-
-    Returns:
-        The loss and its terms before weighting, for the history; each the mean over the whole batch.
-    """
-    off = histogram_loss(y_ab, r_h) / DELTA
-    if asked is not None:
-        off = asked * off
-    terms = {
-        "gt": (own * ground_truth_loss(y_ab, t_ab, config.delta)).mean() / config.delta,
-        "grad": (own * gradient_loss(y_ab, t_ab, config.delta)).mean() / config.delta,
-        "hist": off.mean(),
-    }
-    weighted = (torch.where(own > 0, config.lambda_2, config.lambda_foreign) * off).mean()
-    loss = terms["gt"] + config.lambda_1 * terms["grad"] + weighted
-    return loss, {name: term.detach() for name, term in terms.items()}
-
-
-def class_weights(distribution: Tensor, mixture: float = 0.5) -> Tensor:
-    """Weights that let rare colours count (Zhang et al. 2016, (4)): w ∝ ((1-λ) p + λ/Q)⁻¹, with Σ p w = 1.
-
-    Args:
-        distribution: p, how often each class comes in the training photos, ``[Q]``, summing to 1.
-        mixture: λ, the share of the uniform distribution, 0.5 in theirs; 1 weights all alike.
-    """
-    weights = 1 / ((1 - mixture) * distribution + mixture / len(distribution))
-    return weights / (distribution * weights).sum()
-
-
-def class_loss(
-    logits: Tensor, t_ab: Tensor, classes: ColourClasses, weights: Tensor | None = None
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Cross-entropy with the softly encoded truth, -Σ v(Z) Σ_q Z_q log softmax_q (Zhang et al. 2016, (2) and (3)).
-
-    Theirs is a sum over pixels at a quarter of the photo's size; here it is the mean over all of them.
-    Without weights it is, up to a constant, the divergence that Larsson et al. 2016 take, whose truth is spread
-    over a pixel's neighbours instead.
-
-    Args:
-        logits: ``[N, Q, H, W]``.
-        t_ab: truth, ``[N, 2, H, W]``.
-        classes: the Q colours.
-        weights: ``[Q]`` from :func:`class_weights`, v of a pixel being that of its nearest class; without: 1.
-
-    Returns:
-        The loss and, for the history, the same as its one term.
-    """
-    index, share = classes.soft_encode(unscale_ab(t_ab))
-    # classes last, as channels-last convolutions leave them in memory: half the time of working along axis 1
-    off = -(share * logits.movedim(1, -1).log_softmax(-1).gather(-1, index)).sum(-1)
-    if weights is not None:
-        off = weights[index[..., 0]] * off
-    loss = off.mean()
-    return loss, {"classes": loss.detach()}
+        Returns:
+            The loss and its terms before weighting, for the history; each the mean over the whole batch.
+        """
+        off = histogram_loss(y_ab, r_h) / DELTA
+        if given is not None:
+            off = given * off
+        terms = {
+            "gt": (own * ground_truth_loss(y_ab, t_ab, self.delta)).mean() / self.delta,
+            "grad": (own * gradient_loss(y_ab, t_ab, self.delta)).mean() / self.delta,
+            "hist": off.mean(),
+        }
+        weighted = (torch.where(own > 0, self.lambda_2, self.lambda_foreign) * off).mean()
+        loss = terms["gt"] + self.lambda_1 * terms["grad"] + weighted
+        return loss, {name: term.detach() for name, term in terms.items()}

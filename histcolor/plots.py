@@ -251,6 +251,15 @@ def contact_sheet(
     return image_grid(list(zip(gray, truth, predicted, foreign, reference, strict=True)), columns, notes=notes)
 
 
+def save_sheet(sheet: Sequence[Tensor], path: Path) -> None:
+    """Write a :func:`contact_sheet` in the project's look, whatever look is set."""
+    with plt.rc_context():
+        use_style()
+        figure = contact_sheet(*sheet)
+        save_figure(figure, path)
+        plt.close(figure)
+
+
 def training_curves(history: pd.DataFrame) -> Figure:
     """The terms of the loss (3) and, where measured, the validation's numbers, over photos seen."""
     checks = [c for c in ("psnr", "intersection_foreign") if c in history and history[c].notna().any()]

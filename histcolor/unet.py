@@ -27,6 +27,27 @@ def in_eights(layer: nn.Conv2d, x: Tensor, *, fill: bool | None = None) -> Tenso
     return y[:, : layer.out_channels] + layer.bias.to(y)[:, None, None]
 
 
+def linear_weights(inputs: int, outputs: int, like: Tensor) -> Tensor:
+    """The matrix of linear interpolation from ``inputs`` to ``outputs`` samples, as F.interpolate places them."""
+    where = (torch.arange(outputs, device=like.device, dtype=torch.float32) + 0.5) * (inputs / outputs) - 0.5
+    grid = torch.arange(inputs, device=like.device, dtype=torch.float32)
+    return (1 - (where.clamp(0, inputs - 1)[:, None] - grid).abs()).clamp(min=0).to(like.dtype)
+
+
+def upsample(x: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
+    """Bilinear interpolation of ``[N, C, h, w]`` to ``size``, as two products with constant matrices.
+
+    The same numbers as ``F.interpolate(…, mode="bilinear", align_corners=False)``; but its backward pass is two
+    products as well, where that of ``F.interpolate`` adds pixel by pixel.
+    """
+    if tuple(x.shape[-2:]) == tuple(size):
+        return x
+    rows, columns = linear_weights(x.shape[2], size[0], x), linear_weights(x.shape[3], size[1], x)
+    wide = columns @ x.permute(0, 2, 3, 1)  # [N, h, W, C]: the memory of channels last, read in order
+    tall = rows @ wide.flatten(2)  # [N, H, W·C]
+    return tall.unflatten(2, (size[1], -1)).permute(0, 3, 1, 2)
+
+
 def _group(inputs: int, outputs: int, convolutions: int, norm: str, *, dilation: int = 1) -> nn.Sequential:
     """A convolution group: 3×3 convolutions with ReLU, one normalisation at its end."""
     layers: list[nn.Module] = []
@@ -39,18 +60,16 @@ class UNet(nn.Module):
     """Ten convolution groups, groups 5 and 6 dilated, skips added from 3 to 8, 2 to 9 and 1 to 10, tanh at the end.
 
     Channels are those of the paper at ``width=64``: 64, 128, 256, 512 … 512, 256, 128, 128.
-    With ``classes`` above 0 it gives so many logits instead of ab, without tanh. With ``semantics`` above 0 it sees so
-    many features of each place of group 3 besides (ours: F_T).
+    With ``classes`` above 0 it gives so many logits instead of ab, without tanh.
     """
 
-    def __init__(self, inputs: int, width: int, norm: str, classes: int = 0, semantics: int = 0) -> None:
+    def __init__(self, inputs: int, width: int, norm: str, classes: int = 0) -> None:
         super().__init__()
         self.classes = classes
         w1, w2, w4, w8 = width, 2 * width, 4 * width, 8 * width
         self.group1 = _group(inputs, w1, 2, norm)
         self.group2 = _group(w1, w2, 2, norm)
         self.group3 = _group(w2, w4, 3, norm)
-        self.see = nn.Conv2d(semantics, w4, 1) if semantics else None
         self.group4 = _group(w4, w8, 3, norm)
         self.group5 = _group(w8, w8, 3, norm, dilation=2)
         self.group6 = _group(w8, w8, 3, norm, dilation=2)
@@ -63,13 +82,12 @@ class UNet(nn.Module):
         self.group10 = nn.Sequential(nn.ReLU(), nn.Conv2d(w2, w2, 3, padding=1), nn.LeakyReLU(0.2))
         self.out = nn.Conv2d(w2, classes or 2, 1)
 
-    def forward(self, x: Tensor, hint: Tensor | None = None, seen: Tensor | None = None) -> Tensor:
-        """Colour features, with a hint for all places at once, or with more features of each place.
+    def forward(self, x: Tensor, hint: Tensor | None = None) -> Tensor:
+        """Colour features, with a hint for all places at once if there is one.
 
         Args:
             x: ``[N, inputs, H, W]``; H and W divisible by 8.
             hint: ``[N, 8·width]``, added at every place of group 4, as the global hints of Zhang et al. 2017 are.
-            seen: ``[N, semantics, H/4, W/4]``, brought to the features of group 3 and added to them.
 
         Returns:
             ``[N, 2, H, W]`` in (-1, 1), or logits ``[N, classes, H, W]``.
@@ -77,8 +95,6 @@ class UNet(nn.Module):
         x1 = self.group1[1:](in_eights(self.group1[0], x))
         x2 = self.group2(x1[..., ::2, ::2])
         x3 = self.group3(x2[..., ::2, ::2])
-        if seen is not None:
-            x3 = x3 + self.see(seen)
         x4 = self.group4(x3[..., ::2, ::2])
         if hint is not None:
             x4 = x4 + hint.to(x4)[:, :, None, None]

@@ -1,42 +1,46 @@
-"""What a training run measures at every checkpoint, and the contact sheet that it saves."""
+"""What a training run measures at every checkpoint; it draws nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from histcolor.color import lab_to_rgb, rgb_to_lab, unscale_ab
 from histcolor.data import Pack
 from histcolor.device import execution
 from histcolor.evaluate import CONTROL_BINS, psnr, round8
 from histcolor.histogram import ab_histogram, intersection
-from histcolor.model import Colorizer
 
 
 def make_validator(
-    pack: Pack, run: Path, *, size: int, photos: int = 200, sheet_every: int = 1000, batch_size: int = 20
-) -> Callable[[Colorizer, int], dict[str, float]]:
+    pack: Pack,
+    *,
+    size: int,
+    photos: int = 200,
+    batch_size: int = 20,
+    look: Callable[[int, list[torch.Tensor]], None] | None = None,
+) -> Callable[[nn.Module, int], dict[str, float]]:
     """A function for :func:`histcolor.train.train` that measures a model on photos it does not train on.
 
     It gives ``psnr`` (dB, true histograms) and ``intersection_foreign`` (each photo asked the next one's
-    histogram, 16 bins), over the middle crops of ``photos`` photos, always the same ones, and saves a contact
-    sheet to ``run/sheets`` at every ``sheet_every``-th step. It computes as training does by default (bfloat16 where
-    the device has it).
+    histogram, 16 bins), over the middle crops of ``photos`` photos, always the same ones. It computes as training does
+    by default (bfloat16 where the device has it). ``look`` is called with the step and the first eight photos, RGB
+    ``[8, 3, size, size]`` each: gray, true, coloured with their own and with the others' histograms, the others.
     """
     chosen = np.random.default_rng(0).permutation(len(pack))[:photos]
     middle, straight = np.full((len(chosen), 2), 0.5), np.zeros(len(chosen), bool)
     truth = pack.crops(chosen, middle, straight, size).float() / 255
 
-    def colour(model: Colorizer, lab: torch.Tensor, hist: torch.Tensor) -> torch.Tensor:
+    def colour(model: nn.Module, lab: torch.Tensor, hist: torch.Tensor) -> torch.Tensor:
         device = next(model.parameters()).device
         with torch.no_grad(), execution(device).autocast():
             y_ab = model(lab[:, :1].to(device), hist.to(device))
         return round8(lab_to_rgb(torch.cat([lab[:, :1], unscale_ab(y_ab.float().cpu())], dim=1)))
 
-    def validate(model: Colorizer, step: int) -> dict[str, float]:
+    def validate(model: nn.Module, step: int) -> dict[str, float]:
         quality, control, sheet = [], [], []
         for start in range(0, len(chosen), batch_size):
             rows = torch.arange(start, min(start + batch_size, len(chosen)))
@@ -48,24 +52,11 @@ def make_validator(
             quality.append(psnr(predicted, own))
             coarse = ab_histogram(lab_others[:, 1:], CONTROL_BINS)
             control.append(intersection(ab_histogram(rgb_to_lab(foreign)[:, 1:], CONTROL_BINS), coarse))
-            if not sheet:
+            if look and not sheet:
                 gray = lab_to_rgb(torch.cat([lab[:, :1], torch.zeros_like(lab[:, 1:])], dim=1))
                 sheet = [x[:8] for x in (gray, own, predicted, foreign, others)]
-        if step % sheet_every == 0:
-            save_sheet(sheet, run / "sheets" / f"{step:07d}.png")
+        if look:
+            look(step, sheet)
         return {"psnr": float(torch.cat(quality).mean()), "intersection_foreign": float(torch.cat(control).mean())}
 
     return validate
-
-
-def save_sheet(sheet: list[torch.Tensor], path: Path) -> None:
-    """Write a contact sheet without a display."""
-    import matplotlib.pyplot as plt
-
-    from histcolor.plots import contact_sheet, save_figure, use_style
-
-    with plt.rc_context():
-        use_style()
-        figure = contact_sheet(*sheet)
-        save_figure(figure, path)
-        plt.close(figure)

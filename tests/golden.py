@@ -17,7 +17,7 @@ from histcolor import losses
 from histcolor.color import AB_MAX
 from histcolor.colorize import resize
 from histcolor.data import DEMO_PHOTOS, Pack
-from histcolor.train import TrainConfig, train
+from histcolor.train import TrainConfig, set_up, train
 
 FILE = Path(__file__).with_name("golden.json")
 
@@ -66,11 +66,12 @@ def history(**options) -> list[list[float]]:
     pack = Pack(np.ascontiguousarray((images * 255).round().byte().permute(0, 2, 3, 1).numpy()))
     rows: list[dict] = []
     config = TrainConfig(
-        model=hc.PRESETS["tiny"], steps=24, batch_size=4, size=64, warmup=4, log_every=2, save_every=24, foreign=0.3,
+        steps=24, batch_size=4, size=64, warmup=4, log_every=2, save_every=24, foreign=0.3,
         dropped=0.2, **(options or {"precision": "float32"}),
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as run:
-        train(config, pack, run, callback=rows.append, quiet=True)
+        model = set_up(config, hc.PRESETS["tiny"], pack)
+        train(model, losses.Loss(), pack, config, run, callback=rows.append, quiet=True)
     return [[row["loss"], row["gradient_norm"]] for row in rows]
 
 

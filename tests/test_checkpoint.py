@@ -110,22 +110,10 @@ def test_unknown_configuration(saved):
         hc.load(saved[1])
 
 
-def test_older_checkpoints(saved):
-    from histcolor.config import ADDED
-
-    def older(tensors, metadata):
-        config = {k: v for k, v in json.loads(metadata["config"]).items() if k not in ADDED}
-        tensors = {k: v for k, v in tensors.items() if k != "usual"}
-        return tensors, {**metadata, "config": json.dumps(config)}
-
-    new = hc.load(saved[1])
-    rewrite(saved[1], older)
-    old = hc.load(saved[1])
-    assert old.config == new.config == TINY
-    assert not old.automatic
-    L, hist = torch.rand(1, 1, 32, 32) * 100, torch.full((1, TINY.bins, TINY.bins), 1 / TINY.bins**2)
-    with torch.no_grad():
-        assert torch.equal(old(L, hist), new(L, hist))
+def test_a_method_that_is_not_known(saved):
+    rewrite(saved[1], lambda t, m: (t, {**m, "method": "nonesuch"}))
+    with pytest.raises(ValueError, match="is a 'nonesuch', which is not known here"):
+        hc.load(saved[1])
 
 
 @pytest.mark.parametrize(("name", "megabytes"), [("small", 25), ("base", 50)])
@@ -135,4 +123,4 @@ def test_shipped_models_are_complete(name, megabytes):
     model = hc.load(name)
     assert model.config == hc.PRESETS[name], "the preset must say what is shipped"
     assert all(torch.isfinite(v).all() for v in model.state_dict().values())
-    assert float(model.usual.sum()) == pytest.approx(1, abs=1e-3), "it should know what to do without a histogram"
+    assert float(model.average.sum()) == pytest.approx(1, abs=1e-3), "it should know what to do without a histogram"

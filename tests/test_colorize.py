@@ -3,7 +3,6 @@
 import copy
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import torch
 from PIL import Image
 
 import histcolor as hc
+import histcolor.baselines
 from histcolor.checkpoint import build
 from histcolor.colorize import SIZES, encode, join, match_histogram, sample_histogram, sliced_transport, working_size
 from histcolor.images import open_rgb
@@ -69,19 +69,19 @@ def test_without_a_histogram(model, photo):
     model = copy.deepcopy(model)
     with pytest.raises(ValueError, match="not taught to colour without a histogram: give one"):
         hc.colorize(model, photo)
-    model.usual[3, 12], model.usual[8, 8] = 0.1, 0.3  # sums to 0.4: it is normalised
-    usual = torch.zeros(16, 16)
-    usual[3, 12], usual[8, 8] = 0.25, 0.75
-    assert torch.equal(hc.colorize(model, photo), hc.colorize(model, photo, usual))
-    assert torch.equal(hc.colorize(model, photo, usual, match=1), hc.colorize(model, photo, usual))  # nothing is asked
-    assert not torch.equal(hc.colorize(model, photo, usual.T, match=1), hc.colorize(model, photo, usual.T))
+    model.average[3, 12], model.average[8, 8] = 0.1, 0.3  # sums to 0.4: it is normalised
+    average = torch.zeros(16, 16)
+    average[3, 12], average[8, 8] = 0.25, 0.75
+    assert torch.equal(model.average_histogram(), average)
+    alone, given = hc.colorize(model, photo), hc.colorize(model, photo, average)
+    assert not torch.equal(alone, given)  # given by hand it is a target as any other …
+    assert not torch.equal(hc.colorize(model, photo, average, match=1), given)  # … and can be matched
     with pytest.raises(ValueError, match="match needs a histogram to match"):
         hc.colorize(model, photo, match=0.5)
 
 
 def test_a_network_that_sees_no_histogram_needs_none(photo):
-    config = replace(hc.PRESETS["tiny"], guide="none", attention=False, readout="features")
-    model = build(config).eval()
+    model = build(hc.PRESETS["tiny"], "automatic").eval()
     assert model.automatic
     assert torch.equal(hc.colorize(model, photo), hc.colorize(model, photo, torch.ones(16, 16)))
 

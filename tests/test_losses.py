@@ -7,7 +7,6 @@ import torch
 from torch.autograd import gradcheck
 
 from histcolor import losses
-from histcolor.baselines.guides import ColourClasses
 from histcolor.color import AB_MAX
 from histcolor.histogram import soft_ab_histogram
 
@@ -42,8 +41,8 @@ def test_huber_is_the_papers_formula(delta):
 
 def test_delta_is_the_papers():
     assert losses.DELTA == 0.01
-    assert losses.LossConfig().delta == 0.01
-    assert (losses.LossConfig().lambda_1, losses.LossConfig().lambda_2) == (1, 10)
+    assert losses.Loss().delta == 0.01
+    assert (losses.Loss().lambda_1, losses.Loss().lambda_2) == (1, 10)
 
 
 def test_sobel_agrees_with_scipy():
@@ -67,7 +66,7 @@ def test_sobel_of_a_ramp_is_one_and_of_a_plain_picture_zero():
 
 def test_a_perfect_prediction_has_no_loss():
     _, t_ab, r_h = batch()
-    loss, terms = losses.total_loss(t_ab, t_ab, r_h, torch.ones(2), losses.LossConfig())
+    loss, terms = losses.Loss()(t_ab, t_ab, r_h, torch.ones(2))
     assert loss.item() == pytest.approx(0, abs=1e-9)
     assert set(terms) == {"gt", "grad", "hist"}
     assert all(term.item() == pytest.approx(0, abs=1e-9) for term in terms.values())
@@ -87,8 +86,8 @@ def test_losses_are_means_a_photo():
 
 def test_the_total_is_the_weighted_sum():
     y_ab, t_ab, r_h = batch()
-    for config in (losses.LossConfig(), losses.LossConfig(lambda_1=0.3, lambda_2=7.0), losses.LossConfig(delta=0.1)):
-        loss, terms = losses.total_loss(y_ab, t_ab, r_h, torch.ones(2), config)
+    for config in (losses.Loss(), losses.Loss(lambda_1=0.3, lambda_2=7.0), losses.Loss(delta=0.1)):
+        loss, terms = config(y_ab, t_ab, r_h, torch.ones(2))
         torch.testing.assert_close(
             terms["gt"], losses.ground_truth_loss(y_ab, t_ab, config.delta).mean() / config.delta
         )
@@ -101,15 +100,15 @@ def test_the_total_is_the_weighted_sum():
 
 def test_the_terms_hold_no_graph():
     y_ab, t_ab, r_h = batch()
-    loss, terms = losses.total_loss(y_ab.requires_grad_(), t_ab, r_h, torch.ones(2), losses.LossConfig())
+    loss, terms = losses.Loss()(y_ab.requires_grad_(), t_ab, r_h, torch.ones(2))
     assert loss.requires_grad
     assert not any(term.requires_grad for term in terms.values())  # the history would keep every step's memory
 
 
 def test_foreign_photos_get_the_histogram_term_alone():
     y_ab, t_ab, r_h = batch()
-    config = losses.LossConfig()
-    loss, terms = losses.total_loss(y_ab, t_ab, r_h, torch.zeros(2), config)
+    config = losses.Loss()
+    loss, terms = config(y_ab, t_ab, r_h, torch.zeros(2))
     assert terms["gt"] == terms["grad"] == 0
     torch.testing.assert_close(loss, config.lambda_2 * losses.histogram_loss(y_ab, r_h).mean() / losses.DELTA)
 
@@ -117,10 +116,10 @@ def test_foreign_photos_get_the_histogram_term_alone():
 def test_a_photo_without_a_histogram_has_no_histogram_term():
     y_ab, t_ab = torch.rand(2, 2, 2, 16, 16) - 0.5
     r_h = losses.soft_ab_histogram(t_ab * 110, 16)
-    config, own = losses.LossConfig(), torch.ones(2)
-    asked, terms = losses.total_loss(y_ab, t_ab, r_h, own, config, own)
-    assert torch.equal(asked, losses.total_loss(y_ab, t_ab, r_h, own, config)[0])
-    dropped, _ = losses.total_loss(y_ab, t_ab, r_h, own, config, torch.zeros(2))
+    config, own = losses.Loss(), torch.ones(2)
+    given, terms = config(y_ab, t_ab, r_h, own, own)
+    assert torch.equal(given, config(y_ab, t_ab, r_h, own)[0])
+    dropped, _ = config(y_ab, t_ab, r_h, own, torch.zeros(2))
     torch.testing.assert_close(dropped, terms["gt"] + terms["grad"])
 
 
@@ -128,20 +127,20 @@ def test_a_foreign_photo_in_a_batch_does_not_see_its_truth():
     y_ab, t_ab, r_h = batch()
     own = torch.tensor([1.0, 0.0])
     other_truth = torch.stack([t_ab[0], -t_ab[1]])
-    config = losses.LossConfig()
-    loss, _ = losses.total_loss(y_ab, t_ab, r_h, own, config)
-    same, _ = losses.total_loss(y_ab, other_truth, r_h, own, config)
-    differs, _ = losses.total_loss(y_ab, -t_ab, r_h, own, config)
+    config = losses.Loss()
+    loss, _ = config(y_ab, t_ab, r_h, own)
+    same, _ = config(y_ab, other_truth, r_h, own)
+    differs, _ = config(y_ab, -t_ab, r_h, own)
     assert loss == same
     assert loss != differs
     # the mean stays over the whole batch: a foreign photo must not make its neighbours count more
-    config = losses.LossConfig(lambda_2=0, lambda_foreign=0)
-    alone, _ = losses.total_loss(y_ab[:1], t_ab[:1], r_h[:1], own[:1], config)
-    both, _ = losses.total_loss(y_ab, t_ab, r_h, own, config)
+    config = losses.Loss(lambda_2=0, lambda_foreign=0)
+    alone, _ = config(y_ab[:1], t_ab[:1], r_h[:1], own[:1])
+    both, _ = config(y_ab, t_ab, r_h, own)
     torch.testing.assert_close(both, alone / 2)
     # and L_H has a weight of its own where it is alone
-    config = losses.LossConfig(lambda_1=0, lambda_2=2, lambda_foreign=3)
-    loss, _ = losses.total_loss(t_ab, t_ab, r_h.flip(0), own, config)
+    config = losses.Loss(lambda_1=0, lambda_2=2, lambda_foreign=3)
+    loss, _ = config(t_ab, t_ab, r_h.flip(0), own)
     off = losses.histogram_loss(t_ab, r_h.flip(0)) / losses.DELTA
     torch.testing.assert_close(loss, (2 * off[0] + 3 * off[1]) / 2)
 
@@ -192,42 +191,3 @@ def test_the_histogram_loss_alone_brings_colours_to_the_asked_ones():
         optimizer.step()
     assert loss.item() < 0.1 * first
     assert (y_ab - 0.2).abs().max() < 0.05
-
-
-def test_class_weights_are_the_papers():
-    p = torch.tensor([0.7, 0.2, 0.1, 0.0])
-    weights = losses.class_weights(p)
-    assert (p * weights).sum() == pytest.approx(1)
-    raw = 1 / (0.5 * p + 0.5 / 4)  # Zhang et al. 2016, (4)
-    torch.testing.assert_close(weights / weights[0], raw / raw[0])
-    torch.testing.assert_close(losses.class_weights(p, mixture=1.0), torch.ones(4))
-
-
-def test_class_loss_is_the_cross_entropy_by_hand():
-    classes = ColourClasses()
-    t_ab = (torch.rand(2, 2, 6, 7) - 0.5) * 0.6
-    logits = torch.randn(2, len(classes), 6, 7)
-    index, share = classes.soft_encode(t_ab * AB_MAX)
-    dense = torch.zeros(2, 6, 7, len(classes)).scatter(-1, index, share)
-    each = -(dense * logits.movedim(1, -1).softmax(-1).log()).sum(-1)
-    loss, terms = losses.class_loss(logits.requires_grad_(), t_ab, classes)
-    torch.testing.assert_close(loss, each.mean())
-    assert terms == {"classes": loss}
-    assert not terms["classes"].requires_grad
-    weights = torch.rand(len(classes)) + 0.5
-    loss, _ = losses.class_loss(logits, t_ab, classes, weights)
-    torch.testing.assert_close(loss, (weights[dense.argmax(-1)] * each).mean())  # v of the likeliest class
-    (gradient,) = torch.autograd.grad(losses.class_loss(logits, t_ab, classes)[0], logits)
-    expected = (logits.softmax(1) - dense.movedim(-1, 1)) / each.numel()
-    torch.testing.assert_close(gradient, expected, atol=1e-7, rtol=1e-4)
-
-
-def test_class_loss_is_least_for_the_truth():
-    classes = ColourClasses()
-    t_ab = (torch.rand(1, 2, 4, 4) - 0.5) * 0.6
-    index, share = classes.soft_encode(t_ab * AB_MAX)
-    truth = torch.zeros(1, 4, 4, len(classes)).scatter(-1, index, share).clamp(min=1e-12).log().movedim(-1, 1)
-    best = losses.class_loss(truth, t_ab, classes)[0]
-    torch.testing.assert_close(best, -(share * share.log()).sum(-1).mean(), atol=1e-5, rtol=1e-4)
-    assert losses.class_loss(truth.flip(1), t_ab, classes)[0] > best + 1
-    assert losses.class_loss(truth + 0.1 * torch.randn_like(truth), t_ab, classes)[0] > best

@@ -6,9 +6,8 @@ import argparse
 import os
 import shlex
 import sys
-import typing
 from contextlib import contextmanager
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +21,7 @@ from histcolor.cli import datasets as sources
 from histcolor.color import rgb_to_lab
 from histcolor.histogram import ab_histogram, check_histogram, resize_histogram
 from histcolor.images import ImageError, find_images, read_image, write_image, write_table
-from histcolor.losses import LossConfig
-from histcolor.model import PRESETS, Colorizer, ModelConfig
+from histcolor.model import Colorizer, ModelConfig
 
 MIN_BYTES = data_module.MIN_BYTES
 quiet_bars = not sys.stderr.isatty()  # progress bars are for people; batch logs stay readable
@@ -137,46 +135,25 @@ def data_get(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def config_fields() -> dict[str, tuple[type, type]]:
-    """Every scalar field of the three configurations that is an option: name → (configuration, type)."""
-    from histcolor.train import TrainConfig
-
-    found = {}
-    for kind in (ModelConfig, LossConfig, TrainConfig):
-        types = typing.get_type_hints(kind)
-        found |= {f.name: (kind, types[f.name]) for f in fields(kind) if types[f.name] in (int, float, str, bool)}
-    return found
-
-
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """Make an option of every field of the configurations; what is not given keeps the preset's value."""
+    from histcolor.experiments.recipe import option_fields
+    from histcolor.losses import Loss
     from histcolor.train import TrainConfig
 
     groups = {
         ModelConfig: parser.add_argument_group("model (default: the preset's)"),
-        LossConfig: parser.add_argument_group("loss"),
+        Loss: parser.add_argument_group("loss"),
         TrainConfig: parser.add_argument_group("training"),
     }
     defaults = {f.name: f.default for kind in groups for f in fields(kind) if f.default is not MISSING}
-    for name, (kind, type_) in config_fields().items():
+    for name, (kind, type_) in option_fields().items():
         option = "--" + name.replace("_", "-")
         text = "" if kind is ModelConfig else f"(default: {defaults[name]})"
         if type_ is bool:
             groups[kind].add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=text)
         else:
             groups[kind].add_argument(option, type=type_, default=None, metavar=type_.__name__.upper(), help=text)
-
-
-def train_config(args: argparse.Namespace):
-    """The run's configuration: the preset with the given options."""
-    from histcolor.train import TrainConfig
-
-    given: dict[type, dict] = {ModelConfig: {}, LossConfig: {}, TrainConfig: {}}
-    for name, (kind, _) in config_fields().items():
-        if getattr(args, name) is not None:
-            given[kind][name] = getattr(args, name)
-    model = replace(PRESETS[args.preset], **given[ModelConfig])
-    return TrainConfig(model=model, loss=LossConfig(**given[LossConfig]), **given[TrainConfig])
 
 
 def find_backbone(name: str, file: str | None) -> dict[str, Tensor]:
@@ -220,20 +197,25 @@ def processes(device: str):
 def train(args: argparse.Namespace) -> int:
     """``histcolor train``: also under ``torchrun``."""
     from histcolor.data import Pack
+    from histcolor.experiments.recipe import make_recipe
     from histcolor.train import train as train_model
 
-    config, pack = train_config(args), Pack.open(*args.data)
+    recipe, pack = make_recipe(vars(args)), Pack.open(*args.data)
     validate = None
     if args.validation:
+        from histcolor.plots import save_sheet
         from histcolor.validate import make_validator
 
-        validate = make_validator(
-            Pack.open(args.validation), args.folder, size=config.size, sheet_every=args.sheet_every
-        )
+        def look(step: int, sheet: list[Tensor]) -> None:
+            if step % args.sheet_every == 0:
+                save_sheet(sheet, args.folder / "sheets" / f"{step:07d}.png")
+
+        validate = make_validator(Pack.open(args.validation), size=recipe.train.size, look=look)
     init = load(args.init) if args.init else None
     backbone = None
-    if config.model.attention and (init is None or init.config.backbone != config.model.backbone):
-        backbone = find_backbone(config.model.backbone, args.backbone_weights)
+    if recipe.looks and (init is None or init.config.backbone != recipe.model.backbone):
+        backbone = find_backbone(recipe.model.backbone, args.backbone_weights)
+    model, loss = recipe.make(pack, backbone=backbone, init=init)
 
     def log(row: dict) -> None:
         if quiet_bars:
@@ -242,11 +224,11 @@ def train(args: argparse.Namespace) -> int:
 
     with processes(args.device) as device:
         train_model(
-            config,
+            model,
+            loss,
             pack,
+            recipe.train,
             args.folder,
-            backbone=backbone,
-            init=init,
             validate=validate,
             callback=log,
             minutes=args.minutes,
@@ -299,7 +281,7 @@ def evaluate(args: argparse.Namespace) -> int:
 def write_sheet(photos: list[Path], model: Colorizer, path: Path, size: int, rows: int = 8) -> None:
     """A contact sheet of photos spread over the folder, each also with the histogram of the one half a folder on."""
     from histcolor.evaluate import Task, model_method, squash
-    from histcolor.validate import save_sheet
+    from histcolor.plots import save_sheet
 
     colour, columns = model_method(model), []
     for i in np.linspace(0, len(photos) - 1, min(rows, len(photos))).round().astype(int):

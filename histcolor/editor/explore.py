@@ -18,11 +18,12 @@ from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from histcolor.attention import token_colours
 from histcolor.color import AB_MAX, lab_to_rgb, rgb_to_lab, unscale_ab
 from histcolor.colorize import EncodedPhoto, resize
 from histcolor.edit import RADIUS, _colour, _number
 from histcolor.histogram import bin_width, check_histogram
-from histcolor.model import Colorizer, token_colours
+from histcolor.model import Colorizer
 from histcolor.plots import as_pixels, frame_plane, heat_overlay, plane_lab, show_histogram, show_image, visible_mass
 
 Pairs = Sequence[tuple[float, float]]
@@ -42,7 +43,7 @@ class AttentionMaps:
 
 
 @torch.no_grad()
-def attention_maps(model: Colorizer, photo: EncodedPhoto, hist: Tensor) -> AttentionMaps:
+def attention_maps(model: Colorizer, photo: EncodedPhoto, hist: Tensor, *, automatic: bool = False) -> AttentionMaps:
     """Compute the attention of every place of a photo to every token of a histogram, equation (2).
 
     Holds places × tokens numbers: 16 MB for the small model at its usual 256 × 256 pixels.
@@ -51,23 +52,25 @@ def attention_maps(model: Colorizer, photo: EncodedPhoto, hist: Tensor) -> Atten
         model: from :func:`histcolor.load`, with attention.
         photo: from :func:`histcolor.encode` with the same model.
         hist: ``[bins, bins]`` with the model's bins; normalised to sum to 1.
+        automatic: it is the average histogram, which stands for none.
 
     Raises:
         ValueError: a model without attention, a photo encoded by another model, several photos or histograms, or a
             wrong histogram (see :func:`histcolor.histogram.check_histogram`).
     """
     config = model.config
-    if not config.attends:
+    if not (isinstance(model, Colorizer) and config.attention):
         raise ValueError("This model has no attention to explore: use another one.")
-    if not isinstance(photo, EncodedPhoto) or photo.features.semantics is None:
+    if not isinstance(photo, EncodedPhoto) or photo.features.f_t is None:
         raise ValueError("photo must be what histcolor.encode made of it with the same model.")
-    f_t = photo.features.semantics
+    f_t = photo.features.f_t
     if f_t.ndim != 4 or len(f_t) != 1 or f_t.shape[1] != config.channels:
         raise ValueError(f"One photo with {config.channels} channels is needed, its F_T is {tuple(f_t.shape)}.")
     hist = check_histogram(hist, config.bins)
     if hist.ndim != 2:
         raise ValueError(f"Give one histogram [bins, bins], not shape {tuple(hist.shape)}: explore them one by one.")
-    weights = model.attention_weights(photo.features, hist[None].to(f_t.device))[0]
+    given = torch.tensor([not automatic], device=f_t.device)
+    weights = model.attention_weights(photo.features, hist[None].to(f_t.device), given)[0]
     mass, colours = token_colours(hist[None].cpu(), config.stride)
     side = config.bins // config.stride
     return AttentionMaps(weights.cpu(), unscale_ab(colours[0]).unflatten(0, (side, side)), mass.view(side, side))
@@ -121,8 +124,8 @@ def places_of(maps: AttentionMaps, ab: tuple[float, float], radius: float = RADI
 
     At place i the number is Σ_j softmax_j(M(i, j)) over the tokens j of :func:`tokens_near`: 0 where the place looks
     at none of them, 1 where it looks at nothing else. Its mean over the places is the share of all attention that
-    the colour gets. Balanced by :func:`histcolor.model.balance`, that is about the share of the histogram that these
-    tokens hold, ``maps.mass[tokens_near(maps, ab, radius)].sum()``; a model without it is not held to that.
+    the colour gets. Balanced by :func:`histcolor.attention.balance`, that is about the share of the histogram that
+    these tokens hold, ``maps.mass[tokens_near(maps, ab, radius)].sum()``; a model without it is not held to that.
 
     Args:
         maps: from :func:`attention_maps`.

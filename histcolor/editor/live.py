@@ -71,16 +71,20 @@ class Live:
         self,
         hist: Tensor,
         match: float = 0.0,
+        *,
+        automatic: bool = False,
         then: Callable[[Result], None] | None = None,
         fail: Callable[[Exception], None] | None = None,
     ) -> None:
         """Ask for the photo under a histogram ``[bins, bins]``; returns at once.
 
+        With ``automatic`` the histogram is the average one, which stands for none: the network chooses the colours.
+
         From the worker's thread ``then`` is called with the result, unless something newer is asked before that, or
         ``fail`` with what went wrong.
         """
         with self._changed:
-            self._wanted = (hist, match, time.perf_counter(), then, fail)
+            self._wanted = (hist, match, automatic, time.perf_counter(), then, fail)
             if not self._busy:
                 self._busy = True
                 self._worker.submit(self._work)
@@ -101,9 +105,14 @@ class Live:
                 raise ValueError("Nothing has been asked for yet.")
             return self.result
 
-    def full(self, hist: Tensor, match: float = 0.0) -> Tensor:
-        """The photo at its full size under a histogram: RGB ``[3, H, W]`` in [0, 1]."""
-        return colorize(self.model, self.photo, hist, match=match)
+    def full(self, hist: Tensor, match: float = 0.0, *, automatic: bool = False) -> Tensor:
+        """The photo at its full size under a histogram: RGB ``[3, H, W]`` in [0, 1]; see :meth:`ask`."""
+        return self._colour(self.photo, hist, match, automatic)
+
+    def _colour(self, photo: EncodedPhoto, hist: Tensor, match: float, automatic: bool) -> Tensor:
+        if automatic:
+            return colorize(self.model, photo)
+        return colorize(self.model, photo, hist, match=match)
 
     def close(self) -> None:
         """Let the worker's thread end; what is being computed is thrown away."""
@@ -119,9 +128,9 @@ class Live:
                     self._busy = False
                     self._changed.notify_all()
                     return
-            hist, match, began, then, fail = wanted
+            hist, match, automatic, began, then, fail = wanted
             try:
-                rgb = colorize(self.model, self.small, hist, match=match)
+                rgb = self._colour(self.small, hist, match, automatic)
                 if self._overtaken():  # nobody waits for the rest
                     continue
                 result = Result(hist, rgb, time.perf_counter() - began)

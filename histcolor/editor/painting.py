@@ -23,6 +23,7 @@ class State:
     mix: tuple[float, ...] = (0.0, 0.0, 1.0)  #: weights ≥ 0 of photo, reference, painted
     hue: float = 0.0  #: degrees by which the mixture is turned
     saturation: float = 1.0  #: factor ≥ 0, applied last
+    average: bool = False  #: what is painted is the average histogram, which stands for none
 
 
 class Painting:
@@ -34,7 +35,7 @@ class Painting:
     - ``move``: ``start``, ``end``, ``radius``;
     - ``palette``: ``colours`` (hex codes), ``radius``: what is painted becomes these colours;
     - ``clip``: ``L``: what sRGB cannot show at this lightness comes to the gamut's edge;
-    - ``load``: ``hist``, of any number of bins;
+    - ``load``: ``hist``, of any number of bins; with ``average`` it is the average one, which stands for none;
     - ``mix``: ``weights`` of photo, reference, painted; ``hue``: ``degrees``; ``saturation``: ``factor``;
     - ``undo``, ``redo``, ``reset`` (to what was first asked; it can be undone).
 
@@ -44,15 +45,16 @@ class Painting:
     Args:
         photo: the photo's own histogram, ``[bins, bins]``.
         reference: another photo's; the photo's own without it.
+        average: ``photo`` is the average histogram: the photo is gray, and has none of its own.
 
     Raises:
         ValueError: not a histogram.
     """
 
-    def __init__(self, photo: Tensor, reference: Tensor | None = None) -> None:
+    def __init__(self, photo: Tensor, reference: Tensor | None = None, *, average: bool = False) -> None:
         self.photo = check_histogram(photo)
         self.reference = self._fitting(photo if reference is None else reference)
-        self.first = self.state = State(self.reference)
+        self.first = self.state = State(self.reference, average=average and reference is None)
         self.done: list[State] = []
         self.undone: list[State] = []
         self._last = ""  # the last edit's tool
@@ -71,7 +73,13 @@ class Painting:
             self._asks = (source, self._asked(self.state))
         return self._asks[1]
 
-    def use_photo(self, hist: Tensor) -> None:
+    @property
+    def automatic(self) -> bool:
+        """Whether no histogram is given: the average one stands there as it was loaded, and the network chooses."""
+        state = self.state
+        return state.average and (state.mix, state.hue, state.saturation) == ((0.0, 0.0, 1.0), 0.0, 1.0)
+
+    def use_photo(self, hist: Tensor, *, average: bool = False) -> None:
         """Another photo: its histogram is asked for if nothing has been edited, else the edited one stays.
 
         What was painted before stays on the list for undo; a mixture has the new photo's part from now on.
@@ -81,7 +89,7 @@ class Painting:
         if edited:
             self.state = State(asked)
         else:
-            self.first = self.state = State(self.photo)
+            self.first = self.state = State(self.photo, average=average)
 
     def use_reference(self, hist: Tensor) -> None:
         """Another reference: its histogram is asked for; this can be undone, as a mixture can."""
@@ -146,7 +154,7 @@ TOOLS: dict[str, Callable[..., State]] = {
     "move": lambda self, start, end, radius=edit.RADIUS: State(edit.move(self.hist, start, end, radius=radius)),
     "palette": lambda self, colours, radius=edit.RADIUS: State(edit.from_palette(colours, self.bins, radius=radius)),
     "clip": lambda self, L: State(edit.clip_to_gamut(self.hist, L)),
-    "load": lambda self, hist: State(self._fitting(hist)),
+    "load": lambda self, hist, average=False: State(self._fitting(hist), average=average),
     "mix": Painting._mix,
     "hue": lambda self, degrees: replace(self.state, hue=degrees),
     "saturation": lambda self, factor: replace(self.state, saturation=factor),

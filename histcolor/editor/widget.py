@@ -95,7 +95,8 @@ class HistogramEditor(ipywidgets.VBox):
         self.reference_view = PhotoView(label="The reference photo")
         image, other = as_photo(photo), None if reference is None else as_photo(reference)
         self.live = self._live(image)
-        self.painting = Painting(self._first(image), None if other is None else self._histogram(other))
+        first, average = self._first(image)
+        self.painting = Painting(first, None if other is None else self._histogram(other), average=average)
         self.reference = other
         self.controls = Controls(self.plane, self.photo_view, self.reference_view, DEMO_PHOTOS)
         self.controls.usual.layout.display = None if self.model.automatic else "none"
@@ -121,7 +122,7 @@ class HistogramEditor(ipywidgets.VBox):
 
     def save_picture(self, path: str | Path) -> None:
         """Write the coloured photo at its full size; the suffix says the format."""
-        write_image(self.live.full(self.hist, self.match), path)
+        write_image(self._full(), path)
 
     def save_histogram(self, path: str | Path) -> None:
         """Write the histogram: ``.npy`` holds its numbers, float32 ``[bins, bins]``; any other suffix, its picture."""
@@ -145,7 +146,8 @@ class HistogramEditor(ipywidgets.VBox):
         live = self._live(image)
         self.live.close()
         self.live = live
-        self.painting.use_photo(self._first(image))
+        first, average = self._first(image)
+        self.painting.use_photo(first, average=average)
         self._show_photo()
         self._asked()
         self._hint(image)
@@ -201,7 +203,7 @@ class HistogramEditor(ipywidgets.VBox):
     def _completed(self, action: dict[str, Any]) -> dict[str, Any]:
         """An edit with what only the editor knows: the photo's lightness, the model's usual colours."""
         if action.get("tool") == "usual":
-            return {"tool": "load", "hist": self.model.usual_histogram()}
+            return {"tool": "load", "hist": self.model.average_histogram(), "average": True}
         return {"L": self.live.lightness, **action} if action.get("tool") == "clip" else action
 
     def _asked(self) -> None:
@@ -214,7 +216,16 @@ class HistogramEditor(ipywidgets.VBox):
         self._ask()
 
     def _ask(self) -> None:
-        self.live.ask(self.hist, self.match, self._show_result, self._show_failure)
+        self.live.ask(
+            self.hist,
+            self.match,
+            automatic=self.painting.automatic,
+            then=self._show_result,
+            fail=self._show_failure,
+        )
+
+    def _full(self) -> Tensor:
+        return self.live.full(self.hist, self.match, automatic=self.painting.automatic)
 
     def _hint(self, image: Tensor) -> None:
         """Say what to do where the photo is gray, and nobody has asked for a colour."""
@@ -240,11 +251,11 @@ class HistogramEditor(ipywidgets.VBox):
     def _histogram(self, image: Tensor) -> Tensor:
         return ab_histogram(rgb_to_lab(shrunk(image))[1:], self.model.config.bins)
 
-    def _first(self, image: Tensor) -> Tensor:
-        """What is asked for a photo at first: its own histogram, or for a gray one the usual colours."""
-        return (
-            self.model.usual_histogram() if self.model.automatic and without_colour(image) else self._histogram(image)
-        )
+    def _first(self, image: Tensor) -> tuple[Tensor, bool]:
+        """A photo's first histogram, and whether that is the average one: its own, or for a gray photo the average."""
+        if self.model.automatic and without_colour(image):
+            return self.model.average_histogram(), True
+        return self._histogram(image), False
 
     def _show_photo(self) -> None:
         L = self.live.lightness
@@ -270,7 +281,7 @@ class HistogramEditor(ipywidgets.VBox):
 
     def _download(self, what: str) -> None:
         if what == "picture":
-            name, kind, content = "coloured.png", "image/png", encoded(self.live.full(self.hist, self.match), "png")
+            name, kind, content = "coloured.png", "image/png", encoded(self._full(), "png")
         elif what == "plane":
             picture = histogram_picture(self.hist, self.live.lightness, scale=8)
             name, kind, content = "histogram.png", "image/png", encoded(picture, "png")
@@ -305,7 +316,8 @@ class HistogramEditor(ipywidgets.VBox):
 
     def _look(self, x: float | None = None, y: float | None = None, ab: list | None = None, serial: int = 0) -> None:
         if self._maps is None or self._maps[0] is not self._hist:
-            self._maps = (self._hist, attention_maps(self.model, self.live.photo, self._hist))
+            automatic = self.painting.automatic
+            self._maps = (self._hist, attention_maps(self.model, self.live.photo, self._hist, automatic=automatic))
         maps = self._maps[1]
         if ab is not None:
             self.photo_view.heat = encoded(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import re
 import tomllib
@@ -12,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from histcolor.baselines.classical import UNTRAINED
-from histcolor.cli.commands import config_fields, train_config
+from histcolor.checkpoint import METHODS
+from histcolor.experiments.recipe import Recipe, make_recipe, option_fields
 from histcolor.model import PRESETS
-from histcolor.train import TrainConfig
 
 KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"} | {
     list: "a list",
@@ -28,7 +27,7 @@ class Row:
 
     name: str  #: as printed
     about: str  #: one sentence
-    config: TrainConfig | None  #: with seed 0; None for a row that is not trained
+    recipe: Recipe | None  #: with seed 0; None for a row that is not trained
     method: str | None  #: one of :data:`histcolor.baselines.classical.UNTRAINED`
     paper: dict[str, float]  #: PSNR and SSIM that the paper printed: its own run, on its own photos
 
@@ -91,7 +90,7 @@ def read_heading(path: Path, name: str, budget: Mapping[str, Any] | None = None)
             same = f"named like {seen[row.slug]!r}, but for signs" if row.name != seen[row.slug] else "there twice"
             raise ValueError(f"{where}, row {row.name!r}: is {same}; give it a name of its own.")
         seen[row.slug] = row.name
-    measured = {row.name for row in rows if row.config or row.method}
+    measured = {row.name for row in rows if row.recipe or row.method}
     for pair in pairs:
         if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(n, str) and n in measured for n in pair)):
             raise ValueError(f"{where}: a pair must name two rows that are measured, got {pair}.")
@@ -105,19 +104,19 @@ def _read_row(table: dict[str, Any], common: dict[str, Any], where: str) -> Row:
     method, quoted = _take(table, "method", str, where, ""), _take(table, "quoted", bool, where, False)
     if not set(paper) <= {"psnr", "ssim"} or not all(isinstance(value, float) for value in paper.values()):
         raise ValueError(f"{where}: paper may hold psnr and ssim, numbers with a decimal point, got {paper}.")
-    if method and method not in UNTRAINED:
-        raise ValueError(f"{where}: there is no method {method!r}; there are {', '.join(UNTRAINED)}.")
-    config = None
-    if method or quoted:
+    if method and method not in (*METHODS, *UNTRAINED):
+        raise ValueError(f"{where}: there is no method {method!r}; there are {', '.join([*METHODS, *UNTRAINED])}.")
+    recipe = None
+    if method in UNTRAINED or quoted:
         if extra := ["method"] * (bool(method) and quoted) + list(table):
             raise ValueError(f"{where}: is {'quoted' if quoted else 'not trained'}: it can not have {extra[0]!r}.")
     else:
         options = {"preset": "small", **common, **_options(table, where)}
-        try:  # as from a command line, where an option that was not given is None
-            config = train_config(argparse.Namespace(**{**dict.fromkeys(config_fields()), **options}))
+        try:
+            recipe = make_recipe(options | {"method": method})
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
-    row = Row(name, about, config, method or None, paper)
+    row = Row(name, about, recipe, method if method in UNTRAINED else None, paper)
     if not row.slug:
         raise ValueError(f"{where}: a name needs a letter from a to z, or a digit.")
     return row
@@ -135,7 +134,7 @@ def _take(table: dict[str, Any], key: str, kind: type, where: str, *default: Any
 
 def _options(table: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Options, each checked to be a field of the configurations and of its type."""
-    known = {name: kind for name, (_, kind) in config_fields().items() if name != "seed"} | {"preset": str}
+    known = {name: kind for name, (_, kind) in option_fields().items() if name != "seed"} | {"preset": str}
     found = {}
     for name, value in table.items():
         if name not in known:

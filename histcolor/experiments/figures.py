@@ -40,16 +40,17 @@ BINS = 64  #: bins along each axis in which histograms are drawn
 
 def told(row: Row) -> str | None:
     """What a row is told of the colours, one of :data:`TONES`; None for a row that is only quoted."""
-    if row.config:
-        kinds = {"none": "nothing", "colours": "a global palette", "global": "the histogram, as one vector"}
-        return kinds.get(row.config.model.guide, "the histogram, as tokens")
+    if row.recipe:
+        kinds = {"xiao2019": "a global palette", "zhang2017": "the histogram, as one vector"}
+        kinds["colorizer"] = "the histogram, as tokens"
+        return kinds.get(row.recipe.method, "nothing")
     kinds = {None: None, "gray": "nothing", "reinhard": "the reference photo", "welsh": "the reference photo"}
     return kinds.get(row.method, "the histogram")
 
 
 def _find(heading: Heading, folder: Path, name: str) -> pd.DataFrame:
     """A table of each row, its first seed's, one below the other, with ``row`` and ``place``, the folder it is in."""
-    places = {row.name: folder / row.slug / f"seed{heading.seeds[0] if row.config else 0}" for row in heading.rows}
+    places = {row.name: folder / row.slug / f"seed{heading.seeds[0] if row.recipe else 0}" for row in heading.rows}
     there = {row: place for row, place in places.items() if (place / name).is_file()}
     if not there:
         raise FileNotFoundError(f"{folder}: no row has a {name} yet; 'histcolor experiment' leaves one with each.")

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from histcolor.experiments.definition import Heading, Row
+from histcolor.experiments.recipe import Recipe
 from histcolor.images import PACKED, atomic, read_table, write_table, write_text
-from histcolor.train import TrainConfig
 
 RECORD, TABLE, MODEL = "run.json", f"photos{PACKED}", "model.safetensors"
 HISTORY = ("config.json", "history.csv")  # what else training leaves
@@ -30,7 +29,7 @@ def write_record(place: Path, record: dict[str, Any]) -> None:
     write_text(json.dumps(record, indent=2), place / RECORD)
 
 
-def refuse_another(place: Path, record: dict, asked: dict, config: TrainConfig | None) -> None:
+def refuse_another(place: Path, record: dict, asked: dict, recipe: Recipe | None) -> None:
     """Refuse a folder that holds other work: nothing that took hours is overwritten.
 
     Raises:
@@ -42,8 +41,8 @@ def refuse_another(place: Path, record: dict, asked: dict, config: TrainConfig |
     then, now = ({key: source.get(key) for key in asked} for source in (record, asked))
     if not measured:  # other photos to measure on are welcome
         then["photos"] = now["photos"]
-    if config:
-        then, now = then | read_options(place), now | options(config)
+    if recipe:
+        then, now = then | read_options(place), now | options(recipe)
     if different := [key for key in now if then.get(key) != now[key]]:
         key = different[0]
         mend = f"remove its {TABLE} to measure it anew" if key == "photos" else "ask for the same"
@@ -57,21 +56,21 @@ def flat(values: Any, name: str = "") -> dict[str, Any]:
     return {k: v for key, value in values.items() for k, v in flat(value, f"{name}.{key}".lstrip(".")).items()}
 
 
-def options(config: TrainConfig) -> dict[str, Any]:
-    """A configuration as its file holds it, by names like ``model.bins``."""
-    return flat(json.loads(json.dumps(asdict(config))))
+def options(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as its run's file holds it, by names like ``model.bins``."""
+    return flat(json.loads(json.dumps(recipe.as_dict())))
 
 
 def read_options(place: Path) -> dict[str, Any]:
     """The options of the run in a folder; fields that came later stood at their defaults."""
     file = place / HISTORY[0]
     had = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return options(TrainConfig()) | flat(had)
+    return options(Recipe()) | flat(had)
 
 
-def find_twin(folders: Sequence[Path], seed: int, asked: dict[str, Any], config: TrainConfig) -> Path | None:
+def find_twin(folders: Sequence[Path], seed: int, asked: dict[str, Any], recipe: Recipe) -> Path | None:
     """The folder of a row in other headings' folders with the same configuration, packs and photos, if there is one."""
-    now = options(config)
+    now = options(recipe)
     for file in (file for folder in folders for file in sorted(folder.glob(f"*/seed{seed}/{RECORD}"))):
         there, record = file.parent, read_record(file.parent)
         whole = record.get("measured") and all((there / name).is_file() for name in (MODEL, TABLE, *HISTORY))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from torch import Tensor
 
 from histcolor.baselines.classical import UNTRAINED
 from histcolor.checkpoint import load, load_tensors
@@ -28,14 +29,15 @@ from histcolor.experiments.definition import Heading, Row
 from histcolor.experiments.locks import taken
 from histcolor.experiments.pictures import CONTROL, PICTURES, control, save_pictures
 from histcolor.experiments.provenance import about_machine, about_pack, cost, digest
+from histcolor.experiments.recipe import Recipe
 from histcolor.experiments.records import MODEL, TABLE, find_twin, read_record, refuse_another, take_over, write_record
 from histcolor.experiments.statistics import differences, heading_table
 from histcolor.images import PACKED, clear_temporaries, find_images, read_table, write_table
-from histcolor.model import Colorizer
-from histcolor.train import TrainConfig, train
+from histcolor.plots import save_sheet
+from histcolor.train import train
 from histcolor.validate import make_validator
 
-STATE = "state.safetensors"
+STATE = "state.pt"
 GRAY = 1.0  #: colourfulness below which a photo counts as gray: the tables do not hold what packs decide it by
 
 
@@ -129,7 +131,7 @@ def run(
         if work.left <= 0:
             report("Time is up; the same command goes on.")
             break
-        label = f"{row.name}, seed {seed}" if row.config else row.name
+        label = f"{row.name}, seed {seed}" if row.recipe else row.name
         with taken(place / "lock") as owner:
             if owner:
                 report(f"{label}: left to {owner}.")
@@ -148,17 +150,17 @@ def places(heading: Heading, folder: Path, seeds: Sequence[int]) -> Iterator[tup
     """Row, seed and folder of all that is measured, seed by seed; a row that is not trained has seed 0 alone."""
     for i, seed in enumerate(seeds):
         for row in heading.rows:
-            if row.config or (row.method and not i):
-                number = seed if row.config else 0
+            if row.recipe or (row.method and not i):
+                number = seed if row.recipe else 0
                 yield row, number, folder / row.slug / f"seed{number}"
 
 
 def _work_on(heading: Heading, row: Row, seed: int, place: Path, work: Work) -> tuple[str, list[str]]:
     """Bring a row with a seed as far as time allows; says how far, and which photos could not be read."""
-    config = replace(row.config, seed=seed) if row.config else None
-    asked = {"method": row.method, "packs": work.about["packs"] if config else [], "photos": work.about["photos"]}
+    recipe = replace(row.recipe, train=replace(row.recipe.train, seed=seed)) if row.recipe else None
+    asked = {"method": row.method, "packs": work.about["packs"] if recipe else [], "photos": work.about["photos"]}
     record = read_record(place)
-    refuse_another(place, record, asked, config)
+    refuse_another(place, record, asked, recipe)
     if record.get("measured") and (place / TABLE).is_file():
         return f"done before{_exhibit(heading, row, seed, place, work)}.", []
     clear_temporaries(place)  # of a process that was killed; nobody else is here
@@ -166,12 +168,12 @@ def _work_on(heading: Heading, row: Row, seed: int, place: Path, work: Work) -> 
         record = {"heading": heading.name, "row": row.name, "seed": seed, **asked}
     record |= {"photos": asked["photos"], "measured": False}
     write_record(place, record)
-    if config and not record.get("trained") and (twin := find_twin(work.reuse, seed, asked, config)):
+    if recipe and not record.get("trained") and (twin := find_twin(work.reuse, seed, asked, recipe)):
         source = take_over(twin, place, heading, row)
         return f"taken from {source}{_exhibit(heading, row, seed, place, work)}.", []
-    if config and not record.get("trained"):
-        if (reached := _train(row.name, config, place, work)) < config.steps:
-            return f"stopped at step {reached} of {config.steps}; the same command goes on.", []
+    if recipe and not record.get("trained"):
+        if (reached := _train(row.name, recipe, place, work)) < (steps := recipe.train.steps):
+            return f"stopped at step {reached} of {steps}; the same command goes on.", []
         record |= {"trained": True, **cost(place / "history.csv"), **about_machine(work.device)}
         write_record(place, record)
     (place / STATE).unlink(missing_ok=True)  # nothing resumes from it any more, and it is four times the model
@@ -179,27 +181,34 @@ def _work_on(heading: Heading, row: Row, seed: int, place: Path, work: Work) -> 
         return "trained, but not measured yet; the same command goes on.", []
     table, unread = measure(row, seed, place, work)
     write_table(table.round(DIGITS).assign(heading=heading.name), place / TABLE)
-    write_record(place, {**record, **({} if config else about_machine(work.device)), "measured": True})
+    write_record(place, {**record, **({} if recipe else about_machine(work.device)), "measured": True})
     means = table[table["histogram"] == "true"].replace(float("inf"), 100.0)
-    took = (f" in {record['hours']:.2f} h" if config else "") + _exhibit(heading, row, seed, place, work)
+    took = (f" in {record['hours']:.2f} h" if recipe else "") + _exhibit(heading, row, seed, place, work)
     return f"done{took}: {means['psnr'].mean():.2f} dB, SSIM {means['ssim'].mean():.4f}.", unread
 
 
-def _train(name: str, config: TrainConfig, place: Path, work: Work) -> int:
+def _train(name: str, recipe: Recipe, place: Path, work: Work) -> int:
     """Train, or go on training; returns the step reached."""
     if not work.packs:
         raise ValueError("No pack was named to train on; make one with 'histcolor data pack'.")
     validate = None
     if work.validation:
-        pack = work.open(work.validation)
-        validate = make_validator(pack, place, size=config.size, sheet_every=config.steps)
-    backbone = find_backbone(config.model.backbone, None) if Colorizer(config.model).photo else None
-    about = {"row": name, "seed": config.seed}
+
+        def look(step: int, sheet: list[Tensor]) -> None:
+            if step == recipe.train.steps:
+                save_sheet(sheet, place / "sheets" / f"{step:07d}.png")
+
+        validate = make_validator(work.open(work.validation), size=recipe.train.size, look=look)
+    backbone = find_backbone(recipe.model.backbone, None) if recipe.looks else None
+    about = {"row": name, "seed": recipe.train.seed}
+    pack = work.open(*work.packs)
+    model, loss = recipe.make(pack, backbone=backbone)
     train(
-        config,
-        work.open(*work.packs),
+        model,
+        loss,
+        pack,
+        recipe.train,
         place,
-        backbone=backbone,
         validate=validate,
         callback=(lambda row: work.callback({**about, **row})) if work.callback else None,
         minutes=None if work.minutes is None else work.left,

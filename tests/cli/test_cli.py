@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 import histcolor as hc
-from histcolor.cli.commands import read_histogram, train_config
+from histcolor.cli.commands import read_histogram
 from histcolor.cli.datasets import DATASETS
 from histcolor.cli.main import build_parser, main
 from histcolor.data import Pack
+from histcolor.experiments.recipe import make_recipe
 from histcolor.images import open_rgb
 
 
@@ -242,12 +243,12 @@ def test_small_files_are_packed_if_asked(tmp_path, capsys):
 
 def test_every_field_of_the_configuration_is_an_option(tmp_path):
     given = ["train", "--data", "x", "--run", "y", "--preset", "small", "--no-attention", "--readout", "features"]
-    config = train_config(
-        build_parser().parse_args([*given, "--lambda-2", "5", "--lr", "0.1", "--precision", "float32"])
-    )
-    assert not config.model.attention
-    assert config.model.width == hc.PRESETS["small"].width
-    assert (config.loss.lambda_2, config.lr, config.precision) == (5, 0.1, "float32")
+    words = [*given, "--lambda-2", "5", "--lr", "0.1", "--precision", "float32", "--method", "zhang2017"]
+    recipe = make_recipe(vars(build_parser().parse_args(words)))
+    assert not recipe.model.attention
+    assert recipe.model.width == hc.PRESETS["small"].width
+    assert (recipe.loss.lambda_2, recipe.train.lr, recipe.train.precision) == (5, 0.1, "float32")
+    assert recipe.method == "zhang2017"
 
 
 def test_data_sets_without_a_network(tmp_path, capsys, monkeypatch):

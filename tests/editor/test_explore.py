@@ -45,7 +45,7 @@ def small():
 def test_places_and_tokens_are_what_they_say(switch):
     config = replace(TINY, **switch)
     _, photo, _, maps = explored(config)
-    h, w = photo.features.semantics.shape[-2:]
+    h, w = photo.features.f_t.shape[-2:]
     side = config.bins // config.stride
     assert maps.weights.shape == (h, w, side, side)
     assert maps.weights.dtype == torch.float32
@@ -75,7 +75,7 @@ def test_colours_at_a_place_are_a_distribution(tiny, x, y, radius):
 def test_the_expected_colour_is_what_the_palette_readout_hands_on(switch):
     model, photo, hist, maps = explored(replace(TINY, **switch))
     with torch.no_grad():
-        handed = model.attend(*model.meet(photo.features, hist[None]))[0, -2:] * 110
+        handed = model.attend(photo.features.f_t, model.tokens(hist[None]))[0, -2:] * 110
     h, w = handed.shape[1:]
     for row, column in [(0, 0), (h - 1, w - 1), (2, 7), (h // 2, 1)]:
         _, ab = colours_at(maps, (column + 0.5) / w, (row + 0.5) / h, 0)

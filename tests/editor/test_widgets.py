@@ -231,19 +231,19 @@ def test_wrong_exactness(editor, model, photo, bad):
 
 def test_usual_colours(model, photo):
     model = copy.deepcopy(model)
-    model.usual[2, 6], model.usual[4, 4] = 0.5, 1.5
+    model.average[2, 6], model.average[4, 4] = 0.5, 1.5
     gray = HistogramEditor(model, torch.full((3, 20, 30), 0.4), size=32)
     assert "usual colours are guessed" in gray.message
-    assert torch.equal(gray.hist, model.usual / 2)
+    assert torch.equal(gray.hist, model.average / 2)
     assert torch.equal(gray.wait().rgb, hc.colorize(model, torch.full((3, 20, 30), 0.4), size=32))
     editor = HistogramEditor(model, photo, size=32)
     assert editor.match == editor.controls.match.value == 0.5
     assert torch.equal(editor.wait().rgb, hc.colorize(model, photo, editor.hist, match=0.5, size=32))
     own = editor.hist
-    assert not torch.equal(own, model.usual / 2)
+    assert not torch.equal(own, model.average / 2)
     assert editor.controls.usual.layout.display is None
     editor.controls.usual.click()
-    assert torch.equal(editor.hist, model.usual / 2)
+    assert torch.equal(editor.hist, model.average / 2)
     assert_consistent(editor)
     editor.edit = {"tool": "undo"}
     assert torch.equal(editor.hist, own)

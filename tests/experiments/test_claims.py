@@ -172,7 +172,7 @@ def test_the_shipped_claims_are_about_rows_that_are_there():
 
     file = project_root() / "notebooks" / "experiments.toml"
     for one in read_statements(file):
-        names = {row.name for row in read_heading(file, one["heading"]).rows if row.config or row.method}
+        names = {row.name for row in read_heading(file, one["heading"]).rows if row.recipe or row.method}
         assert {one["row"], *one["against"]} <= names
 
 

@@ -215,10 +215,10 @@ def test_time_is_kept(work, tmp_path, monkeypatch):
 
 
 def test_a_row_that_fails_does_not_stop_the_others(work, tmp_path, monkeypatch):
-    def fail(config, *given, **options):
-        if not config.model.attention:
+    def fail(model, *given, **options):
+        if not model.config.attention:
             raise FloatingPointError("The loss became NaN at step 1.\nand more")
-        return train(config, *given, **options)
+        return train(model, *given, **options)
 
     monkeypatch.setattr(experiments, "train", fail)
     said, failed = work(tmp_path, seeds=[0])
@@ -429,8 +429,8 @@ def test_the_shipped_experiments_can_be_read(heading):
     read = read_heading(SHIPPED, heading)
     assert len(read.seeds) == (3 if heading == "ablation" else 1)
     assert len(read.pairs) >= 2
-    assert all(row.config.steps == read.rows[0].config.steps for row in read.rows), "the same budget"
-    tokens = {row.name: row.config.model.bins // row.config.model.stride for row in read.rows}
+    assert all(row.recipe.train.steps == read.rows[0].recipe.train.steps for row in read.rows), "the same budget"
+    tokens = {row.name: row.recipe.model.bins // row.recipe.model.stride for row in read.rows}
     if heading == "bins":
         assert list(tokens.values()) == [16, 32, 32, 32]
 
@@ -438,7 +438,7 @@ def test_the_shipped_experiments_can_be_read(heading):
 def test_the_ablation_is_table_1():
     rows = {row.name: row for row in read_heading(SHIPPED, "ablation").rows}
     switches = {
-        name: (row.config.model.palette, row.config.model.attention, row.config.model.readout, row.config.model.balance)
+        name: (row.recipe.model.palette, row.recipe.model.attention, row.recipe.model.readout, row.recipe.model.balance)
         for name, row in rows.items()
     }
     assert list(switches.values()) == [
@@ -468,10 +468,10 @@ def test_the_comparison_quotes_table_2():
 
 
 def test_options_go_from_heading_over_budget_to_row(toml):
-    rows = {row.name: row.config for row in read_heading(toml, "mini", {"lr": 0.5, "steps": 7}).rows}
-    assert (rows["Baseline"].lr, rows["Baseline"].steps) == (0.5, 7)
-    assert (rows["ours"].lr, rows["ours"].steps) == (1.0, 7)
-    assert isinstance(rows["ours"].lr, float)
+    rows = {row.name: row.recipe for row in read_heading(toml, "mini", {"lr": 0.5, "steps": 7}).rows}
+    assert (rows["Baseline"].train.lr, rows["Baseline"].train.steps) == (0.5, 7)
+    assert (rows["ours"].train.lr, rows["ours"].train.steps) == (1.0, 7)
+    assert isinstance(rows["ours"].train.lr, float)
     assert rows["Baseline"].model.width == hc.PRESETS["tiny"].width
     assert not rows["Baseline"].model.attention
     assert rows["gray"] is None

@@ -1,4 +1,4 @@
-"""The rows of the comparison (Table 2): their parts by hand, and each one through the common loop."""
+"""The methods compared in Table 2: their parts by hand, and each one through the common loop."""
 
 from dataclasses import replace
 
@@ -7,50 +7,43 @@ import pytest
 import torch
 
 import histcolor as hc
-from histcolor.baselines.guides import (
-    NEAREST,
-    SIDE,
-    STEP,
-    ColourClasses,
-    ColourHints,
-    GlobalHints,
-    fully_connected,
-    gamut_cells,
-    grid_cell,
-    weighted_palette,
-)
-from histcolor.checkpoint import build, load_tensors
+from histcolor.baselines import TRAINED, Classifier
+from histcolor.baselines.classified import NEAREST, ClassLoss, ColourClasses, class_weights
+from histcolor.baselines.grid import SIDE, STEP, gamut_cells, grid_cell
+from histcolor.baselines.hints import ColourHints, GlobalHints, weighted_palette
+from histcolor.baselines.network import fully_connected
+from histcolor.checkpoint import build
 from histcolor.color import AB_MAX
-from histcolor.losses import LossConfig, class_weights
+from histcolor.experiments.recipe import Recipe
+from histcolor.losses import Loss
 from histcolor.train import TrainConfig, train
 
 TINY = hc.PRESETS["tiny"]
-PHOTO_ALONE = {"guide": "none", "attention": False, "readout": "features"}
-ROWS = {
-    "regression": PHOTO_ALONE,
-    "classification": {**PHOTO_ALONE, "head": "classes"},
-    "hypercolumns": {"guide": "none", "readout": "hypercolumns", "head": "classes", "anneal": 1.0, "squeeze": 0},
-    "fusion": {"guide": "none", "readout": "fusion"},
-    "global": {"guide": "global", "attention": False, "readout": "features"},
-    "colours": {"guide": "colours", "attention": False, "readout": "features"},
-}
-AUTOMATIC = [name for name, row in ROWS.items() if row["guide"] == "none"]
+AUTOMATIC = [name for name, kind in TRAINED.items() if not kind.sees_histogram]
+CLASSIFIED = [name for name, kind in TRAINED.items() if issubclass(kind, Classifier)]
 
 
-def row_config(name):
-    """The row's run at a tiny size: enough for its loss to fall."""
-    loss = LossConfig(lambda_2=0 if name in AUTOMATIC else 10, rebalance=name == "classification")
-    return TrainConfig(
-        model=replace(TINY, **ROWS[name]), loss=loss, steps=16, batch_size=4, size=32, lr=4e-3, warmup=2, log_every=4,
-        save_every=8, foreign=0.0 if name in AUTOMATIC else 0.2, ema=0.9, precision="float32",
+def recipe(name):
+    """A method's run at a tiny size: enough for its loss to fall."""
+    loss = Loss(lambda_2=0 if name in AUTOMATIC else 10)
+    config = TrainConfig(
+        steps=16, batch_size=4, size=32, lr=4e-3, warmup=2, log_every=4, save_every=8,
+        foreign=0.0 if name in AUTOMATIC else 0.2, ema=0.9, precision="float32",
     )  # fmt: skip
+    return Recipe(TINY, loss, config, name)
 
 
-@pytest.fixture(scope="module", params=ROWS)
-def row(request, pack, tmp_path_factory):
-    """A row's name, its model after a few steps, and the run's folder."""
-    run = tmp_path_factory.mktemp("rows") / request.param
-    return request.param, train(row_config(request.param), pack, run, quiet=True), run
+def run(name, pack, folder, **options):
+    """Train a method, or go on."""
+    made = recipe(name)
+    return train(*made.make(pack), pack, made.train, folder, quiet=True, **options)
+
+
+@pytest.fixture(scope="module", params=list(TRAINED))
+def trained(request, pack, tmp_path_factory):
+    """A method's name, its model after a few steps, and the run's folder."""
+    folder = tmp_path_factory.mktemp("methods") / request.param
+    return request.param, run(request.param, pack, folder), folder
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +121,51 @@ def test_distribution_of_a_pack(classes, pack):
     assert weights[p.argmax()] == weights.min()
 
 
+def test_class_weights_are_the_papers():
+    p = torch.tensor([0.7, 0.2, 0.1, 0.0])
+    weights = class_weights(p)
+    assert (p * weights).sum() == pytest.approx(1)
+    raw = 1 / (0.5 * p + 0.5 / 4)  # Zhang et al. 2016, (4)
+    torch.testing.assert_close(weights / weights[0], raw / raw[0])
+    torch.testing.assert_close(class_weights(p, mixture=1.0), torch.ones(4))
+
+
+def class_loss(classes, weights=None):
+    """The loss of logits and truth; what the histogram's loss takes besides is not looked at."""
+    loss = ClassLoss(classes, weights)
+    return lambda logits, t_ab: loss(logits, t_ab, None, None, None)
+
+
+def test_class_loss_is_the_cross_entropy_by_hand():
+    classes = ColourClasses()
+    t_ab = (torch.rand(2, 2, 6, 7) - 0.5) * 0.6
+    logits = torch.randn(2, len(classes), 6, 7)
+    index, share = classes.soft_encode(t_ab * AB_MAX)
+    dense = torch.zeros(2, 6, 7, len(classes)).scatter(-1, index, share)
+    each = -(dense * logits.movedim(1, -1).softmax(-1).log()).sum(-1)
+    loss, terms = class_loss(classes)(logits.requires_grad_(), t_ab)
+    torch.testing.assert_close(loss, each.mean())
+    assert terms == {"classes": loss}
+    assert not terms["classes"].requires_grad
+    weights = torch.rand(len(classes)) + 0.5
+    loss, _ = class_loss(classes, weights)(logits, t_ab)
+    torch.testing.assert_close(loss, (weights[dense.argmax(-1)] * each).mean())  # v of the likeliest class
+    (gradient,) = torch.autograd.grad(class_loss(classes)(logits, t_ab)[0], logits)
+    expected = (logits.softmax(1) - dense.movedim(-1, 1)) / each.numel()
+    torch.testing.assert_close(gradient, expected, atol=1e-7, rtol=1e-4)
+
+
+def test_class_loss_is_least_for_the_truth():
+    classes = ColourClasses()
+    t_ab = (torch.rand(1, 2, 4, 4) - 0.5) * 0.6
+    index, share = classes.soft_encode(t_ab * AB_MAX)
+    truth = torch.zeros(1, 4, 4, len(classes)).scatter(-1, index, share).clamp(min=1e-12).log().movedim(-1, 1)
+    best = class_loss(classes)(truth, t_ab)[0]
+    torch.testing.assert_close(best, -(share * share.log()).sum(-1).mean(), atol=1e-5, rtol=1e-4)
+    assert class_loss(classes)(truth.flip(1), t_ab)[0] > best + 1
+    assert class_loss(classes)(truth + 0.1 * torch.randn_like(truth), t_ab)[0] > best
+
+
 def blobs():
     """A histogram of three separated blobs with masses 0.5, 0.3 and 0.2, and their mean colours."""
     hist, plane = torch.zeros(32, 32), hc.palette(32)
@@ -201,41 +239,44 @@ def test_four_layers():
     assert layers(torch.rand(2, 5)).shape == (2, 3)
 
 
-def test_rows_learn(row):
-    name, _, run = row
-    history = pd.read_csv(run / "history.csv")
-    assert ("classes" in history) == (ROWS[name].get("head") == "classes")
+def test_they_learn(trained):
+    name, _, folder = trained
+    history = pd.read_csv(folder / "history.csv")
+    assert ("classes" in history) == (name in CLASSIFIED)
     # without L_H, whose part in the loss goes with the number of foreign histograms
     losses = history["classes"] if "classes" in history else history["gt"] + history["grad"]
     assert losses.iloc[-1] < 0.97 * losses.iloc[0]
 
 
-def test_rows_are_saved_and_loaded(row):
-    name, model, run = row
-    loaded = hc.load(run / "model.safetensors")
-    assert loaded.config == replace(TINY, **ROWS[name])
+def test_they_are_saved_and_loaded(trained):
+    name, model, folder = trained
+    loaded = hc.load(folder / "model.safetensors")
+    assert type(loaded) is TRAINED[name]
+    assert loaded.config == TINY
     L, hist = torch.rand(2, 1, 32, 32) * 100, hc.ab_histogram(srgb_colours()[0], TINY.bins).expand(2, -1, -1)
     with torch.no_grad():
         y_ab = model(L, hist)
         torch.testing.assert_close(loaded(L, hist), y_ab, atol=0.02, rtol=0)  # float16
     assert y_ab.shape == (2, 2, 32, 32)
     assert 0 < y_ab.abs().max() <= 1
-    raw = model(L, hist, raw=True)
-    assert raw.shape[1] == (261 if ROWS[name].get("head") == "classes" else 2)
+    raw = model.train()(L, hist)
+    model.eval()
+    assert raw.shape[1] == (261 if name in CLASSIFIED else 2)
     assert y_ab.requires_grad is False
 
 
-def test_rows_resume_to_the_same_bits(row, pack, tmp_path):
-    name, _, run = row
-    train(row_config(name), pack, tmp_path, minutes=0, quiet=True)  # stops at the first row of the history
-    train(row_config(name), pack, tmp_path, quiet=True)
-    one, two = (load_tensors(folder / "state.safetensors")[0] for folder in (run, tmp_path))
-    assert one.keys() == two.keys()
-    assert all(torch.equal(one[k], two[k]) for k in one)
+def test_they_resume_to_the_same_bits(trained, pack, tmp_path):
+    name, _, folder = trained
+    run(name, pack, tmp_path, minutes=0)  # stops at the first line of the history
+    run(name, pack, tmp_path)
+    one, two = (torch.load(place / "state.pt", weights_only=True) for place in (folder, tmp_path))
+    for part in ("model", "average"):
+        assert one[part].keys() == two[part].keys()
+        assert all(torch.equal(one[part][k], two[part][k]) for k in one[part])
 
 
-def test_rows_colour_a_photo_with_any_histogram(row, photos):
-    name, model, _ = row
+def test_they_colour_a_photo_with_any_histogram(trained, photos):
+    name, model, _ = trained
     image = hc.read_image(photos / "coffee_cup.jpg")[:, :90, :70]
     warm, cold = torch.zeros(2, TINY.bins, TINY.bins)
     warm[11:14, 10:13] = 1
@@ -251,9 +292,9 @@ def test_rows_colour_a_photo_with_any_histogram(row, photos):
     torch.testing.assert_close(both, torch.stack(outputs), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["global", "colours"])
+@pytest.mark.parametrize("name", ["zhang2017", "xiao2019"])
 def test_hints_are_as_large_as_what_they_are_added_to(name):
-    model = build(replace(TINY, **ROWS[name]))
+    model = build(TINY, name)
     hists = torch.zeros(2, TINY.bins, TINY.bins)
     hists[0, 11:14, 10:13], hists[1, 5:7, 3:6] = 1 / 9, 1 / 6
     hint = model.hints(hists)
@@ -261,35 +302,35 @@ def test_hints_are_as_large_as_what_they_are_added_to(name):
     assert (hint[0] - hint[1]).std() > 0.5
 
 
-def test_rows_start_from_gray():
-    for name in ("regression", "fusion", "global", "colours"):
-        model = build(replace(TINY, **ROWS[name])).eval()
+def test_they_start_from_gray():
+    for name in ("automatic", "iizuka2016", "zhang2017", "xiao2019"):
+        model = build(TINY, name).eval()
         hist = torch.full((1, TINY.bins, TINY.bins), 1 / TINY.bins**2)
         with torch.no_grad():
             assert (model(torch.rand(1, 1, 32, 32) * 100, hist) == 0).all(), name
 
 
 def test_fusion_sees_the_whole_photo_everywhere():
-    model = build(replace(TINY, **ROWS["fusion"])).eval()
+    model = build(TINY, "iizuka2016").eval()
     photo = model.encode(torch.rand(2, 1, 64, 64) * 100)
-    assert photo.semantics.shape == (2, model.photo.backbone.channels[-1], 1, 1)
-    hint = model.hints(photo.semantics)
+    assert photo.f_t.shape == (2, model.photo.backbone.channels[-1], 1, 1)
+    hint = model.hints(photo.f_t)
     assert hint.shape == (2, 8 * TINY.width)
     assert not torch.equal(hint[0], hint[1])
-    assert photo.expand(2).semantics.shape == photo.semantics.shape
+    assert photo.expand(2).f_t.shape == photo.f_t.shape
 
 
 def test_hypercolumns_stand_at_each_place():
-    model = build(replace(TINY, **ROWS["hypercolumns"])).eval()
+    model = build(replace(TINY, squeeze=0), "larsson2016").eval()
     photo = model.encode(torch.rand(1, 1, 64, 64) * 100)
-    assert photo.semantics.shape == (1, TINY.channels, 16, 16)
+    assert photo.f_t.shape == (1, TINY.channels, 16, 16)
     assert model.unet.group1[0].in_channels == 1 + TINY.channels
-    assert not hasattr(model.photo, "blocks")
+    assert not any(name.startswith("photo.blocks") for name in model.state_dict())
 
 
-def test_what_does_not_go_together_in_a_run():
-    config = row_config("regression")
-    with pytest.raises(ValueError, match="guide='none' sees no histogram: it needs foreign=0"):
-        replace(config, foreign=0.2)
-    with pytest.raises(ValueError, match="rebalance weights the loss of classes"):
-        replace(config, loss=LossConfig(rebalance=True))
+def test_a_method_without_a_histogram_is_not_trained_with_one(pack):
+    made = recipe("automatic")
+    with pytest.raises(ValueError, match="'automatic' sees no histogram: it needs foreign=0 and dropped=0"):
+        replace(made, train=replace(made.train, foreign=0.2)).make(pack)
+    with pytest.raises(ValueError, match="no method 'nonesuch'; there are colorizer, automatic"):
+        build(TINY, "nonesuch")
