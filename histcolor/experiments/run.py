@@ -25,10 +25,18 @@ from histcolor.cli.commands import evenly, find_backbone
 from histcolor.data import Pack
 from histcolor.evaluate import DIGITS, Method, evaluate, model_method
 from histcolor.experiments.definition import Heading, Row
-from histcolor.experiments.locks import taken
 from histcolor.experiments.pictures import CONTROL, PICTURES, control, save_pictures
 from histcolor.experiments.provenance import about_machine, about_pack, cost, digest
-from histcolor.experiments.records import MODEL, TABLE, find_twin, read_record, refuse_another, take_over, write_record
+from histcolor.experiments.records import (
+    MODEL,
+    TABLE,
+    find_twin,
+    hold,
+    read_record,
+    refuse_another,
+    take_over,
+    write_record,
+)
 from histcolor.experiments.statistics import differences, heading_table
 from histcolor.images import PACKED, clear_temporaries, find_images, read_table, write_table
 from histcolor.model import Colorizer
@@ -130,7 +138,7 @@ def run(
             report("Time is up; the same command goes on.")
             break
         label = f"{row.name}, seed {seed}" if row.config else row.name
-        with taken(place / "lock") as owner:
+        with hold(place) as owner:
             if owner:
                 report(f"{label}: left to {owner}.")
                 continue
