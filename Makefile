@@ -27,6 +27,7 @@ lab: env
 lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 
 clean:
 	rm -rf .venv build *.egg-info results/reproduce

@@ -6,9 +6,8 @@ import argparse
 import os
 import shlex
 import sys
-import typing
 from contextlib import contextmanager
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +16,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from histcolor import data as data_module
-from histcolor.checkpoint import CheckpointError, load
+from histcolor.backbone import imagenet_weights
+from histcolor.checkpoint import load
 from histcolor.cli import datasets as sources
 from histcolor.color import rgb_to_lab
+from histcolor.experiments.options import config_fields, train_config
 from histcolor.histogram import ab_histogram, check_histogram, resize_histogram
 from histcolor.images import ImageError, find_images, read_image, write_image, write_table
 from histcolor.losses import LossConfig
-from histcolor.model import PRESETS, Colorizer, ModelConfig
+from histcolor.model import Colorizer, ModelConfig
+from histcolor.train import TrainConfig
 
 MIN_BYTES = data_module.MIN_BYTES
 quiet_bars = not sys.stderr.isatty()  # progress bars are for people; batch logs stay readable
@@ -137,21 +139,8 @@ def data_get(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def config_fields() -> dict[str, tuple[type, type]]:
-    """Every scalar field of the three configurations that is an option: name → (configuration, type)."""
-    from histcolor.train import TrainConfig
-
-    found = {}
-    for kind in (ModelConfig, LossConfig, TrainConfig):
-        types = typing.get_type_hints(kind)
-        found |= {f.name: (kind, types[f.name]) for f in fields(kind) if types[f.name] in (int, float, str, bool)}
-    return found
-
-
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """Make an option of every field of the configurations; what is not given keeps the preset's value."""
-    from histcolor.train import TrainConfig
-
     groups = {
         ModelConfig: parser.add_argument_group("model (default: the preset's)"),
         LossConfig: parser.add_argument_group("loss"),
@@ -165,38 +154,6 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
             groups[kind].add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=text)
         else:
             groups[kind].add_argument(option, type=type_, default=None, metavar=type_.__name__.upper(), help=text)
-
-
-def train_config(args: argparse.Namespace):
-    """The run's configuration: the preset with the given options."""
-    from histcolor.train import TrainConfig
-
-    given: dict[type, dict] = {ModelConfig: {}, LossConfig: {}, TrainConfig: {}}
-    for name, (kind, _) in config_fields().items():
-        if getattr(args, name) is not None:
-            given[kind][name] = getattr(args, name)
-    model = replace(PRESETS[args.preset], **given[ModelConfig])
-    return TrainConfig(model=model, loss=LossConfig(**given[LossConfig]), **given[TrainConfig])
-
-
-def find_backbone(name: str, file: str | None) -> dict[str, Tensor]:
-    """ImageNet weights: from a file, from the package, or through a network.
-
-    Raises:
-        ValueError: the file is no safetensors file.
-        OSError: the weights can not be fetched.
-    """
-    from histcolor.backbone import imagenet_weights
-
-    if file:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(file)
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{file}: is no complete safetensors file.") from error
-    return imagenet_weights(name)
 
 
 @contextmanager
@@ -222,7 +179,7 @@ def train(args: argparse.Namespace) -> int:
     from histcolor.data import Pack
     from histcolor.train import train as train_model
 
-    config, pack = train_config(args), Pack.open(*args.data)
+    config, pack = train_config(vars(args)), Pack.open(*args.data)
     validate = None
     if args.validation:
         from histcolor.validate import make_validator
@@ -233,7 +190,7 @@ def train(args: argparse.Namespace) -> int:
     init = load(args.init) if args.init else None
     backbone = None
     if config.model.attention and (init is None or init.config.backbone != config.model.backbone):
-        backbone = find_backbone(config.model.backbone, args.backbone_weights)
+        backbone = imagenet_weights(config.model.backbone, args.backbone_weights)
 
     def log(row: dict) -> None:
         if quiet_bars:
@@ -257,21 +214,12 @@ def train(args: argparse.Namespace) -> int:
     return 0
 
 
-def evenly(photos: list[Path], limit: int | None) -> list[Path]:
-    """At most so many photos, spread evenly over the list; all of them for None."""
-    if limit is None:
-        return photos
-    if limit < 1:
-        raise ValueError(f"--limit must be at least 1, got {limit}.")
-    return [photos[i] for i in np.linspace(0, len(photos) - 1, min(limit, len(photos))).round().astype(int)]
-
-
 def evaluate(args: argparse.Namespace) -> int:
     """``histcolor evaluate``: prints the means, writes the table a photo."""
     from histcolor import evaluate as ev
     from histcolor.baselines.classical import UNTRAINED
 
-    photos = evenly(find_images(args.photos), args.limit)
+    photos = ev.evenly(find_images(args.photos), args.limit)
     methods: dict = {}
     if args.predictions:
         methods[args.predictions.name] = ev.prediction_method(args.predictions, photos, args.size)

@@ -9,9 +9,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from histcolor.cli.commands import PRESETS, quiet_bars
+from histcolor.cli.commands import quiet_bars
 from histcolor.images import write_table
 from histcolor.lessons.notebook import project_root
+from histcolor.model import PRESETS
 
 EXPERIMENT = """\
 Train and measure the rows of one of the paper's tables: same photos, same budget, same protocol. What the rows are

@@ -11,6 +11,7 @@ from histcolor.cli import commands
 from histcolor.cli import experiment as experiment_command
 from histcolor.cli.datasets import DATASETS
 from histcolor.colorize import SIZES
+from histcolor.model import PRESETS
 
 COLORIZE = """\
 Colour gray photos with an ab histogram: of a reference photo, from a file, or made of a few colours. Without any of
@@ -143,7 +144,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.set_defaults(keep="", min_bytes=commands.MIN_BYTES)
 
     sub = add(subparsers, "train", TRAIN, commands.train)
-    sub.add_argument("--preset", default="small", choices=commands.PRESETS, help="the model (default: %(default)s)")
+    sub.add_argument("--preset", default="small", choices=PRESETS, help="the model (default: %(default)s)")
     sub.add_argument("--data", type=Path, nargs="+", required=True, metavar="PACK", help="packs to train on")
     sub.add_argument("--validation", type=Path, metavar="PACK", help="pack to measure on, at every checkpoint")
     sub.add_argument("--run", type=Path, required=True, dest="folder", help="folder of this run")

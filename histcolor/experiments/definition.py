@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import re
 import tomllib
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from histcolor.baselines.classical import UNTRAINED
-from histcolor.cli.commands import config_fields, train_config
+from histcolor.experiments.options import config_fields, train_config
 from histcolor.model import PRESETS
 from histcolor.train import TrainConfig
 
@@ -113,8 +112,8 @@ def _read_row(table: dict[str, Any], common: dict[str, Any], where: str) -> Row:
             raise ValueError(f"{where}: is {'quoted' if quoted else 'not trained'}: it can not have {extra[0]!r}.")
     else:
         options = {"preset": "small", **common, **_options(table, where)}
-        try:  # as from a command line, where an option that was not given is None
-            config = train_config(argparse.Namespace(**{**dict.fromkeys(config_fields()), **options}))
+        try:
+            config = train_config(options)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
     row = Row(name, about, config, method or None, paper)

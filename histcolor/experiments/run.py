@@ -19,11 +19,11 @@ from typing import Any
 
 import pandas as pd
 
+from histcolor.backbone import imagenet_weights
 from histcolor.baselines.classical import UNTRAINED
 from histcolor.checkpoint import load, load_tensors
-from histcolor.cli.commands import evenly, find_backbone
 from histcolor.data import Pack
-from histcolor.evaluate import DIGITS, Method, evaluate, model_method
+from histcolor.evaluate import DIGITS, Method, evaluate, evenly, model_method
 from histcolor.experiments.definition import Heading, Row
 from histcolor.experiments.pictures import CONTROL, PICTURES, control, save_pictures
 from histcolor.experiments.provenance import about_machine, about_pack, cost, digest
@@ -201,7 +201,7 @@ def _train(name: str, config: TrainConfig, place: Path, work: Work) -> int:
     if work.validation:
         pack = work.open(work.validation)
         validate = make_validator(pack, place, size=config.size, sheet_every=config.steps)
-    backbone = find_backbone(config.model.backbone, None) if Colorizer(config.model).photo else None
+    backbone = imagenet_weights(config.model.backbone) if Colorizer(config.model).photo else None
     about = {"row": name, "seed": config.seed}
     train(
         config,

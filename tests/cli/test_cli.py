@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 import histcolor as hc
-from histcolor.cli.commands import read_histogram, train_config
+from histcolor.cli.commands import read_histogram
 from histcolor.cli.datasets import DATASETS
 from histcolor.cli.main import build_parser, main
 from histcolor.data import Pack
+from histcolor.experiments.options import train_config
 from histcolor.images import open_rgb
 
 
@@ -242,9 +243,8 @@ def test_small_files_are_packed_if_asked(tmp_path, capsys):
 
 def test_every_field_of_the_configuration_is_an_option(tmp_path):
     given = ["train", "--data", "x", "--run", "y", "--preset", "small", "--no-attention", "--readout", "features"]
-    config = train_config(
-        build_parser().parse_args([*given, "--lambda-2", "5", "--lr", "0.1", "--precision", "float32"])
-    )
+    args = build_parser().parse_args([*given, "--lambda-2", "5", "--lr", "0.1", "--precision", "float32"])
+    config = train_config(vars(args))
     assert not config.model.attention
     assert config.model.width == hc.PRESETS["small"].width
     assert (config.loss.lambda_2, config.lr, config.precision) == (5, 0.1, "float32")
@@ -325,18 +325,17 @@ def test_help_lists_each_data_set_with_its_size_and_terms(capsys):
 
 
 def test_backbone_comes_from_the_package():
-    from histcolor.backbone import build_backbone, load_imagenet_weights
-    from histcolor.cli.commands import find_backbone
+    from histcolor.backbone import build_backbone, imagenet_weights, load_imagenet_weights
 
     backbone = build_backbone("tf_efficientnet_lite0").eval()
-    load_imagenet_weights(backbone, find_backbone("tf_efficientnet_lite0", None))
+    load_imagenet_weights(backbone, imagenet_weights("tf_efficientnet_lite0"))
     x = torch.linspace(0, 1, 3 * 64 * 64).view(1, 3, 64, 64)
     with torch.no_grad():
         sizes = [m.abs().mean().item() for m in backbone(x)]
     # the same lines with timm's own float32 weights, tf_efficientnet_lite0.in1k
     assert sizes == pytest.approx([6.0602, 5.3450, 4.7325, 1.2067], rel=2e-3)
     with pytest.raises(ValueError, match="no complete safetensors file"):
-        find_backbone("tf_efficientnet_lite0", __file__)
+        imagenet_weights("tf_efficientnet_lite0", __file__)
 
 
 def test_fast_is_a_working_size(capsys):

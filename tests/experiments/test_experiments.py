@@ -344,7 +344,7 @@ def test_gray_photos_are_left_out_of_the_tables(unbroken, work, toml, photos, tm
 def test_other_programs_rows_are_read_beside(unbroken, toml, photos, tmp_path):
     import shutil
 
-    from histcolor.cli.commands import evenly
+    from histcolor.evaluate import evenly
     from histcolor.images import find_images
 
     heading, folder = read_heading(toml, "mini"), shutil.copytree(unbroken, tmp_path / "mini")
