@@ -14,6 +14,7 @@ from histcolor.images import write_table
 COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 #: of a file of claims, whoever writes it; the fields that a claim does not have are empty
 COLUMNS = ["claim", "source", "heading", "row", "against", "number", "expected", "measured", "low", "high", "verdict"]
+SHOWN = ["claim", "source", "expected", "measured", "low", "high", "verdict"]  #: of them, what pages show
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,10 @@ figcaption { color: #888; font-size: .9rem }
 
 
 def html_table(table: pd.DataFrame) -> str:
-    """A table as escaped HTML, without empty columns; numbers have four digits, verdicts their colour."""
-    table = table.dropna(axis="columns", how="all")
+    """A table as escaped HTML; numbers have four digits, verdicts their colour."""
     numbers = table.select_dtypes("float").columns
-    style = table.style.hide(axis="index").format(escape="html", na_rep="–").format_index(escape="html", axis=1)
-    style = style.format("{:.4g}", subset=numbers, na_rep="–").set_properties(subset=numbers, **{"text-align": "right"})
+    style = table.style.hide(axis="index").format(escape="html", na_rep="").format_index(escape="html", axis=1)
+    style = style.format("{:.4g}", subset=numbers, na_rep="").set_properties(subset=numbers, **{"text-align": "right"})
     verdicts = table.columns.intersection(["verdict"])
     return style.map(lambda verdict: f"color: {COLOURS[verdict]}; font-weight: bold", subset=verdicts).to_html()
 
@@ -54,7 +53,7 @@ def write_page(
         output: the folder of this run, with ``executed``, ``figures`` and ``tables``.
         profile: what the notebooks ran with.
         minutes: what each notebook took, by its name.
-        claims: see :func:`histcolor.experiments.claims.claims_table`.
+        claims: see :func:`histcolor.experiments.claims.claims_table`; all of its columns are shown.
         failures: a sentence for each notebook that failed.
     """
     from jinja2 import Environment

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from histcolor.checkpoint import shipped_models
 from histcolor.data import DEMO_PHOTOS, demo_photo
 from histcolor.device import execution
-from histcolor.experiments.claims import Claim, claims_table, read_claims
+from histcolor.experiments.claims import SHOWN, Claim, claims_table, read_claims
 from histcolor.experiments.statements import check_committed
 from histcolor.images import read_table, write_image, write_table
 from histcolor.lessons.notebook import project_root
@@ -117,9 +117,8 @@ def reproduce(profile: str = "demo", output: Path | None = None) -> int:
     tables = [*map(read_claims, recorded), claims_table(own)]
     claims = pd.DataFrame([line for table in tables for line in table.to_dict("records")])
     write_table(claims, output / "claims.csv")
-    write_page(output, profile, minutes, claims, failures)
-    shown = ["claim", "source", "expected", "measured", "verdict"]
-    print(claims[shown].to_string(index=False, float_format="{:.4g}".format))
+    write_page(output, profile, minutes, claims[SHOWN], failures)
+    print(claims[SHOWN].to_string(index=False, float_format="{:.4g}".format, na_rep=""))
     hold, ran = int((claims["verdict"] == "holds").sum()), len(names) - len(failures)
     print(f"\n{hold} of {len(claims)} claims hold; {ran} of {len(names)} notebooks ran; ", end="")
     print(f"{sum(minutes.values()):.1f} minutes. See {output / 'index.html'}")
