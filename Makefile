@@ -1,5 +1,7 @@
 # make env | reproduce | test | lab | lint: each sets up .venv when it is missing. Needs Python 3.11 or later.
+# PIP_ARGS is handed to pip when .venv is set up.
 PYTHON ?= python3
+PIP_ARGS ?=
 BIN := .venv/bin
 
 .PHONY: env reproduce test unit lab lint clean
@@ -9,7 +11,7 @@ env: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("histcolor needs Python 3.11 or later: make PYTHON=python3.11 env") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[notebooks,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[notebooks,dev]'
 	touch $@
 
 reproduce: env
@@ -27,6 +29,7 @@ lab: env
 lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 
 clean:
 	rm -rf .venv build *.egg-info results/reproduce

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 SHIPPED = Path(__file__).parent / "weights" / "backbones"
@@ -122,17 +124,23 @@ def load_imagenet_weights(backbone: VGG19 | TimmBackbone, state: dict[str, Tenso
     target.load_state_dict({k: state[k] for k in needed}, strict=False)
 
 
-def imagenet_weights(name: str) -> dict[str, Tensor]:
-    """A backbone's ImageNet weights: those in the package, else through torchvision or timm (needs a network once).
+def imagenet_weights(name: str, file: str | Path | None = None) -> dict[str, Tensor]:
+    """Get a backbone's ImageNet weights: from a file, from the package, or else through torchvision or timm.
+
+    Args:
+        name: the backbone, see :func:`build_backbone`.
+        file: safetensors; without it the package is looked in, and then the network is asked.
 
     Raises:
+        ValueError: the file is no safetensors file.
         OSError: the weights can not be fetched.
     """
     shipped = SHIPPED / f"{name}.safetensors"
-    if shipped.is_file():
-        from safetensors.torch import load_file
-
-        return load_file(shipped)
+    if file or shipped.is_file():
+        try:
+            return load_file(file or shipped)
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{file or shipped}: is no complete safetensors file.") from error
     try:
         if name == "vgg19":
             from torchvision.models import VGG19_Weights

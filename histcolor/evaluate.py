@@ -132,6 +132,15 @@ def prediction_method(folder: Path, names: Iterable[Path], size: int) -> dict[Pa
     return {name: lambda task, file=found[name.stem]: squash(read_image(file), size) for name in names}
 
 
+def evenly(photos: list[Path], limit: int | None) -> list[Path]:
+    """At most so many photos, spread evenly over the list; all of them for None."""
+    if limit is None:
+        return photos
+    if limit < 1:
+        raise ValueError(f"--limit must be at least 1, got {limit}.")
+    return [photos[i] for i in np.linspace(0, len(photos) - 1, min(limit, len(photos))).round().astype(int)]
+
+
 def squash(rgb: Tensor, size: int) -> Tensor:
     """Squash RGB ``[3, H, W]`` to ``[3, size, size]``, rounded to 8 bits, in [0, 1]."""
     return round8(resize(rgb, (size, size)))

@@ -16,7 +16,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from histcolor import data as data_module
-from histcolor.checkpoint import CheckpointError, load
+from histcolor.backbone import imagenet_weights
+from histcolor.checkpoint import load
 from histcolor.cli import datasets as sources
 from histcolor.color import rgb_to_lab
 from histcolor.histogram import ab_histogram, check_histogram, resize_histogram
@@ -156,26 +157,6 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
             groups[kind].add_argument(option, type=type_, default=None, metavar=type_.__name__.upper(), help=text)
 
 
-def find_backbone(name: str, file: str | None) -> dict[str, Tensor]:
-    """ImageNet weights: from a file, from the package, or through a network.
-
-    Raises:
-        ValueError: the file is no safetensors file.
-        OSError: the weights can not be fetched.
-    """
-    from histcolor.backbone import imagenet_weights
-
-    if file:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(file)
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{file}: is no complete safetensors file.") from error
-    return imagenet_weights(name)
-
-
 @contextmanager
 def processes(device: str):
     """Join the processes that ``torchrun`` started, if it did; gives the device of this one."""
@@ -214,7 +195,7 @@ def train(args: argparse.Namespace) -> int:
     init = load(args.init) if args.init else None
     backbone = None
     if recipe.looks and (init is None or init.config.backbone != recipe.model.backbone):
-        backbone = find_backbone(recipe.model.backbone, args.backbone_weights)
+        backbone = imagenet_weights(recipe.model.backbone, args.backbone_weights)
     model, loss = recipe.make(pack, backbone=backbone, init=init)
 
     def log(row: dict) -> None:
@@ -239,21 +220,12 @@ def train(args: argparse.Namespace) -> int:
     return 0
 
 
-def evenly(photos: list[Path], limit: int | None) -> list[Path]:
-    """At most so many photos, spread evenly over the list; all of them for None."""
-    if limit is None:
-        return photos
-    if limit < 1:
-        raise ValueError(f"--limit must be at least 1, got {limit}.")
-    return [photos[i] for i in np.linspace(0, len(photos) - 1, min(limit, len(photos))).round().astype(int)]
-
-
 def evaluate(args: argparse.Namespace) -> int:
     """``histcolor evaluate``: prints the means, writes the table a photo."""
     from histcolor import evaluate as ev
     from histcolor.baselines.classical import UNTRAINED
 
-    photos = evenly(find_images(args.photos), args.limit)
+    photos = ev.evenly(find_images(args.photos), args.limit)
     methods: dict = {}
     if args.predictions:
         methods[args.predictions.name] = ev.prediction_method(args.predictions, photos, args.size)

@@ -278,8 +278,9 @@ def styled(table: pd.DataFrame, differences: pd.DataFrame | None = None, *, numb
 
 
 def styled_verdicts(claims: pd.DataFrame) -> Styler:
-    """Judged claims (:func:`histcolor.experiments.claims.judge_all`) for a notebook, the verdicts in colour."""
-    found = [f"{interval_text(line, line.number)}{' dB' * (line.number == 'psnr')}" for line in claims.itertuples()]
+    """Claims about rows (:func:`histcolor.experiments.claims.claims_table`) for a notebook, the verdicts in colour."""
+    lines = claims.rename(columns={"measured": "difference"}).itertuples()
+    found = [f"{interval_text(line, line.number)}{' dB' * (line.number == 'psnr')}" for line in lines]
     table = claims[["claim", "source", "against"]].set_axis(["claim", "from", "least ahead of"], axis=1)
     style = dressed(table.assign(**{"difference, 95 %": found}, verdict=claims["verdict"]), [*table])
     colours = {"holds": GREEN, "refuted": ORANGE, "open": GRAY}

@@ -20,17 +20,25 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
+from histcolor.backbone import imagenet_weights
 from histcolor.baselines.classical import UNTRAINED
 from histcolor.checkpoint import load, load_tensors
-from histcolor.cli.commands import evenly, find_backbone
 from histcolor.data import Pack
-from histcolor.evaluate import DIGITS, Method, evaluate, model_method
+from histcolor.evaluate import DIGITS, Method, evaluate, evenly, model_method
 from histcolor.experiments.definition import Heading, Row
-from histcolor.experiments.locks import taken
 from histcolor.experiments.pictures import CONTROL, PICTURES, control, save_pictures
 from histcolor.experiments.provenance import about_machine, about_pack, cost, digest
 from histcolor.experiments.recipe import Recipe
-from histcolor.experiments.records import MODEL, TABLE, find_twin, read_record, refuse_another, take_over, write_record
+from histcolor.experiments.records import (
+    MODEL,
+    TABLE,
+    find_twin,
+    hold,
+    read_record,
+    refuse_another,
+    take_over,
+    write_record,
+)
 from histcolor.experiments.statistics import differences, heading_table
 from histcolor.images import PACKED, clear_temporaries, find_images, read_table, write_table
 from histcolor.plots import save_sheet
@@ -132,7 +140,7 @@ def run(
             report("Time is up; the same command goes on.")
             break
         label = f"{row.name}, seed {seed}" if row.recipe else row.name
-        with taken(place / "lock") as owner:
+        with hold(place) as owner:
             if owner:
                 report(f"{label}: left to {owner}.")
                 continue
@@ -199,7 +207,7 @@ def _train(name: str, recipe: Recipe, place: Path, work: Work) -> int:
                 save_sheet(sheet, place / "sheets" / f"{step:07d}.png")
 
         validate = make_validator(work.open(work.validation), size=recipe.train.size, look=look)
-    backbone = find_backbone(recipe.model.backbone, None) if recipe.looks else None
+    backbone = imagenet_weights(recipe.model.backbone) if recipe.looks else None
     about = {"row": name, "seed": recipe.train.seed}
     pack = work.open(*work.packs)
     model, loss = recipe.make(pack, backbone=backbone)

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 import platform
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
 
-from histcolor.images import write_table
-
-_COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A statement that a number can refute: ``Claim("loss falls", "3.1", measured, "<", 0.9)``."""
-
-    claim: str  #: one line, in words
-    source: str  #: the section of the paper, or "ours"
-    measured: float
-    relation: str  #: one of >=, <=, >, <
-    expected: float
-
-    @property
-    def holds(self) -> bool:
-        """Whether the measured number stands in the relation to the expected one; NaN never does."""
-        return bool(_COMPARE[self.relation](self.measured, self.expected))
+from histcolor.experiments.claims import Claim, write_claims
 
 
 def project_root() -> Path:
@@ -56,24 +36,6 @@ def begin(results: str) -> Path:
     return folder
 
 
-def claims_table(claims: list[Claim]) -> pd.DataFrame:
-    """Claims as a table: claim, source, expected, measured, holds."""
-    return pd.DataFrame(
-        [
-            {
-                "claim": c.claim,
-                "source": c.source,
-                "expected": f"{c.relation} {c.expected:g}",
-                "measured": float(f"{c.measured:.4g}"),
-                "holds": "yes" if c.holds else "no",
-            }
-            for c in claims
-        ]
-    )
-
-
 def record_claims(folder: Path, notebook: str, claims: list[Claim]) -> pd.DataFrame:
-    """Write a notebook's claims to ``folder/claims/NOTEBOOK.csv`` for the runner, and return them as a table."""
-    table = claims_table(claims)
-    write_table(table, folder / "claims" / f"{notebook}.csv")
-    return table
+    """Write a notebook's claims to ``folder/claims/NOTEBOOK.csv``; returns them as a table without empty columns."""
+    return write_claims(claims, folder / "claims" / f"{notebook}.csv").dropna(axis="columns", how="all")

@@ -326,18 +326,17 @@ def test_help_lists_each_data_set_with_its_size_and_terms(capsys):
 
 
 def test_backbone_comes_from_the_package():
-    from histcolor.backbone import build_backbone, load_imagenet_weights
-    from histcolor.cli.commands import find_backbone
+    from histcolor.backbone import build_backbone, imagenet_weights, load_imagenet_weights
 
     backbone = build_backbone("tf_efficientnet_lite0").eval()
-    load_imagenet_weights(backbone, find_backbone("tf_efficientnet_lite0", None))
+    load_imagenet_weights(backbone, imagenet_weights("tf_efficientnet_lite0"))
     x = torch.linspace(0, 1, 3 * 64 * 64).view(1, 3, 64, 64)
     with torch.no_grad():
         sizes = [m.abs().mean().item() for m in backbone(x)]
     # the same lines with timm's own float32 weights, tf_efficientnet_lite0.in1k
     assert sizes == pytest.approx([6.0602, 5.3450, 4.7325, 1.2067], rel=2e-3)
     with pytest.raises(ValueError, match="no complete safetensors file"):
-        find_backbone("tf_efficientnet_lite0", __file__)
+        imagenet_weights("tf_efficientnet_lite0", __file__)
 
 
 def test_fast_is_a_working_size(capsys):

@@ -14,6 +14,7 @@ from matplotlib.colors import to_hex
 from test_statistics import photos_csv
 
 from histcolor.experiments import charts
+from histcolor.experiments.claims import claims_table
 from histcolor.experiments.statistics import differences, heading_table
 
 ROWS = ["one", "two", "none yet"]
@@ -223,13 +224,12 @@ def test_a_table_without_numbers_is_dashes(numbers):
 
 def test_verdicts():
     line = {"claim": "R_P helps", "source": "Table 1", "against": "<two>", "number": "psnr"}
-    numbers = {"difference": 0.5, "low": 0.25, "high": 0.75, "verdict": "holds"}
+    numbers = {"measured": 0.5, "low": 0.25, "high": 0.75, "verdict": "holds"}
     style = charts.styled_verdicts(pd.DataFrame([{**line, **numbers}, {**line, **numbers, "verdict": "open"}]))
     assert cells(style).iloc[0].tolist() == ["RP helps", "Table 1", "<two>", "+0.50 [0.25, 0.75] dB", "holds"]
     colours = [colour in style.to_html() for colour in (charts.GREEN, charts.GRAY, charts.ORANGE)]
     assert colours == [True, True, False]
-    columns = ["claim", "source", "against", "number", "difference", "low", "high", "verdict"]
-    assert "verdict" in charts.styled_verdicts(pd.DataFrame(columns=columns)).to_html(), "none is no error"
+    assert "verdict" in charts.styled_verdicts(claims_table([])).to_html(), "none is no error"
 
 
 def stages(*ends, model="small"):

@@ -1,12 +1,15 @@
-"""Claims are judged from numbers a photo, and a verdict that the numbers do not give is found out."""
+"""Claims are judged from per-image results, and a verdict that these do not give is found out."""
+
+import math
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from histcolor.cli.main import main
-from histcolor.experiments.claims import check_committed, judge, judge_all, read_statements
+from histcolor.experiments.claims import COLUMNS, Claim, claims_table, read_claims, write_claims
 from histcolor.experiments.records import TABLE
+from histcolor.experiments.statements import check_committed, measure_statement, measure_statements, read_statements
 from histcolor.images import read_table, write_table
 from histcolor.lessons.notebook import project_root
 
@@ -59,23 +62,62 @@ def statement(**changes):
     [(1.0, 0.0, "holds"), (-1.0, 0.0, "refuted"), (0.0, 0.0, "open"), (1.0, 1.0, "open"), (1.0, 2.0, "refuted")],
 )
 def test_verdicts(shift, over, verdict):
-    line = judge(statement(over=over), numbers(mean=shift, gray=0.0))
-    assert line["verdict"] == verdict
-    assert line["difference"] == pytest.approx(shift)
-    assert line["low"] < line["difference"] < line["high"]
+    claim = measure_statement(statement(over=over), numbers(mean=shift, gray=0.0))
+    assert claim.verdict == verdict
+    assert claim.measured == pytest.approx(shift)
+    assert claim.low < claim.measured < claim.high
+
+
+@pytest.mark.parametrize(
+    ("relation", "expected", "holds"), [(">", 1.0, False), (">=", 1.0, True), ("<", 2.0, True), ("<=", 0.5, False)]
+)
+def test_a_number_without_an_interval_is_never_open(relation, expected, holds):
+    claim = Claim("x", "ours", 1.0, relation, expected)
+    assert claim.holds is holds
+    assert claim.verdict == ("holds" if holds else "refuted")
+
+
+@pytest.mark.parametrize(
+    ("relation", "expected", "verdict"),
+    [(">", 0.5, "holds"), (">", 1.0, "open"), (">", 1.5, "refuted"), ("<", 1.5, "open"), ("<=", 1.5, "holds")],
+)
+def test_an_interval_is_judged_by_both_ends(relation, expected, verdict):
+    assert Claim("x", "ours", 1.0, relation, expected, low=0.75, high=1.5).verdict == verdict
+
+
+def test_nan_never_holds():
+    for relation in (">", ">=", "<", "<="):
+        assert Claim("x", "ours", math.nan, relation, 0.0).verdict == "refuted"
+
+
+def test_claims_are_written_and_read(tmp_path):
+    claims = [
+        Claim("a, b", "2.1", 1.23456789, ">", 1.0),
+        Claim("c", "ours", 0, ">", -1e-7, -0.5, 0.5, "h", "r", "s", "n"),
+    ]
+    written = write_claims(claims, tmp_path / "c.csv")
+    again = read_claims(tmp_path / "c.csv")
+    pd.testing.assert_frame_equal(again, written, check_dtype=False)
+    assert again.columns.tolist() == COLUMNS
+    assert again["source"].tolist() == ["2.1", "ours"]
+    assert again["expected"].tolist() == ["> 1", "> -1e-07"]
+    assert again["measured"].tolist() == [1.23457, 0.0]
+    assert again["verdict"].tolist() == ["holds", "open"]
+    assert again["low"].isna().tolist() == [True, False]
 
 
 def test_of_several_rows_the_nearest_counts():
     table = numbers(mean=1.0, gray=0.0, other=0.8)
-    line = judge(statement(against=["gray", "other"]), table)
-    assert (line["against"], line["verdict"]) == ("other", "holds")
-    assert line["difference"] == pytest.approx(0.2)
-    assert judge(statement(against=["gray", "other"]), numbers(mean=1.0, gray=0.0, other=1.2))["verdict"] == "refuted"
+    claim = measure_statement(statement(against=["gray", "other"]), table)
+    assert (claim.against, claim.verdict) == ("other", "holds")
+    assert claim.measured == pytest.approx(0.2)
+    above = numbers(mean=1.0, gray=0.0, other=1.2)
+    assert measure_statement(statement(against=["gray", "other"]), above).verdict == "refuted"
 
 
 def test_what_is_not_measured_is_not_judged():
-    assert judge(statement(against=["gray", "other"]), numbers(mean=1.0, gray=0.0)) is None
-    assert judge(statement(number="foreign_intersection"), numbers(mean=1.0, gray=0.0)) is None
+    assert measure_statement(statement(against=["gray", "other"]), numbers(mean=1.0, gray=0.0)) is None
+    assert measure_statement(statement(number="foreign_intersection"), numbers(mean=1.0, gray=0.0)) is None
 
 
 @pytest.fixture
@@ -104,8 +146,9 @@ def test_claims_are_written_and_checked(project, capsys):
     claims = check_committed(file, results)
     assert len(claims) == 2
     assert all(claim.holds for claim in claims)
-    assert claims[0].claim == "holds: one colour is better than none (95 %, lower end)"
-    assert 0.9 < claims[0].measured < 1
+    assert claims[0].claim == "holds: one colour is better than none"
+    assert claims[0].measured == pytest.approx(1)
+    assert 0.9 < claims[0].low < 1 < claims[0].high
 
 
 @pytest.mark.parametrize("verdict", ["refuted", "open"])
@@ -177,6 +220,6 @@ def test_the_shipped_claims_are_about_rows_that_are_there():
 
 
 def test_an_empty_folder_gives_an_empty_table(project):
-    table = judge_all(project / "experiments.toml", project / "nothing")
-    assert table.empty
-    assert "verdict" in table
+    claims = measure_statements(project / "experiments.toml", project / "nothing")
+    assert claims == []
+    assert claims_table(claims).columns.tolist() == COLUMNS

@@ -17,10 +17,9 @@ import histcolor as hc
 from histcolor.cli.main import main
 from histcolor.experiments import run as experiments
 from histcolor.experiments.definition import read_heading
-from histcolor.experiments.locks import taken
 from histcolor.experiments.pictures import PICTURE
 from histcolor.experiments.provenance import about_machine, cost
-from histcolor.experiments.records import TABLE, lineage
+from histcolor.experiments.records import TABLE, hold, lineage
 from histcolor.experiments.run import collect, run, tabulate
 from histcolor.images import read_table
 from histcolor.lessons.notebook import project_root
@@ -117,7 +116,7 @@ def test_what_a_run_leaves(unbroken, toml, photos):
     assert {"config.json", "history.csv", "model.safetensors", "run.json", TABLE} <= {
         path.name for path in place.iterdir()
     }
-    assert not list(unbroken.rglob("lock"))
+    assert not list(unbroken.rglob("lock.owner"))
     assert not list(unbroken.rglob("state.safetensors")), "what nothing resumes from is removed"
     record = json.loads((place / "run.json").read_text())
     assert (record["heading"], record["row"], record["seed"]) == ("mini", "ours", 1)
@@ -177,7 +176,7 @@ def test_stopped_half_way_the_next_run_goes_on(unbroken, work, toml, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         work(tmp_path, callback=stop)
     assert seen == [("Baseline", 0, 1), ("Baseline", 0, 2), ("ours", 0, 1)]
-    assert not list(tmp_path.rglob("lock"))
+    assert not list(tmp_path.rglob("lock.owner"))
     said, failed = work(tmp_path, callback=lambda row: seen.append((row["row"], row["seed"], row["step"])))
     assert not failed
     assert sorted(seen) == sorted(
@@ -345,7 +344,7 @@ def test_gray_photos_are_left_out_of_the_tables(unbroken, work, toml, photos, tm
 def test_other_programs_rows_are_read_beside(unbroken, toml, photos, tmp_path):
     import shutil
 
-    from histcolor.cli.commands import evenly
+    from histcolor.evaluate import evenly
     from histcolor.images import find_images
 
     heading, folder = read_heading(toml, "mini"), shutil.copytree(unbroken, tmp_path / "mini")
@@ -381,36 +380,27 @@ def test_unreadable_photos_are_named_once(work, photos, tmp_path):
     assert "bad.jpg" in failed[0]
 
 
-def test_a_lock_is_held_by_one(tmp_path):
-    lock = tmp_path / "deep" / "lock"
-    with taken(lock) as owner:
+def test_a_folder_is_held_by_one(tmp_path):
+    place = tmp_path / "deep" / "seed0"
+    with hold(place) as owner:
         assert owner == ""
-        assert lock.read_text().startswith(f"process {os.getpid()} on ")
-        with taken(lock) as other:
+        with hold(place) as other:
             assert other.startswith(f"process {os.getpid()} on ")
-        assert lock.is_file(), "who did not get it does not remove it"
-    assert not lock.exists()
-    with pytest.raises(RuntimeError), taken(lock):
+        with hold(place) as other:
+            assert other, "who did not get it does not free it"
+    with pytest.raises(RuntimeError), hold(place):
         raise RuntimeError("stopped")
-    assert not lock.exists()
+    with hold(place) as owner:
+        assert owner == ""
 
 
-def test_locks_of_other_hosts_are_believed(tmp_path):
-    lock = tmp_path / "lock"
-    lock.write_text("process 1 on a-host-far-away\n")
-    with taken(lock) as owner:
-        assert "process 1 on a-host-far-away" in owner
-        assert f"remove {lock}" in owner
-    assert lock.is_file()
-
-
-def test_locks_of_dead_processes_are_taken_over(work, tmp_path):
+def test_the_folder_of_a_killed_process_is_free(work, tmp_path):
     held = (
-        "import sys, time; from pathlib import Path; from histcolor.experiments.locks import taken\n"
-        "with taken(Path(sys.argv[1])) as owner: print('held', owner, flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from histcolor.experiments.records import hold\n"
+        "with hold(Path(sys.argv[1])) as owner: print('held', owner, flush=True); time.sleep(60)"
     )
-    lock = tmp_path / "gray" / "seed0" / "lock"
-    child = subprocess.Popen([sys.executable, "-c", held, str(lock)], stdout=subprocess.PIPE, text=True)
+    place = tmp_path / "gray" / "seed0"
+    child = subprocess.Popen([sys.executable, "-c", held, str(place)], stdout=subprocess.PIPE, text=True)
     assert child.stdout.readline() == "held \n"
     said, failed = work(tmp_path, rows=["gray"])
     assert said[0].startswith(f"gray: left to process {child.pid} on ")
@@ -418,10 +408,9 @@ def test_locks_of_dead_processes_are_taken_over(work, tmp_path):
     child.send_signal(signal.SIGKILL)
     child.wait()
     child.stdout.close()
-    assert lock.read_text().startswith(f"process {child.pid} on "), "the dead process could not remove it"
+    assert (place / "lock").is_file(), "the dead process could not remove it"
     said, _ = work(tmp_path, rows=["gray"])
     assert said[0].startswith("gray: done")
-    assert not lock.exists()
 
 
 @pytest.mark.parametrize("heading", ["ablation", "losses", "bins", "temperature"])
@@ -590,7 +579,7 @@ def test_killed_and_started_again(unbroken, toml, pack_folder, photos, tmp_path)
     out, _ = done.communicate(timeout=120)
     assert done.returncode == 0, out
     assert out.count("done before") >= 1
-    assert not list(tmp_path.rglob("lock"))
+    assert not list(tmp_path.rglob("lock.owner"))
     pd.testing.assert_frame_equal(tables(tmp_path, toml), tables(unbroken, toml))
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
-from histcolor.lessons.reproduce import check_parameters, read_profile, run_notebook
+from histcolor.experiments.claims import read_claims
+from histcolor.lessons.runner import check_parameters, read_profile, run_notebook
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -45,9 +45,9 @@ def test_notebook_runs_on_the_smoke_profile(path, tmp_path):
         if name.endswith(".png"):
             with Image.open(tmp_path / name) as picture:
                 assert len(np.unique(np.asarray(picture.convert("L")))) > 8, f"{name} shows something"
-    claims = pd.read_csv(tmp_path / "claims" / f"{path.stem}.csv")
+    claims = read_claims(tmp_path / "claims" / f"{path.stem}.csv")
     assert len(claims) >= 2
-    assert (claims["holds"] == "yes").all(), claims.to_string()
+    assert (claims["verdict"] == "holds").all(), claims.to_string()
     assert not any(math.isnan(value) for value in claims["measured"])
 
 

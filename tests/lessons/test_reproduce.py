@@ -1,31 +1,22 @@
 """The runner's own parts: claims, the page, the project's folder. The notebooks run in test_notebooks.py."""
 
-import math
-
 import pandas as pd
 import pytest
 
-from histcolor.lessons.notebook import Claim, claims_table, project_root, record_claims
-from histcolor.lessons.reproduce import committed_claims, free_cores, html_table, read_profile
-
-
-@pytest.mark.parametrize(
-    ("relation", "expected", "holds"), [(">", 1.0, False), (">=", 1.0, True), ("<", 2.0, True), ("<=", 0.5, False)]
-)
-def test_claims_can_be_refuted(relation, expected, holds):
-    assert Claim("x", "ours", 1.0, relation, expected).holds is holds
-
-
-def test_nan_never_holds():
-    assert not any(Claim("x", "ours", math.nan, relation, 0.0).holds for relation in (">", ">=", "<", "<="))
+from histcolor.experiments.claims import Claim, claims_table, read_claims
+from histcolor.images import write_table
+from histcolor.lessons.notebook import project_root, record_claims
+from histcolor.lessons.page import write_page
+from histcolor.lessons.reproduce import committed_claims, free_cores
+from histcolor.lessons.runner import read_profile
 
 
 def test_claims_are_recorded(tmp_path):
-    table = record_claims(tmp_path, "nb", [Claim("a, b", "2.1", 1.23456789, ">", 1.0), Claim("c", "2.1", 0, ">", 1.0)])
-    again = pd.read_csv(tmp_path / "claims" / "nb.csv", dtype={"source": str})
-    assert again.to_dict("list") == table.to_dict("list")
-    assert again["holds"].tolist() == ["yes", "no"]
-    assert again["expected"].tolist() == ["> 1", "> 1"]
+    table = record_claims(tmp_path, "nb", [Claim("a, b", "2.1", 2.0, ">", 1.0), Claim("c", "2.1", 0, ">", 1.0)])
+    assert table.columns.tolist() == ["claim", "source", "expected", "measured", "verdict"], "no empty columns"
+    again = read_claims(tmp_path / "claims" / "nb.csv")
+    assert again[table.columns].to_dict("list") == table.to_dict("list")
+    assert again["verdict"].tolist() == ["holds", "refuted"]
 
 
 def test_claims_about_the_shipped_models_come_from_the_tables():
@@ -44,11 +35,21 @@ def test_project_root_is_found_from_within(monkeypatch):
     assert project_root() == root
 
 
-def test_pages_escape_what_they_show():
-    page = html_table(pd.DataFrame({"claim": ["a < b & c"], "measured": [0.123456], "holds": ["no"]}))
-    assert "a &lt; b &amp; c" in page
-    assert '<td class="no">no</td>' in page
-    assert "0.1235" in page
+def test_pages_escape_what_they_show(tmp_path):
+    write_table(pd.DataFrame({"method": ["<gray>"], "psnr": [0.123456]}), tmp_path / "tables" / "demo_photos.csv")
+    claims = claims_table([Claim("a < b & c", "ours", 1.23456, ">", 2.0), Claim("d", "ours", 3.0, ">", 2.0)])
+    write_page(tmp_path, "<demo>", {"00_none": 1.25}, claims, ["00_none: failed: <b>"])
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    for text in (
+        "a &lt; b &amp; c",
+        "&lt;gray&gt;",
+        "&lt;demo&gt; profile",
+        "failed: &lt;b&gt;",
+        "1.235",
+        "1 notebooks, 1.2",
+    ):
+        assert text in page, text
+    assert page.count("color: #2f855a;\n") == page.count("color: #c53030;\n") == 1, "a verdict each"
 
 
 def test_missing_profiles(tmp_path):

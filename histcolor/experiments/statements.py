@@ -1,0 +1,100 @@
+"""What the paper's tables state, measured from the per-image results, each with a paired interval.
+
+The statements stand in ``notebooks/experiments.toml`` under ``[[claims]]``; what came out in ``results/claims.csv``.
+``histcolor reproduce`` computes it again from the per-image results in ``results/tables``.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from histcolor.experiments.claims import Claim, claims_table, read_claims
+from histcolor.experiments.definition import read_heading
+from histcolor.experiments.run import collect
+from histcolor.experiments.statistics import NUMBERS, differences
+
+FIELDS = {"claim": str, "source": str, "heading": str, "row": str, "against": list, "number": str, "over": float}
+
+
+def read_statements(path: Path) -> list[dict[str, Any]]:
+    """The ``[[claims]]`` of ``experiments.toml``: ``row`` is above each row of ``against`` by more than ``over``.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: a field is missing, unknown or of the wrong kind, or there is no such number.
+    """
+    found = []
+    for i, table in enumerate(tomllib.loads(path.read_text(encoding="utf-8")).get("claims", []), start=1):
+        statement = {"number": "psnr", "over": 0.0, **table}
+        if set(statement) != set(FIELDS) or any(type(statement[key]) is not kind for key, kind in FIELDS.items()):
+            kinds = ", ".join(f"{key} ({kind.__name__})" for key, kind in FIELDS.items())
+            raise ValueError(f"{path}: claim {i} must have just {kinds}.")
+        if statement["number"] not in NUMBERS:
+            raise ValueError(f"{path}: claim {i}: there is no {statement['number']!r}; there are {', '.join(NUMBERS)}.")
+        found.append(statement)
+    return found
+
+
+def measure_statement(statement: Mapping[str, Any], numbers: pd.DataFrame) -> Claim | None:
+    """Measure a statement from per-image results; None where a row is not measured yet.
+
+    Of several rows it is compared with, the one that it is least ahead of counts.
+    """
+    pairs = [(statement["row"], against) for against in statement["against"]]
+    table = differences(numbers, pairs)
+    table = table[table["number"] == statement["number"]]
+    if len(table) < len(pairs):
+        return None
+    least = table.loc[table["low"].idxmin()]
+    about = {name: statement[name] for name in ("claim", "source", "heading", "row", "number")}
+    interval = {"measured": least["difference"], "low": least["low"], "high": least["high"]}
+    return Claim(**about, **interval, against=least["against"], relation=">", expected=statement["over"])
+
+
+def measure_statements(file: Path, tables: Path) -> list[Claim]:
+    """All statements of a file that the tables have the rows for, measured with a paired 95 % interval.
+
+    Args:
+        file: ``experiments.toml``.
+        tables: the folder with a folder for each heading, as ``histcolor experiment`` leaves them.
+    """
+    numbers: dict[str, pd.DataFrame] = {}
+    claims = []
+    for statement in read_statements(file):
+        name = statement["heading"]
+        if name not in numbers:
+            numbers[name] = collect(read_heading(file, name), tables / name)
+        claims.append(measure_statement(statement, numbers[name]))
+    return [claim for claim in claims if claim]
+
+
+def check_committed(file: Path, results: Path) -> list[Claim]:
+    """The verdicts of ``results/claims.csv`` as claims on numbers computed again from the per-image results.
+
+    A claim that was refuted, or that the numbers leave open, is listed as that: what is checked is the verdict.
+
+    Raises:
+        ValueError: ``claims.csv`` has other statements than the file, or lacks one.
+    """
+    if not (results / "claims.csv").is_file():
+        return []
+    said, now = read_claims(results / "claims.csv"), measure_statements(file, results / "tables")
+    if said["claim"].tolist() != [claim.claim for claim in now]:
+        raise ValueError(f"{results / 'claims.csv'}: has other claims than {file.name} and the tables give.")
+    claims = []
+    for claim, verdict in zip(now, said["verdict"], strict=True):
+        words = f"{verdict}: {claim.claim}"
+        if verdict == "open":
+            outside = max(claim.low - claim.expected, claim.expected - claim.high)  # above 0: it is not in the interval
+            claims.append(Claim(f"{words} (how far outside the interval)", claim.source, outside, "<=", 0.0))
+        else:
+            claims.append(replace(claim, claim=words, relation={"holds": ">", "refuted": "<="}[verdict]))
+    columns = ["measured", "low", "high"]
+    error = float((said[columns] - claims_table(now)[columns]).abs().to_numpy().max())
+    return [*claims, Claim("claims.csv against the per-image results: largest difference", "ours", error, "<", 1e-4)]
