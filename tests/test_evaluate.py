@@ -1,4 +1,4 @@
-"""The protocol: metrics against their definitions, the rows without training, predictions of other programs."""
+"""The protocol: metrics against their definitions, predictions of other programs."""
 
 import math
 
@@ -9,13 +9,10 @@ import torch
 from PIL import Image
 
 import histcolor as hc
+from histcolor.baselines.classical import gray, mean_colour
 from histcolor.evaluate import (
-    Task,
     colourfulness,
     evaluate,
-    gray,
-    mean_colour,
-    measure,
     model_method,
     prediction_method,
     psnr,
@@ -23,7 +20,6 @@ from histcolor.evaluate import (
     squash,
     ssim,
     summarise,
-    transport,
 )
 
 
@@ -35,10 +31,6 @@ def files(photos):
 @pytest.fixture(scope="module")
 def truth(files):
     return squash(hc.read_image(files[0]), 96)
-
-
-def task_of(truth, reference=None):
-    return Task(hc.rgb_to_lab(truth)[:1], hc.rgb_to_lab(truth if reference is None else reference))
 
 
 def test_psnr_is_its_definition(truth):
@@ -78,37 +70,6 @@ def test_squash_is_bilinear_and_antialiased(truth):
     expected = round8(resize(truth, [40, 40], antialias=True))
     torch.testing.assert_close(squash(truth, 40), expected, atol=1 / 255 + 1e-6, rtol=0)
     assert torch.equal(squash(truth, 96), truth)
-
-
-def test_gray_and_mean_colour(truth):
-    task = task_of(truth)
-    assert hc.rgb_to_lab(gray(task))[1:].abs().max() < 0.01
-    ab = hc.rgb_to_lab(mean_colour(task))[1:].mean((1, 2))
-    assert (ab - hc.rgb_to_lab(truth)[1:].mean((1, 2))).abs().max() < 2  # but for clipping and the bins' width
-    assert measure(mean_colour(task), truth, task, foreign=False)["psnr"] > measure(
-        gray(task), truth, task, foreign=False
-    )["psnr"]  # fmt: skip
-
-
-def test_transport_gives_the_asked_histogram(files, truth):
-    reference = squash(hc.read_image(files[2]), 96)
-    task = task_of(truth, reference)
-    out = transport(task)
-    row = measure(out, truth, task, foreign=True)
-    assert row["intersection"] > 0.9  # but for what sRGB can not show at the photo's L
-    assert row["intersection"] > measure(mean_colour(task), truth, task, foreign=True)["intersection"]
-    assert {"psnr", "ssim", "ssim_gauss"}.isdisjoint(row), "there is no true picture for a foreign histogram"
-
-
-def test_transport_orders_colours_by_lightness():
-    # a reference whose dark half is blue and whose bright half is yellow colours a ramp likewise
-    L = torch.linspace(20, 90, 64)[None, None].expand(1, 64, 64).contiguous()
-    ab = torch.zeros(2, 64, 64)
-    ab[1, :, :32], ab[1, :, 32:] = -30.0, 30.0
-    reference = torch.cat([L, ab])[:, :, torch.randperm(64)]  # where things lie in the reference must not matter
-    out = hc.rgb_to_lab(transport(Task(L, reference)))
-    assert (out[2, :, :30] < -20).all()
-    assert (out[2, :, 34:] > 20).all()
 
 
 def test_table_and_summary(files):

@@ -107,8 +107,9 @@ def run_notebook(
 
 def measure_demo_photos(output: Path, *, size: int, quiet: bool) -> list[Claim]:
     """Measure the shipped models on scikit-image's photos next to the rows without training; writes two tables."""
+    from histcolor.baselines.classical import gray, mean_colour, transport
     from histcolor.checkpoint import load
-    from histcolor.evaluate import evaluate, gray, mean_colour, model_method, summarise, transport
+    from histcolor.evaluate import evaluate, model_method, summarise
 
     folder = output / "demo_photos"
     for name in DEMO_PHOTOS:
