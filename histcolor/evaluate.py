@@ -131,21 +131,31 @@ def colourfulness(rgb: Tensor) -> float:
     return float(spread + 0.3 * torch.sqrt(rg.mean() ** 2 + yb.mean() ** 2))
 
 
-def measure(output: Tensor, truth: Tensor, task: Task, *, foreign: bool) -> dict[str, float]:
-    """The numbers of one photo. With a foreign histogram there is no true picture, and no PSNR or SSIM."""
+def measure(output: Tensor, reference: Tensor, truth: Tensor | None = None) -> dict[str, float]:
+    """Measure one result: how near it is to the true photo, and how near its histogram is to the target histogram.
+
+    Args:
+        output: the result, RGB ``[3, H, W]`` in [0, 1]; it is rounded to 8 bits first.
+        reference: Lab ``[3, h, w]`` of the photo that the target histogram is taken from.
+        truth: RGB ``[3, H, W]`` in [0, 1]; without it, as with another photo's histogram, there is no PSNR or SSIM.
+
+    Returns:
+        ``psnr`` in dB, ``ssim``, ``ssim_gauss``, ``hellinger``, ``intersection``, ``earth_movers`` in units of ab,
+        ``colourfulness`` of the result, ``colourfulness_reference``.
+    """
     output = round8(output)
-    asked = task.histogram(CONTROL_BINS)
+    target = ab_histogram(reference[1:], CONTROL_BINS)
     achieved = ab_histogram(rgb_to_lab(output)[1:], CONTROL_BINS)
     row: dict[str, float] = {}
-    if not foreign:
+    if truth is not None:
         row["psnr"] = float(psnr(output, truth))
         row["ssim"], row["ssim_gauss"] = ssim(output, truth), ssim(output, truth, gauss=True)
     return row | {
-        "hellinger": float(hellinger(asked, achieved)),
-        "intersection": float(intersection(asked, achieved)),
-        "earth_movers": float(earth_movers(asked, achieved)),
+        "hellinger": float(hellinger(target, achieved)),
+        "intersection": float(intersection(target, achieved)),
+        "earth_movers": float(earth_movers(target, achieved)),
         "colourfulness": colourfulness(output),
-        "colourfulness_reference": colourfulness(lab_to_rgb(task.reference)),
+        "colourfulness_reference": colourfulness(lab_to_rgb(reference)),
     }
 
 
@@ -188,7 +198,7 @@ def evaluate(
         task = Task(rgb_to_lab(truth)[:1], rgb_to_lab(reference))
         for name, method in methods.items():
             output = (method[path] if isinstance(method, dict) else method)(task)
-            numbers = measure(output, truth, task, foreign=foreign)
+            numbers = measure(output, task.reference, None if foreign else truth)
             rows.append({"photo": path.stem, "reference": other.stem, "method": name, **numbers})
     if not rows:
         raise OSError(

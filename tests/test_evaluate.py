@@ -13,6 +13,7 @@ from histcolor.baselines.classical import gray, mean_colour
 from histcolor.evaluate import (
     colourfulness,
     evaluate,
+    measure,
     model_method,
     prediction_method,
     psnr,
@@ -62,6 +63,21 @@ def test_rounding_is_no_truncation():
     assert torch.equal(
         round8(torch.tensor([0.9999, 1.2, -0.1, 0.5 / 255 + 1e-4])) * 255, torch.tensor([255.0, 255, 0, 1])
     )
+
+
+def test_numbers_of_a_result(truth):
+    lab = hc.rgb_to_lab(truth)
+    exact, alone = measure(truth, lab, truth), measure(truth, lab)
+    assert exact["psnr"] == math.inf
+    assert exact["ssim"] == exact["ssim_gauss"] == pytest.approx(1)
+    assert exact["intersection"] == pytest.approx(1, abs=1e-5)
+    assert exact["hellinger"] == pytest.approx(0, abs=1e-3)
+    assert exact["colourfulness"] == pytest.approx(exact["colourfulness_reference"], abs=0.01)
+    del exact["psnr"], exact["ssim"], exact["ssim_gauss"]  # without the true photo there are none
+    assert alone == exact
+    gray = measure(hc.lab_to_rgb(lab * torch.tensor([1, 0, 0])[:, None, None]), lab)
+    assert gray["intersection"] < 0.5 < gray["hellinger"]
+    assert gray["earth_movers"] > 5
 
 
 def test_squash_is_bilinear_and_antialiased(truth):
