@@ -23,7 +23,7 @@ from histcolor.baselines.classical import UNTRAINED
 from histcolor.checkpoint import load, load_tensors
 from histcolor.cli.commands import evenly, find_backbone
 from histcolor.data import Pack
-from histcolor.evaluate import DIGITS, Method, evaluate, model_method
+from histcolor.evaluate import Method, evaluate, model_method
 from histcolor.experiments.definition import Heading, Row
 from histcolor.experiments.locks import taken
 from histcolor.experiments.pictures import CONTROL, PICTURES, control, save_pictures
@@ -31,6 +31,7 @@ from histcolor.experiments.provenance import about_machine, about_pack, cost, di
 from histcolor.experiments.records import MODEL, TABLE, find_twin, read_record, refuse_another, take_over, write_record
 from histcolor.experiments.statistics import differences, heading_table
 from histcolor.images import PACKED, clear_temporaries, find_images, read_table, write_table
+from histcolor.metrics import DIGITS
 from histcolor.model import Colorizer
 from histcolor.train import TrainConfig, train
 from histcolor.validate import make_validator

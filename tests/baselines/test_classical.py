@@ -16,7 +16,8 @@ from histcolor.baselines.classical import (
     transport,
     welsh,
 )
-from histcolor.evaluate import Task, measure, psnr, squash
+from histcolor.evaluate import Task, squash
+from histcolor.metrics import measure, psnr
 
 
 @pytest.fixture(scope="module")
