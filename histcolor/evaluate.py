@@ -12,15 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from histcolor.color import lab_to_rgb, rgb_to_lab
+from histcolor.color import gray_rgb, rgb_to_lab
 from histcolor.colorize import EncodedPhoto, encode, join, match_asked, predict, resize
 from histcolor.histogram import ab_histogram
 from histcolor.images import ImageError, read_image
-from histcolor.metrics import measure, round8
+from histcolor.metrics import PERFECT_PSNR, measure, round8
 from histcolor.model import Colorizer
 
 
@@ -40,11 +39,7 @@ class Task:
     @property
     def gray(self) -> Tensor:
         """The gray photo, RGB ``[3, H, W]`` in [0, 1]."""
-        return self.coloured(torch.zeros(2))
-
-    def coloured(self, ab: Tensor) -> Tensor:
-        """L with one colour, ``[2]``, everywhere: RGB ``[3, H, W]`` in [0, 1]."""
-        return lab_to_rgb(torch.cat([self.L, ab[:, None, None].expand(2, *self.L.shape[1:])]))
+        return gray_rgb(self.L)
 
 
 Method = Callable[[Task], Tensor]  #: a way to colour: a task → RGB [3, H, W] in [0, 1]
@@ -148,7 +143,7 @@ def evaluate(
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """Means over photos, a row a method, in the order met; an infinite PSNR counts as 100 dB."""
-    numbers = table.drop(columns=["photo", "reference"]).replace(np.inf, 100.0)
+    numbers = table.drop(columns=["photo", "reference"]).replace(np.inf, PERFECT_PSNR)
     means = numbers.groupby("method", sort=False).mean()
     means.insert(0, "photos", numbers.groupby("method", sort=False).size())
     return means.reset_index()

@@ -9,6 +9,7 @@ from torch import Tensor
 from histcolor.color import lab_to_rgb, rgb_to_lab
 from histcolor.histogram import ab_histogram, earth_movers, hellinger, intersection
 
+PERFECT_PSNR = 100.0  #: dB that the infinite PSNR of a perfect result counts as in a mean
 CONTROL_BINS = 16  #: bins along each axis in which asked and achieved histograms are compared
 #: decimals that tables keep of a photo's numbers; what rounding does to a mean over photos can not be seen
 DIGITS = {"psnr": 3, "ssim": 4, "ssim_gauss": 4, "hellinger": 3, "intersection": 3, "earth_movers": 3}

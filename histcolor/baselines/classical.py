@@ -30,7 +30,8 @@ def gray(task: Task) -> Tensor:
 
 def mean_colour(task: Task) -> Tensor:
     """The row "mean colour": the histogram's mean a and b everywhere."""
-    return task.coloured(mean_ab(task.histogram(64)))
+    ab = mean_ab(task.histogram(64))[:, None, None].expand(2, *task.L.shape[1:])
+    return lab_to_rgb(torch.cat([task.L, ab]))
 
 
 def transport(task: Task, bins: int = 64) -> Tensor:
