@@ -14,7 +14,7 @@ import lzma
 import shutil
 import tarfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from histcolor.color import rgb_to_lab
-from histcolor.images import SUFFIXES, ImageError, find_images, open_rgb, to_rgb, write_image, write_text
+from histcolor.images import SUFFIXES, ImageError, find_images, open_rgb, write_text
 
 MIN_BYTES = 3 * 1024  #: the paper leaves out files under 3 KB (3.1); it means originals, small WebPs fall under it
 GRAY_CHROMA = 2.0  #: a photo whose 95th percentile of chroma is below this, in units of ab, counts as gray
@@ -292,59 +292,3 @@ def send(x: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda" and x.device.type == "cpu":  # only what lies in the machine's memory can be page-locked
         x = x.pin_memory()
     return x.to(device, non_blocking=True)
-
-
-DEMO_PHOTOS = ("astronaut", "chelsea", "coffee", "motorcycle", "rocket")
-
-
-def demo_photo(name: str) -> Tensor:
-    """One of scikit-image's own colour photos, RGB ``[3, H, W]`` in [0, 1].
-
-    Raises:
-        ValueError: there is none of that name.
-        OSError: this scikit-image does not ship it, and it can not be fetched.
-    """
-    import skimage.data
-
-    no_photos = ("download_all", "file_hash")
-    function = "stereo_motorcycle" if name == "motorcycle" else name
-    if name.startswith("_") or name in no_photos or not callable(getattr(skimage.data, function, None)):
-        raise ValueError(f"scikit-image has no photo {name!r}; among those it has are {', '.join(DEMO_PHOTOS)}.")
-    try:
-        pixels = getattr(skimage.data, function)()
-    except Exception as error:  # pooch raises its own kinds
-        raise OSError(f"scikit-image's photo {name!r} could not be fetched: connect to a network.") from error
-    pixels = pixels[0] if name == "motorcycle" else pixels  # the left of a stereo pair
-    if not (isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.shape[2:] in ((), (3,), (4,))):
-        raise ValueError(f"scikit-image's {name!r} is no photo; among those it has are {', '.join(DEMO_PHOTOS)}.")
-    picture = to_rgb(Image.fromarray(pixels))
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
-
-
-def save_demo_crops(
-    folder: Path,
-    count: int,
-    *,
-    names: Sequence[str] = DEMO_PHOTOS,
-    left: float = 0.0,
-    right: float = 1.0,
-    seed: int = 0,
-) -> None:
-    """Write square crops of scikit-image's photos as JPEGs: something small to train and to measure on.
-
-    Args:
-        folder: where to.
-        count: how many, from each photo in turn.
-        names: of the photos, see :func:`demo_photo`.
-        left: the crops are from the part of each photo right of this share of its width …
-        right: … and left of this one: parts for training and measuring need not overlap.
-        seed: decides places and sides, between 0.4 and 1 of the part's shorter side.
-    """
-    rng = np.random.default_rng(seed)
-    photos = (demo_photo(name) for name in names)
-    parts = [photo[:, :, int(left * photo.shape[2]) : int(right * photo.shape[2])] for photo in photos]
-    for i in range(count):
-        part = parts[i % len(parts)]
-        side = int(min(part.shape[1:]) * rng.uniform(0.4, 1.0))
-        y, x = (int(rng.integers(n - side + 1)) for n in part.shape[1:])
-        write_image(part[:, y : y + side, x : x + side], folder / f"{names[i % len(parts)]}_{i:03}.jpg")

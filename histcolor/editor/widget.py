@@ -22,7 +22,8 @@ from torch import Tensor
 from histcolor.checkpoint import load
 from histcolor.color import gray_rgb, rgb_to_lab
 from histcolor.colorize import resize
-from histcolor.data import DEMO_PHOTOS, demo_photo, is_gray
+from histcolor.data import is_gray
+from histcolor.demo import DEMO_PHOTOS, demo_photo
 from histcolor.editor.controls import Controls, PhotoView, PlaneView
 from histcolor.editor.explore import AttentionMaps, attention_maps, colours_at, places_of
 from histcolor.editor.live import Live, Result

@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from histcolor.checkpoint import shipped_models
-from histcolor.data import DEMO_PHOTOS, demo_photo
+from histcolor.demo import DEMO_PHOTOS, demo_photo
 from histcolor.device import execution
 from histcolor.experiments.claims import check_committed
 from histcolor.images import read_table, write_image, write_table, write_text
