@@ -26,6 +26,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from histcolor.color import rgb_to_lab
+from histcolor.device import send
 from histcolor.images import SUFFIXES, ImageError, find_images, open_rgb, write_text
 
 MIN_BYTES = 3 * 1024  #: the paper leaves out files under 3 KB (3.1); it means originals, small WebPs fall under it
@@ -281,10 +282,3 @@ class Pack:
         where = send(torch.from_numpy(where), self.resident.device)
         photo, row, column = where[:, 0], where[:, 1 : 1 + size], where[:, 1 + size :]
         return self.resident[photo[:, None, None], row[:, :, None], column[:, None, :]].permute(0, 3, 1, 2)
-
-
-def send(x: Tensor, device: torch.device) -> Tensor:
-    """Copy a tensor to a device without waiting for what is computed there."""
-    if device.type == "cuda" and x.device.type == "cpu":  # only what lies in the machine's memory can be page-locked
-        x = x.pin_memory()
-    return x.to(device, non_blocking=True)
