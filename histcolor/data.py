@@ -25,12 +25,11 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from histcolor.color import rgb_to_lab
+from histcolor.color import is_gray
 from histcolor.device import send
-from histcolor.images import SUFFIXES, ImageError, find_images, open_rgb, write_text
+from histcolor.images import SUFFIXES, ImageError, find_images, open_rgb, to_tensor, write_text
 
 MIN_BYTES = 3 * 1024  #: the paper leaves out files under 3 KB (3.1); it means originals, small WebPs fall under it
-GRAY_CHROMA = 2.0  #: a photo whose 95th percentile of chroma is below this, in units of ab, counts as gray
 
 
 def iterate_files(source: Path) -> Iterator[tuple[str, bytes | None]]:
@@ -58,13 +57,6 @@ def iterate_files(source: Path) -> Iterator[tuple[str, bytes | None]]:
         except OSError:
             data = None
         yield str(path.relative_to(source.parent)), data
-
-
-def is_gray(picture: Image.Image) -> bool:
-    """Whether an RGB photo has next to no colour: 95 in 100 of its pixels have a chroma under 2 (in units of ab)."""
-    small = np.asarray(picture.resize((64, 64), Image.Resampling.BILINEAR))
-    ab = rgb_to_lab(torch.from_numpy(small.copy()).permute(2, 0, 1) / 255)[1:]
-    return bool(torch.linalg.vector_norm(ab, dim=0).quantile(0.95) < GRAY_CHROMA)
 
 
 def square(picture: Image.Image, size: int) -> Image.Image:
@@ -141,7 +133,8 @@ def _fill_pack(sources: list[Path], work: Path, size: int, keep: str, min_bytes:
                 else:
                     try:
                         picture = open_rgb(io.BytesIO(data), name)
-                        reason = "gray" if is_gray(picture) else ""
+                        small = to_tensor(picture.resize((64, 64), Image.Resampling.BILINEAR))
+                        reason = "gray" if is_gray(small) else ""
                     except ImageError:
                         reason = "unreadable"
                 rows.append((name, hashlib.sha256(data).hexdigest() if data is not None else "", reason))

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
-from histcolor.images import to_rgb, write_image
+from histcolor.images import to_rgb, to_tensor, write_image
 
 DEMO_PHOTOS = ("astronaut", "chelsea", "coffee", "motorcycle", "rocket")
 
@@ -35,8 +34,7 @@ def demo_photo(name: str) -> Tensor:
     pixels = pixels[0] if name == "motorcycle" else pixels  # the left of a stereo pair
     if not (isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.shape[2:] in ((), (3,), (4,))):
         raise ValueError(f"scikit-image's {name!r} is no photo; among those it has are {', '.join(DEMO_PHOTOS)}.")
-    picture = to_rgb(Image.fromarray(pixels))
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
+    return to_tensor(to_rgb(Image.fromarray(pixels)))
 
 
 def save_demo_crops(

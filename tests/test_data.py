@@ -180,19 +180,6 @@ def test_names_that_are_no_utf8_do_not_stop_a_pack(photos, tmp_path):
     assert manifest(tmp_path / "pack")["file"].tolist() == ["old/caf\\udce9.jpg"]
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_is_gray(mode, photos):
-    with Image.open(photos / "coffee_cup.jpg") as picture:
-        assert data.is_gray(picture.convert(mode).convert("RGB")) == (mode == "L")
-
-
-@pytest.mark.parametrize(("coloured", "gray"), [(0, True), (3, True), (4, False), (64, False)])
-def test_a_few_coloured_pixels_in_a_hundred_leave_a_photo_gray(coloured, gray):
-    pixels = np.full((64, 64, 3), 128, np.uint8)
-    pixels[:, :coloured] = [200, 60, 60]  # 3 columns are 4.7 %, 4 are 6.3 %
-    assert data.is_gray(Image.fromarray(pixels)) == gray
-
-
 # ---- refusing
 
 

@@ -20,9 +20,8 @@ from PIL import Image
 from torch import Tensor
 
 from histcolor.checkpoint import load
-from histcolor.color import gray_rgb, rgb_to_lab
+from histcolor.color import gray_rgb, is_gray, rgb_to_lab
 from histcolor.colorize import resize
-from histcolor.data import is_gray
 from histcolor.demo import DEMO_PHOTOS, demo_photo
 from histcolor.editor.controls import Controls, PhotoView, PlaneView
 from histcolor.editor.explore import AttentionMaps, attention_maps, colours_at, places_of
@@ -219,7 +218,7 @@ class HistogramEditor(ipywidgets.VBox):
 
     def _hint(self, image: Tensor) -> None:
         """Say what to do where the photo is gray, and nobody has asked for a colour."""
-        if self.reference is None and not self.painting.done and without_colour(image):
+        if self.reference is None and not self.painting.done and is_gray(resize(image, (64, 64))):
             first = (
                 "The photo is gray; its usual colours are guessed" if self.model.automatic else "No colour is asked for"
             )
@@ -244,7 +243,9 @@ class HistogramEditor(ipywidgets.VBox):
     def _first(self, image: Tensor) -> Tensor:
         """What is asked for a photo at first: its own histogram, or for a gray one the usual colours."""
         return (
-            self.model.usual_histogram() if self.model.automatic and without_colour(image) else self._histogram(image)
+            self.model.usual_histogram()
+            if self.model.automatic and is_gray(resize(image, (64, 64)))
+            else self._histogram(image)
         )
 
     def _show_photo(self) -> None:
@@ -329,11 +330,6 @@ def as_photo(photo: Tensor | str | Path | bytes) -> Tensor:
     if isinstance(photo, bytes):
         return read_image(io.BytesIO(photo))
     return demo_photo(photo) if photo in DEMO_PHOTOS else read_image(Path(photo).expanduser())
-
-
-def without_colour(image: Tensor) -> bool:
-    """Whether a photo is gray."""
-    return is_gray(Image.fromarray(to_uint8(shrunk(image))))
 
 
 def shrunk(image: Tensor, longest: int = 512) -> Tensor:
