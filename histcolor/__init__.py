@@ -3,7 +3,7 @@
 from histcolor.checkpoint import CheckpointError, load, save_model, shipped_models
 from histcolor.color import in_gamut, lab_to_rgb, rgb_to_lab
 from histcolor.colorize import EncodedPhoto, colorize, encode
-from histcolor.data import demo_photo
+from histcolor.demo import demo_photo
 from histcolor.histogram import (
     ab_histogram,
     check_histogram,

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from histcolor.color import AB_MAX, L_MAX, rgb_to_lab, scale_ab
-from histcolor.data import Pack, send
+from histcolor.data import Pack
+from histcolor.device import send
 from histcolor.histogram import count_ab, soft_ab_histogram
 
 

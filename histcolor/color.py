@@ -11,6 +11,7 @@ from torch import Tensor
 
 L_MAX = 100.0
 AB_MAX = 110.0  #: histograms span a, b ∈ [-AB_MAX, AB_MAX]; sRGB reaches a ∈ [-86.2, 98.3], b ∈ [-107.9, 94.5]
+GRAY_CHROMA = 2.0  #: a photo whose 95th percentile of chroma is below this, in units of ab, counts as gray
 
 _XYZ_FROM_RGB = torch.tensor(
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]],
@@ -88,6 +89,15 @@ def in_gamut(lab: Tensor, tolerance: float = 1e-3) -> Tensor:
     """Say which Lab colours ``[..., 3, H, W]`` an sRGB screen can show: a boolean ``[..., H, W]``."""
     rgb = lab_to_rgb(lab, clip=False)
     return ((rgb >= -tolerance) & (rgb <= 1 + tolerance)).all(dim=-3)
+
+
+def is_gray(rgb: Tensor) -> bool:
+    """Say whether a photo has next to no colour: 95 in 100 of its pixels have a chroma below 2, in units of ab.
+
+    RGB ``[3, H, W]`` in [0, 1]; make it small first, 64 × 64, so that specks and JPEG's noise do not count.
+    """
+    chroma = torch.linalg.vector_norm(rgb_to_lab(rgb)[1:], dim=0)
+    return bool(chroma.quantile(0.95) < GRAY_CHROMA)
 
 
 def scale_L(L: Tensor) -> Tensor:

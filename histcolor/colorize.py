@@ -1,4 +1,4 @@
-"""Colouring photos of any size: computed small, joined to the full-size L; and the exactness dial ``match``."""
+"""Colouring photos of any size: computed small, then joined to the full-size L."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from histcolor.color import AB_MAX, lab_to_rgb, rgb_to_lab, unscale_ab
-from histcolor.histogram import bin_width, check_histogram, palette
+from histcolor.histogram import check_histogram
 from histcolor.model import Colorizer, PhotoFeatures
+from histcolor.transport import guided, match_histogram
 
 SIZES = {"preview": 160, "fast": 192, "full": 256}  #: working sizes by name, in pixels along each side
 STRIP = 2**21  #: pixels that are converted at once, so that memory stays bounded for photos of any size
@@ -148,22 +149,6 @@ def match_asked(model: Colorizer, photo: EncodedPhoto, ab: Tensor, hist: Tensor,
     return match_histogram(ab, checked(model, hist), photo.features.L, match)
 
 
-def box(x: Tensor, radius: int) -> Tensor:
-    """Mean over a window of 2 radius + 1 pixels, cut off at the picture's edge: ``[N, C, H, W]``."""
-    return F.avg_pool2d(x, 2 * radius + 1, 1, radius, count_include_pad=False)
-
-
-def guided(x: Tensor, L: Tensor, *, radius: int = 2, epsilon: float = 20.0) -> tuple[Tensor, Tensor]:
-    """The guided filter (He et al. 2013): x around each pixel as a line in L; its slope and its offset.
-
-    Both ``[N, 2, h, w]``, as x. slope · L + offset is x smoothed, but for the edges of L. ``epsilon`` is in squared
-    units of L: contrasts of L below its root count as texture, not as edges.
-    """
-    mean_L, mean_x = box(L, radius), box(x, radius)
-    slope = (box(L * x, radius) - mean_L * mean_x) / (box(L * L, radius) - mean_L**2 + epsilon)
-    return box(slope, radius), box(mean_x - slope * mean_L, radius)
-
-
 def join(L: Tensor, ab: Tensor, small_L: Tensor) -> Tensor:
     """Join small ab to the full-size L, a strip at a time; colours follow the edges of L that the small photo lost.
 
@@ -194,68 +179,3 @@ def join(L: Tensor, ab: Tensor, small_L: Tensor) -> Tensor:
                 colours = up[:2] + up[2:4] * (strip - up[4:])
             out[i, :, top : top + rows] = lab_to_rgb(torch.cat([strip, colours.clamp(-AB_MAX, AB_MAX)]))
     return out
-
-
-def sample_histogram(hist: Tensor, n: int) -> Tensor:
-    """n colours with this histogram ``[bins, bins]``, spread evenly within their bins, without chance: ``[n, 2]``."""
-    bins = hist.shape[-1]
-    cumulated = hist.double().flatten().cumsum(0)
-    place = (torch.arange(n, dtype=torch.float64, device=hist.device) + 0.5) / n * cumulated[-1]
-    index = torch.searchsorted(cumulated, place).clamp(max=bins**2 - 1)
-    # the additive recurrence of the plastic number (R2) fills the square evenly
-    steps = torch.arange(n, dtype=torch.float64, device=hist.device)[:, None]
-    jitter = (steps * torch.tensor([0.7548776662466927, 0.5698402909980532], device=hist.device).double()) % 1 - 0.5
-    return palette(bins, device=hist.device).flatten(0, 1)[index] + (jitter * bin_width(bins)).float()
-
-
-def sliced_transport(start: Tensor, goal: Tensor, directions: range) -> Tensor:
-    """Move colours to others' distribution: ``[N, P, 2]`` and ``[N, P, 2]`` → ``[N, P, 2]``.
-
-    Along each of several directions in the ab plane, the colours in their order take the places of the goal's colours
-    in theirs (sliced optimal transport, Pitié et al. 2007; Rabin et al. 2011).
-    """
-    angles = [math.pi * k * (math.sqrt(5) - 1) / 2 for k in directions]  # the golden angle: no direction comes twice
-    axes = start.new_tensor([(math.cos(angle), math.sin(angle)) for angle in angles])
-    goals = (axes @ goal.transpose(1, 2)).sort(dim=2).values
-    moved = start
-    for along, there in zip(axes, goals.unbind(dim=1), strict=True):
-        here, order = (moved @ along).sort(dim=1)
-        step = torch.zeros_like(here).scatter_(1, order, there - here)
-        moved = moved + step[..., None] * along
-    return moved
-
-
-def match_histogram(ab: Tensor, hist: Tensor, L: Tensor, amount: float, *, rounds: int = 3) -> Tensor:
-    """Move colours towards a histogram by sliced optimal transport, a fraction ``amount`` of the way.
-
-    Transport knows colours, not places: it tears neighbours of one colour apart, and the picture gets blotches. So all
-    rounds but the last smooth the way that each pixel goes, but for the edges of L (Rabin et al. 2011), and the last
-    one, which makes the match exact, counts only as the cube of ``amount``. Computed on every second pixel, then
-    carried to all with the edges of L.
-
-    Args:
-        ab: ``[N, 2, h, w]``.
-        hist: ``[N, bins, bins]``, each summing to 1.
-        L: ``[N or 1, 1, h, w]`` in [0, 100].
-        amount: from 0 (nothing moves) to 1.
-        rounds: of eight directions each.
-
-    Returns:
-        ``[N, 2, h, w]``, each pixel at most 100 % of its way.
-    """
-    n, (h, w) = len(ab), ab.shape[-2:]
-    coarse, guide = ab[..., ::2, ::2], L[..., ::2, ::2].expand(n, -1, -1, -1)
-    start = coarse.flatten(2).transpose(1, 2)
-    goal = torch.stack([sample_histogram(p, start.shape[1]) for p in hist])
-    way = torch.zeros_like(coarse)
-    for i in range(rounds):
-        here = start + way.flatten(2).transpose(1, 2)
-        there = sliced_transport(here, goal, range(8 * i, 8 * i + 8))
-        rest = (there - here).transpose(1, 2).unflatten(2, coarse.shape[-2:])
-        if i < rounds - 1:
-            slope, offset = guided(way + rest, guide, radius=4)
-            way = slope * guide + offset
-    way = way + amount**2 * rest
-    maps = torch.cat([way, guided(way, guide)[0], guide], dim=1)
-    up = F.interpolate(maps, (h, w), mode="bilinear", align_corners=False)
-    return ab + amount * (up[:, :2] + up[:, 2:4] * (L - up[:, 4:]))

@@ -14,7 +14,7 @@ import lzma
 import shutil
 import tarfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +25,11 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from histcolor.color import rgb_to_lab
-from histcolor.images import SUFFIXES, ImageError, find_images, open_rgb, to_rgb, write_image, write_text
+from histcolor.color import is_gray
+from histcolor.device import send
+from histcolor.images import SUFFIXES, ImageError, find_images, open_rgb, to_tensor, write_text
 
 MIN_BYTES = 3 * 1024  #: the paper leaves out files under 3 KB (3.1); it means originals, small WebPs fall under it
-GRAY_CHROMA = 2.0  #: a photo whose 95th percentile of chroma is below this, in units of ab, counts as gray
 
 
 def iterate_files(source: Path) -> Iterator[tuple[str, bytes | None]]:
@@ -44,16 +44,12 @@ def iterate_files(source: Path) -> Iterator[tuple[str, bytes | None]]:
                 for member in tar:
                     if member.isfile() and Path(member.name).suffix.lower() in SUFFIXES:
                         yield f"{source.name}/{member.name}", tar.extractfile(member).read()
-                # tarfile takes a damaged or cut header for the end; the true end is a block of zeros
+                # tarfile takes a damaged header for the end; the true end is zeros, and a compressed file's checksum
                 tar.fileobj.seek(tar.offset)
-                if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-                    raise tarfile.ReadError("no end of archive")
-                while tar.fileobj.read(2**20):  # a compressed file's checksum comes last
-                    pass
+                if tar.fileobj.read(2**20)[: tarfile.BLOCKSIZE] != bytes(tarfile.BLOCKSIZE):
+                    raise EOFError
         except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
-            if isinstance(error, OSError) and error.errno:  # the system's, not a decompressor's: says all itself
-                raise
-            raise OSError(f"{source}: is not a complete tar file.") from error
+            raise OSError(f"{source}: is no readable tar, or is cut off.") from error
         return
     for path in find_images(source):
         try:
@@ -61,13 +57,6 @@ def iterate_files(source: Path) -> Iterator[tuple[str, bytes | None]]:
         except OSError:
             data = None
         yield str(path.relative_to(source.parent)), data
-
-
-def is_gray(picture: Image.Image) -> bool:
-    """Whether an RGB photo has next to no colour: 95 in 100 of its pixels have a chroma under 2 (in units of ab)."""
-    small = np.asarray(picture.resize((64, 64), Image.Resampling.BILINEAR))
-    ab = rgb_to_lab(torch.from_numpy(small.copy()).permute(2, 0, 1) / 255)[1:]
-    return bool(torch.linalg.vector_norm(ab, dim=0).quantile(0.95) < GRAY_CHROMA)
 
 
 def square(picture: Image.Image, size: int) -> Image.Image:
@@ -144,7 +133,8 @@ def _fill_pack(sources: list[Path], work: Path, size: int, keep: str, min_bytes:
                 else:
                     try:
                         picture = open_rgb(io.BytesIO(data), name)
-                        reason = "gray" if is_gray(picture) else ""
+                        small = to_tensor(picture.resize((64, 64), Image.Resampling.BILINEAR))
+                        reason = "gray" if is_gray(small) else ""
                     except ImageError:
                         reason = "unreadable"
                 rows.append((name, hashlib.sha256(data).hexdigest() if data is not None else "", reason))
@@ -285,66 +275,3 @@ class Pack:
         where = send(torch.from_numpy(where), self.resident.device)
         photo, row, column = where[:, 0], where[:, 1 : 1 + size], where[:, 1 + size :]
         return self.resident[photo[:, None, None], row[:, :, None], column[:, None, :]].permute(0, 3, 1, 2)
-
-
-def send(x: Tensor, device: torch.device) -> Tensor:
-    """Copy a tensor to a device without waiting for what is computed there."""
-    if device.type == "cuda" and x.device.type == "cpu":  # only what lies in the machine's memory can be page-locked
-        x = x.pin_memory()
-    return x.to(device, non_blocking=True)
-
-
-DEMO_PHOTOS = ("astronaut", "chelsea", "coffee", "motorcycle", "rocket")
-
-
-def demo_photo(name: str) -> Tensor:
-    """One of scikit-image's own colour photos, RGB ``[3, H, W]`` in [0, 1].
-
-    Raises:
-        ValueError: there is none of that name.
-        OSError: this scikit-image does not ship it, and it can not be fetched.
-    """
-    import skimage.data
-
-    no_photos = ("download_all", "file_hash")
-    function = "stereo_motorcycle" if name == "motorcycle" else name
-    if name.startswith("_") or name in no_photos or not callable(getattr(skimage.data, function, None)):
-        raise ValueError(f"scikit-image has no photo {name!r}; among those it has are {', '.join(DEMO_PHOTOS)}.")
-    try:
-        pixels = getattr(skimage.data, function)()
-    except Exception as error:  # pooch raises its own kinds
-        raise OSError(f"scikit-image's photo {name!r} could not be fetched: connect to a network.") from error
-    pixels = pixels[0] if name == "motorcycle" else pixels  # the left of a stereo pair
-    if not (isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.shape[2:] in ((), (3,), (4,))):
-        raise ValueError(f"scikit-image's {name!r} is no photo; among those it has are {', '.join(DEMO_PHOTOS)}.")
-    picture = to_rgb(Image.fromarray(pixels))
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
-
-
-def save_demo_crops(
-    folder: Path,
-    count: int,
-    *,
-    names: Sequence[str] = DEMO_PHOTOS,
-    left: float = 0.0,
-    right: float = 1.0,
-    seed: int = 0,
-) -> None:
-    """Write square crops of scikit-image's photos as JPEGs: something small to train and to measure on.
-
-    Args:
-        folder: where to.
-        count: how many, from each photo in turn.
-        names: of the photos, see :func:`demo_photo`.
-        left: the crops are from the part of each photo right of this share of its width …
-        right: … and left of this one: parts for training and measuring need not overlap.
-        seed: decides places and sides, between 0.4 and 1 of the part's shorter side.
-    """
-    rng = np.random.default_rng(seed)
-    photos = (demo_photo(name) for name in names)
-    parts = [photo[:, :, int(left * photo.shape[2]) : int(right * photo.shape[2])] for photo in photos]
-    for i in range(count):
-        part = parts[i % len(parts)]
-        side = int(min(part.shape[1:]) * rng.uniform(0.4, 1.0))
-        y, x = (int(rng.integers(n - side + 1)) for n in part.shape[1:])
-        write_image(part[:, y : y + side, x : x + side], folder / f"{names[i % len(parts)]}_{i:03}.jpg")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 PRECISIONS = ("auto", "bfloat16", "float32")
 FORCE = "HISTCOLOR_PRECISION"  #: the environment variable that answers for every device
@@ -89,3 +90,10 @@ def execution(
         compile = cuda and seconds is not None and seconds >= COMPILING_PAYS
     fused = device.type in ("cpu", "cuda")
     return Execution(device, bfloat16, compile, pin=cuda, resident=cuda, fused=fused, tf32=cuda)
+
+
+def send(x: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor to a device without waiting for what is computed there."""
+    if device.type == "cuda" and x.device.type == "cpu":  # only what lies in the machine's memory can be page-locked
+        x = x.pin_memory()
+    return x.to(device, non_blocking=True)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from histcolor.color import AB_MAX, L_MAX, in_gamut, rgb_to_lab
-from histcolor.histogram import bin_width, check_histogram
+from histcolor.histogram import bin_width, check_histogram, splat
 
 RADIUS = 12.0  #: default brush; the same disc for paint, erase and move, so erasing takes all that a stroke painted
 
@@ -102,15 +102,7 @@ def _warp(hist: Tensor, target: Tensor) -> Tensor:
     bins = hist.shape[-1]
     # Rounding noise must not leak 1e-16 into neighbours: the network is shown the colour of every bin above zero.
     position = ((target + (bins - 1) / 2) * 2**20).round() / 2**20
-    position = position.clamp(0, bins - 1).reshape(-1, 2)
-    lower = position.floor().clamp(max=bins - 2)
-    (upper_a, upper_b), (row, column) = (position - lower).unbind(-1), lower.long().unbind(-1)
-    mass, moved = hist.flatten(), torch.zeros_like(hist).flatten()
-    for da in (0, 1):
-        for db in (0, 1):
-            share = (upper_a if da else 1 - upper_a) * (upper_b if db else 1 - upper_b)
-            moved = moved.index_add(0, (row + da) * bins + column + db, share * mass)
-    return moved.reshape(bins, bins).float()
+    return splat(position.clamp(0, bins - 1).flatten(0, 1).T, bins, hist.flatten()).float()
 
 
 def _pull_in(target: Tensor) -> Tensor:

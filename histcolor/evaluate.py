@@ -1,4 +1,4 @@
-"""Metrics and the evaluation protocol, for the model, for rows without training, and for any folder of predictions.
+"""The evaluation protocol, for the model and for any folder of predictions.
 
 Protocol: a photo is squashed to 256×256 (bilinear, antialiased), a histogram is taken from it (``true``) or from
 another photo of the set (``foreign``), its L is coloured, the result is rounded to 8-bit RGB and compared.
@@ -12,21 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
-from skimage.metrics import structural_similarity
 from torch import Tensor
 from tqdm import tqdm
 
-from histcolor.color import lab_to_rgb, rgb_to_lab
+from histcolor.color import gray_rgb, rgb_to_lab
 from histcolor.colorize import EncodedPhoto, encode, join, match_asked, predict, resize
-from histcolor.histogram import ab_histogram, bin_centres, bin_width, earth_movers, hellinger, intersection, mean_ab
+from histcolor.histogram import ab_histogram
 from histcolor.images import ImageError, read_image
+from histcolor.metrics import PERFECT_PSNR, measure, round8
 from histcolor.model import Colorizer
-
-CONTROL_BINS = 16  #: bins along each axis in which asked and achieved histograms are compared
-#: decimals that tables keep of a photo's numbers; what rounding does to a mean over photos can not be seen
-DIGITS = {"psnr": 3, "ssim": 4, "ssim_gauss": 4, "hellinger": 3, "intersection": 3, "earth_movers": 3}
-DIGITS |= {"colourfulness": 2, "colourfulness_reference": 2}
 
 
 @dataclass
@@ -45,48 +39,10 @@ class Task:
     @property
     def gray(self) -> Tensor:
         """The gray photo, RGB ``[3, H, W]`` in [0, 1]."""
-        return self.coloured(torch.zeros(2))
-
-    def coloured(self, ab: Tensor) -> Tensor:
-        """L with one colour, ``[2]``, everywhere: RGB ``[3, H, W]`` in [0, 1]."""
-        return lab_to_rgb(torch.cat([self.L, ab[:, None, None].expand(2, *self.L.shape[1:])]))
+        return gray_rgb(self.L)
 
 
 Method = Callable[[Task], Tensor]  #: a way to colour: a task → RGB [3, H, W] in [0, 1]
-
-
-def gray(task: Task) -> Tensor:
-    """The row "gray": no colour at all."""
-    return task.gray
-
-
-def mean_colour(task: Task) -> Tensor:
-    """The row "mean colour": the histogram's mean a and b everywhere."""
-    return task.coloured(mean_ab(task.histogram(64)))
-
-
-def transport(task: Task, bins: int = 64) -> Tensor:
-    """The row "transport": colours assigned by rank of L, without learning.
-
-    The histogram's bins (64×64) are put in the order of the mean L that their pixels have in the reference photo; the
-    gray photo's pixels are put in the order of their L, ties broken at random by a fixed seed. The darkest pixels
-    get the first bin's colour (its centre), as many as its mass says, the next ones the second bin's, and so on. This
-    is optimal transport along L: the asked histogram is met exactly, up to sRGB's gamut. It knows one thing more than
-    the histogram, the mean L of each bin.
-    """
-    L, (L_ref, a, b) = task.L.flatten().double(), task.reference.flatten(1).double()
-    place = [((x + bins * bin_width(bins) / 2) / bin_width(bins)).floor().long().clamp(0, bins - 1) for x in (a, b)]
-    index = place[0] * bins + place[1]
-    count = torch.bincount(index, minlength=bins**2)
-    mean_L = torch.bincount(index, L_ref, minlength=bins**2) / count.clamp(min=1)
-    order = torch.argsort(torch.where(count > 0, mean_L, torch.inf))
-    ties = torch.rand(len(L), generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 1e-6
-    rank = torch.argsort(torch.argsort(L + ties))
-    # the pixel of rank r among n stands at (r + ½)/n of the mass
-    chosen = order[torch.searchsorted(count[order].cumsum(0).double() / len(a), (rank + 0.5) / len(L))]
-    centres = bin_centres(bins)
-    ab = torch.stack([centres[chosen // bins], centres[chosen % bins]]).reshape(2, *task.L.shape[1:])
-    return lab_to_rgb(torch.cat([task.L, ab]))
 
 
 def model_method(
@@ -146,52 +102,6 @@ def squash(rgb: Tensor, size: int) -> Tensor:
     return round8(resize(rgb, (size, size)))
 
 
-def round8(rgb: Tensor) -> Tensor:
-    """Clip and round RGB to the 256 values that a file can hold, in [0, 1]."""
-    return (rgb.clamp(0, 1) * 255).round() / 255
-
-
-def psnr(x: Tensor, y: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB over the last three axes of RGB ``[..., 3, H, W]`` in [0, 1]; ∞ for equals."""
-    return -10 * torch.log10(((x - y) ** 2).mean((-3, -2, -1)))
-
-
-def ssim(x: Tensor, y: Tensor, *, gauss: bool = False) -> float:
-    """Structural similarity of RGB ``[3, H, W]`` in [0, 1], by scikit-image on 8-bit values.
-
-    ``gauss=False``: its default 7×7 window; ``gauss=True``: the window of Wang et al. 2004 (sigma 1.5).
-    """
-    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False} if gauss else {}
-    a, b = ((v * 255).round().permute(1, 2, 0).numpy() for v in (x, y))
-    return float(structural_similarity(a, b, data_range=255, channel_axis=2, **options))
-
-
-def colourfulness(rgb: Tensor) -> float:
-    """Colourfulness of RGB ``[3, H, W]`` in [0, 1] (Hasler and Süsstrunk 2003): 0 gray, about 60 quite colourful."""
-    r, g, b = (rgb * 255).double()
-    rg, yb = r - g, (r + g) / 2 - b
-    spread = torch.sqrt(rg.var(correction=0) + yb.var(correction=0))
-    return float(spread + 0.3 * torch.sqrt(rg.mean() ** 2 + yb.mean() ** 2))
-
-
-def measure(output: Tensor, truth: Tensor, task: Task, *, foreign: bool) -> dict[str, float]:
-    """The numbers of one photo. With a foreign histogram there is no true picture, and no PSNR or SSIM."""
-    output = round8(output)
-    asked = task.histogram(CONTROL_BINS)
-    achieved = ab_histogram(rgb_to_lab(output)[1:], CONTROL_BINS)
-    row: dict[str, float] = {}
-    if not foreign:
-        row["psnr"] = float(psnr(output, truth))
-        row["ssim"], row["ssim_gauss"] = ssim(output, truth), ssim(output, truth, gauss=True)
-    return row | {
-        "hellinger": float(hellinger(asked, achieved)),
-        "intersection": float(intersection(asked, achieved)),
-        "earth_movers": float(earth_movers(asked, achieved)),
-        "colourfulness": colourfulness(output),
-        "colourfulness_reference": colourfulness(lab_to_rgb(task.reference)),
-    }
-
-
 def evaluate(
     photos: list[Path],
     methods: dict[str, Method | dict[Path, Method]],
@@ -231,7 +141,7 @@ def evaluate(
         task = Task(rgb_to_lab(truth)[:1], rgb_to_lab(reference))
         for name, method in methods.items():
             output = (method[path] if isinstance(method, dict) else method)(task)
-            numbers = measure(output, truth, task, foreign=foreign)
+            numbers = measure(output, task.reference, None if foreign else truth)
             rows.append({"photo": path.stem, "reference": other.stem, "method": name, **numbers})
     if not rows:
         raise OSError(
@@ -242,7 +152,7 @@ def evaluate(
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """Means over photos, a row a method, in the order met; an infinite PSNR counts as 100 dB."""
-    numbers = table.drop(columns=["photo", "reference"]).replace(np.inf, 100.0)
+    numbers = table.drop(columns=["photo", "reference"]).replace(np.inf, PERFECT_PSNR)
     means = numbers.groupby("method", sort=False).mean()
     means.insert(0, "photos", numbers.groupby("method", sort=False).size())
     return means.reset_index()

@@ -99,20 +99,34 @@ def soft_ab_histogram(ab: Tensor, bins: int, *, method: str | None = None) -> Te
         weights = (1 - (position.unsqueeze(-2) - grid[:, None]).abs()).clamp(min=0)
         mass = weights[..., 0, :, :] @ weights[..., 1, :, :].transpose(-1, -2)
     elif method == "splat":
-        lower = position.detach().floor().clamp(max=bins - 2)
-        upper_weight = position - lower
-        corner = lower.nan_to_num().long()  # NaN stays in the weights and so in the result; it must not index
-        mass = ab.new_zeros(*ab.shape[:-3], bins * bins)
-        for da in (0, 1):
-            for db in (0, 1):
-                wa, wb = upper_weight[..., 0, :], upper_weight[..., 1, :]
-                weight = (wa if da else 1 - wa) * (wb if db else 1 - wb)
-                index = (corner[..., 0, :] + da) * bins + corner[..., 1, :] + db
-                mass = mass.scatter_add(-1, index, weight)
-        mass = mass.unflatten(-1, (bins, bins))
+        mass = splat(position, bins)
     else:
         raise ValueError(f"method must be 'splat' or 'matmul', got {method!r}.")
     return mass / position.shape[-1]
+
+
+def splat(position: Tensor, bins: int, mass: Tensor | None = None) -> Tensor:
+    """Share each point's mass among its four nearest bins, in proportion to how near they are (bilinear).
+
+    Args:
+        position: ``[..., 2, P]`` in [0, bins - 1], counted in bins from the centre of the first one.
+        bins: bins along each axis, at least 2.
+        mass: ``[P]``, or 1 for every point.
+
+    Returns:
+        ``[..., bins, bins]``, with a gradient to ``position``; a NaN in ``position`` gives NaN.
+    """
+    lower = position.detach().floor().clamp(max=bins - 2)
+    upper_weight = position - lower
+    corner = lower.nan_to_num().long()  # NaN stays in the weights and so in the result; it must not index
+    total = position.new_zeros(*position.shape[:-2], bins * bins)
+    for da in (0, 1):
+        for db in (0, 1):
+            wa, wb = upper_weight[..., 0, :], upper_weight[..., 1, :]
+            weight = (wa if da else 1 - wa) * (wb if db else 1 - wb)
+            index = (corner[..., 0, :] + da) * bins + corner[..., 1, :] + db
+            total = total.scatter_add(-1, index, weight if mass is None else weight * mass)
+    return total.unflatten(-1, (bins, bins))
 
 
 def check_histogram(hist: Tensor, bins: int | None = None) -> Tensor:

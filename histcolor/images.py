@@ -110,12 +110,16 @@ def read_image(path: str | os.PathLike | IO[bytes]) -> Tensor:
     Raises:
         ImageError: (an ``OSError``) one sentence that names the file.
     """
-    pixels = np.array(open_rgb(path))
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous().float().div_(255)
+    return to_tensor(open_rgb(path))
+
+
+def to_tensor(picture: Image.Image) -> Tensor:
+    """Turn an RGB picture of PIL into a tensor: float32 ``[3, H, W]`` in [0, 1]."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().float().div_(255)
 
 
 def to_uint8(rgb: Tensor) -> np.ndarray:
-    """``[3, H, W]`` in [0, 1] → uint8 ``[H, W, 3]``, rounded (not truncated) and clipped."""
+    """Turn RGB ``[3, H, W]`` in [0, 1] into 8-bit pixels: uint8 ``[H, W, 3]``, rounded (not truncated) and clipped."""
     pixels = np.empty((*rgb.shape[1:], 3), np.uint8)
     for channel, values in enumerate(rgb.detach().cpu()):  # one at a time: a large photo's copies are large
         pixels[..., channel] = (values.clamp(0, 1) * 255).round_().numpy()

@@ -20,6 +20,7 @@ from histcolor.color import AB_MAX, in_gamut, lab_to_rgb, rgb_to_lab
 from histcolor.histogram import bin_width, palette
 from histcolor.images import atomic, to_uint8
 
+PLANE = (-AB_MAX, AB_MAX, -AB_MAX, AB_MAX)  #: the ab plane as matplotlib's extent
 FAINTEST = 1e-5  #: mass of a bin that begins to be seen
 STYLE = {
     "figure.dpi": 110,
@@ -53,11 +54,6 @@ def show_figure(figure: Figure, path: str | Path):
     save_figure(figure, path)
     plt.close(figure)
     return Image(filename=str(path))
-
-
-def as_pixels(rgb: Tensor) -> np.ndarray:
-    """RGB ``[3, H, W]`` in [0, 1] as matplotlib shows it, uint8 ``[H, W, 3]``."""
-    return to_uint8(rgb)
 
 
 def plane_lab(L: float, side: int) -> Tensor:
@@ -141,15 +137,14 @@ def heat_overlay(gray: Tensor, heat: Tensor) -> Tensor:
 
 def show_image(axes: Axes, rgb: Tensor, title: str = "") -> None:
     """Show RGB ``[3, H, W]`` without ticks."""
-    axes.imshow(as_pixels(rgb))
+    axes.imshow(to_uint8(rgb))
     axes.set_title(title)
     axes.set_axis_off()
 
 
 def show_histogram(axes: Axes, hist: Tensor, L: float = 65.0, title: str = "", *, gamut: bool = True) -> None:
     """Show a histogram ``[bins, bins]`` in its own colours at lightness L, with the edge of sRGB's gamut."""
-    box = (-AB_MAX, AB_MAX, -AB_MAX, AB_MAX)
-    axes.imshow(as_pixels(histogram_picture(hist, L, scale=1)), extent=box, interpolation="nearest")
+    axes.imshow(to_uint8(histogram_picture(hist, L, scale=1)), extent=PLANE, interpolation="nearest")
     if gamut:
         inside = in_gamut(plane_lab(L, 256)).T
         line = torch.linspace(-AB_MAX, AB_MAX, 256)
@@ -163,7 +158,7 @@ def show_pixels(axes: Axes, lab: Tensor, title: str = "", *, points: int = 4000)
     At most ``points`` pixels are drawn, evenly chosen in reading order.
     """
     few = lab.flatten(1)[:, :: max(1, lab[0].numel() // points)]
-    colours = as_pixels(lab_to_rgb(few[:, :, None]))[:, 0] / 255
+    colours = to_uint8(lab_to_rgb(few[:, :, None]))[:, 0] / 255
     axes.scatter(few[1], few[2], s=3, c=colours, linewidths=0, rasterized=True)
     axes.set_aspect("equal")
     frame_plane(axes, title)
@@ -184,14 +179,13 @@ def show_values(
     largest size); others from white at zero over orange to black. NaN stays white.
     """
     limit = limit or float(values.abs().nan_to_num().max()) or 1.0
-    box = (-AB_MAX, AB_MAX, -AB_MAX, AB_MAX)
     shown = axes.imshow(
         (values.T if plane else values).numpy(),
         cmap="PuOr_r" if signed else "gist_heat_r",
         vmin=-limit if signed else 0,
         vmax=limit,
         interpolation="nearest",
-        **({"origin": "lower", "extent": box} if plane else {}),
+        **({"origin": "lower", "extent": PLANE} if plane else {}),
     )
     axes.figure.colorbar(shown, cax=axes.inset_axes((1.03, 0, 0.05, 1)))
     if plane:
@@ -233,7 +227,7 @@ def image_grid(
         for j, picture in enumerate(row):
             axes[i, j].set_axis_off()
             if picture is not None:
-                axes[i, j].imshow(as_pixels(picture))
+                axes[i, j].imshow(to_uint8(picture))
             if i == 0:
                 axes[i, j].set_title(columns[j])
             if notes and notes[i][j]:

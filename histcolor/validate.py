@@ -11,8 +11,8 @@ from torch import nn
 from histcolor.color import lab_to_rgb, rgb_to_lab, unscale_ab
 from histcolor.data import Pack
 from histcolor.device import execution
-from histcolor.evaluate import CONTROL_BINS, psnr, round8
 from histcolor.histogram import ab_histogram, intersection
+from histcolor.metrics import CONTROL_BINS, psnr, round8
 
 
 def make_validator(

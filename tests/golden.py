@@ -16,7 +16,8 @@ import histcolor as hc
 from histcolor import losses
 from histcolor.color import AB_MAX
 from histcolor.colorize import resize
-from histcolor.data import DEMO_PHOTOS, Pack
+from histcolor.data import Pack
+from histcolor.demo import DEMO_PHOTOS
 from histcolor.train import TrainConfig, set_up, train
 
 FILE = Path(__file__).with_name("golden.json")

@@ -176,6 +176,13 @@ def test_in_gamut():
     assert color.in_gamut(torch.zeros(2, 3, 4, 5)).shape == (2, 4, 5)
 
 
+@pytest.mark.parametrize(("coloured", "gray"), [(0, True), (3, True), (4, False), (64, False)])
+def test_a_few_coloured_pixels_in_a_hundred_leave_a_photo_gray(coloured, gray):
+    rgb = torch.full((3, 64, 64), 0.5)
+    rgb[:, :, :coloured] = torch.tensor([0.8, 0.25, 0.25])[:, None, None]  # 3 columns are 4.7 %, 4 are 6.3 %
+    assert color.is_gray(rgb) == gray
+
+
 def test_scales():
     L, ab = torch.tensor([0.0, 50.0, 100.0]), torch.tensor([-110.0, 0.0, 55.0, 110.0])
     assert color.scale_L(L).tolist() == [-1, 0, 1]

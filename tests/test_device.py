@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from histcolor.data import send
-from histcolor.device import COMPILING_PAYS, FORCE, cpu_has_bfloat16, execution
+from histcolor.device import COMPILING_PAYS, FORCE, cpu_has_bfloat16, execution, send
 
 AVX2 = {"architecture": "x86_64", "avx2": True, "avx512_f": False, "avx512_bf16": False, "amx_bf16": False}
 

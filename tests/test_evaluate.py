@@ -1,6 +1,4 @@
-"""The protocol: metrics against their definitions, the rows without training, predictions of other programs."""
-
-import math
+"""The protocol: its tables, and predictions of other programs."""
 
 import numpy as np
 import pandas as pd
@@ -9,22 +7,9 @@ import torch
 from PIL import Image
 
 import histcolor as hc
-from histcolor.evaluate import (
-    Task,
-    colourfulness,
-    evaluate,
-    gray,
-    mean_colour,
-    measure,
-    model_method,
-    prediction_method,
-    psnr,
-    round8,
-    squash,
-    ssim,
-    summarise,
-    transport,
-)
+from histcolor.baselines.classical import gray, mean_colour
+from histcolor.evaluate import evaluate, model_method, prediction_method, squash, summarise
+from histcolor.metrics import round8
 
 
 @pytest.fixture(scope="module")
@@ -37,78 +22,12 @@ def truth(files):
     return squash(hc.read_image(files[0]), 96)
 
 
-def task_of(truth, reference=None):
-    return Task(hc.rgb_to_lab(truth)[:1], hc.rgb_to_lab(truth if reference is None else reference))
-
-
-def test_psnr_is_its_definition(truth):
-    from skimage.metrics import peak_signal_noise_ratio
-
-    noisy = round8(truth + 0.05 * torch.randn_like(truth))
-    expected = peak_signal_noise_ratio(truth.numpy(), noisy.numpy(), data_range=1)
-    assert float(psnr(noisy, truth)) == pytest.approx(expected, abs=1e-4)
-    assert float(psnr(truth, truth)) == math.inf
-    assert psnr(noisy.expand(4, -1, -1, -1), truth).shape == (4,)
-
-
-def test_ssim_both_ways(truth):
-    noisy = round8(truth + 0.05 * torch.randn_like(truth))
-    assert ssim(truth, truth) == pytest.approx(1)
-    assert ssim(truth, truth, gauss=True) == pytest.approx(1)
-    assert 0 < ssim(noisy, truth) != ssim(noisy, truth, gauss=True) < 1
-
-
-def test_colourfulness_of_known_pictures():
-    assert colourfulness(torch.full((3, 4, 4), 0.4)) == pytest.approx(0, abs=1e-9)
-    # half red, half green: rg = ±255, yb = 127.5 everywhere
-    half = torch.zeros(3, 2, 2)
-    half[0, 0], half[1, 1] = 1.0, 1.0
-    assert colourfulness(half) == pytest.approx(255 + 0.3 * 127.5)
-
-
-def test_rounding_is_no_truncation():
-    assert torch.equal(
-        round8(torch.tensor([0.9999, 1.2, -0.1, 0.5 / 255 + 1e-4])) * 255, torch.tensor([255.0, 255, 0, 1])
-    )
-
-
 def test_squash_is_bilinear_and_antialiased(truth):
     from torchvision.transforms.v2.functional import resize
 
     expected = round8(resize(truth, [40, 40], antialias=True))
     torch.testing.assert_close(squash(truth, 40), expected, atol=1 / 255 + 1e-6, rtol=0)
     assert torch.equal(squash(truth, 96), truth)
-
-
-def test_gray_and_mean_colour(truth):
-    task = task_of(truth)
-    assert hc.rgb_to_lab(gray(task))[1:].abs().max() < 0.01
-    ab = hc.rgb_to_lab(mean_colour(task))[1:].mean((1, 2))
-    assert (ab - hc.rgb_to_lab(truth)[1:].mean((1, 2))).abs().max() < 2  # but for clipping and the bins' width
-    assert measure(mean_colour(task), truth, task, foreign=False)["psnr"] > measure(
-        gray(task), truth, task, foreign=False
-    )["psnr"]  # fmt: skip
-
-
-def test_transport_gives_the_asked_histogram(files, truth):
-    reference = squash(hc.read_image(files[2]), 96)
-    task = task_of(truth, reference)
-    out = transport(task)
-    row = measure(out, truth, task, foreign=True)
-    assert row["intersection"] > 0.9  # but for what sRGB can not show at the photo's L
-    assert row["intersection"] > measure(mean_colour(task), truth, task, foreign=True)["intersection"]
-    assert {"psnr", "ssim", "ssim_gauss"}.isdisjoint(row), "there is no true picture for a foreign histogram"
-
-
-def test_transport_orders_colours_by_lightness():
-    # a reference whose dark half is blue and whose bright half is yellow colours a ramp likewise
-    L = torch.linspace(20, 90, 64)[None, None].expand(1, 64, 64).contiguous()
-    ab = torch.zeros(2, 64, 64)
-    ab[1, :, :32], ab[1, :, 32:] = -30.0, 30.0
-    reference = torch.cat([L, ab])[:, :, torch.randperm(64)]  # where things lie in the reference must not matter
-    out = hc.rgb_to_lab(transport(Task(L, reference)))
-    assert (out[2, :, :30] < -20).all()
-    assert (out[2, :, 34:] > 20).all()
 
 
 def test_table_and_summary(files):

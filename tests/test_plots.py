@@ -17,7 +17,7 @@ import histcolor as hc
 from histcolor import plots
 from histcolor.checkpoint import build
 from histcolor.editor.explore import attention_figure, attention_maps
-from histcolor.evaluate import CONTROL_BINS
+from histcolor.metrics import CONTROL_BINS
 
 pytestmark = pytest.mark.usefixtures("style")
 

@@ -16,10 +16,46 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from histcolor.color import lab_to_rgb
-from histcolor.evaluate import Method, Task, gray, mean_colour, transport
+from histcolor.evaluate import Method, Task
+from histcolor.histogram import bin_centres, bin_width, mean_ab
 
 SAMPLES = 200  #: pixels of the reference that Welsh et al. 2002 compare with, about
 WINDOW = 5  #: pixels along each side of the neighbourhood whose spread of L they compare
+
+
+def gray(task: Task) -> Tensor:
+    """The row "gray": no colour at all."""
+    return task.gray
+
+
+def mean_colour(task: Task) -> Tensor:
+    """The row "mean colour": the histogram's mean a and b everywhere."""
+    ab = mean_ab(task.histogram(64))[:, None, None].expand(2, *task.L.shape[1:])
+    return lab_to_rgb(torch.cat([task.L, ab]))
+
+
+def transport(task: Task, bins: int = 64) -> Tensor:
+    """The row "transport": colours assigned by rank of L, without learning.
+
+    The histogram's bins (64×64) are put in the order of the mean L that their pixels have in the reference photo; the
+    gray photo's pixels are put in the order of their L, ties broken at random by a fixed seed. The darkest pixels
+    get the first bin's colour (its centre), as many as its mass says, the next ones the second bin's, and so on. This
+    is optimal transport along L: the asked histogram is met exactly, up to sRGB's gamut. It knows one thing more than
+    the histogram, the mean L of each bin.
+    """
+    L, (L_ref, a, b) = task.L.flatten().double(), task.reference.flatten(1).double()
+    place = [((x + bins * bin_width(bins) / 2) / bin_width(bins)).floor().long().clamp(0, bins - 1) for x in (a, b)]
+    index = place[0] * bins + place[1]
+    count = torch.bincount(index, minlength=bins**2)
+    mean_L = torch.bincount(index, L_ref, minlength=bins**2) / count.clamp(min=1)
+    order = torch.argsort(torch.where(count > 0, mean_L, torch.inf))
+    ties = torch.rand(len(L), generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 1e-6
+    rank = torch.argsort(torch.argsort(L + ties))
+    # the pixel of rank r among n stands at (r + ½)/n of the mass
+    chosen = order[torch.searchsorted(count[order].cumsum(0).double() / len(a), (rank + 0.5) / len(L))]
+    centres = bin_centres(bins)
+    ab = torch.stack([centres[chosen // bins], centres[chosen % bins]]).reshape(2, *task.L.shape[1:])
+    return lab_to_rgb(torch.cat([task.L, ab]))
 
 
 def match_moments(x: Tensor, reference: Tensor) -> Tensor:

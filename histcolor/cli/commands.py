@@ -224,6 +224,7 @@ def evaluate(args: argparse.Namespace) -> int:
     """``histcolor evaluate``: prints the means, writes the table a photo."""
     from histcolor import evaluate as ev
     from histcolor.baselines.classical import UNTRAINED
+    from histcolor.metrics import DIGITS
 
     photos = ev.evenly(find_images(args.photos), args.limit)
     methods: dict = {}
@@ -243,7 +244,7 @@ def evaluate(args: argparse.Namespace) -> int:
             else:
                 raise ValueError(f"There is no row {row!r}; there are model, automatic, {', '.join(UNTRAINED)}.")
     table, failed = ev.evaluate(photos, methods, size=args.size, foreign=args.foreign, quiet=quiet_bars)
-    write_table(table.round(ev.DIGITS), args.output)
+    write_table(table.round(DIGITS), args.output)
     if args.sheet:
         write_sheet(photos, load(args.model), args.sheet, args.size)
     print(ev.summarise(table).round(4).to_string(index=False))

@@ -23,8 +23,9 @@ from histcolor.color import AB_MAX, lab_to_rgb, rgb_to_lab, unscale_ab
 from histcolor.colorize import EncodedPhoto, resize
 from histcolor.edit import RADIUS, _colour, _number
 from histcolor.histogram import bin_width, check_histogram
+from histcolor.images import to_uint8
 from histcolor.model import Colorizer
-from histcolor.plots import as_pixels, frame_plane, heat_overlay, plane_lab, show_histogram, show_image, visible_mass
+from histcolor.plots import PLANE, frame_plane, heat_overlay, plane_lab, show_histogram, show_image, visible_mass
 
 Pairs = Sequence[tuple[float, float]]
 
@@ -203,7 +204,7 @@ def attention_figure(
         _badge(grid[0][0], str(i), (column, row))
         own = lab_to_rgb(plane_lab(float(L[row, column].clamp(40, 65)), len(attention)))
         strong = torch.cat([own, (attention / attention.max()).sqrt()[None]]).permute(2, 1, 0)
-        square = {"extent": (-AB_MAX, AB_MAX, -AB_MAX, AB_MAX), "origin": "lower", "interpolation": "nearest"}
+        square = {"extent": PLANE, "origin": "lower", "interpolation": "nearest"}
         axes.imshow(visible_mass(hist).T.numpy(), cmap="Greys", vmin=0, vmax=6, **square)
         axes.imshow(strong.numpy(), **square)
         axes.plot(a, b, "+", ms=11, mew=2.6, color="white")
@@ -214,7 +215,7 @@ def attention_figure(
         _badge(planes[-1], letter, (a, b))
         show_image(axes, heat_overlay(image, heat))
         axes.set_anchor("W")
-        fill = as_pixels(lab_to_rgb(torch.tensor([65.0, a, b])[:, None, None]))[0, 0] / 255
+        fill = to_uint8(lab_to_rgb(torch.tensor([65.0, a, b])[:, None, None]))[0, 0] / 255
         _badge(axes, letter, (0, 1), fill, title=f"a {round(a)}, b {round(b)}")
         asked, gets = 100 * float(maps.mass[tokens_near(maps, (a, b))].sum()), 100 * float(heat.mean())
         note = f"asked {asked:.1f} %\ngets {gets:.1f} %"
@@ -228,7 +229,7 @@ def attention_figure(
         planes[-1].set_title("asked histogram", loc="left", fontsize=9, pad=8)
         bar = grid[-1][-1].inset_axes((1 + 0.06 / aspect, 0, 0.06 / aspect, 1))
         ramp = heat_overlay(torch.full((3, 128, 1), 0.5), torch.linspace(0, 1, 128)[:, None])
-        bar.imshow(as_pixels(ramp), extent=(0, 1, 0, 1), aspect="auto", origin="lower")
+        bar.imshow(to_uint8(ramp), extent=(0, 1, 0, 1), aspect="auto", origin="lower")
         bar.set(xticks=[], yticks=(0, 0.5, 1), yticklabels=("0", "50 %", "100 %"))
         bar.tick_params(labelsize=7.5, length=2, pad=2, left=False, labelleft=False, right=True, labelright=True)
     # all planes show the same square: gray, what the histogram holds, what was asked and answered

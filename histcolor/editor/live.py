@@ -14,9 +14,8 @@ from torch import Tensor
 from histcolor.color import rgb_to_lab
 from histcolor.colorize import EncodedPhoto, colorize, encode, resize
 from histcolor.histogram import ab_histogram, hellinger, resize_histogram
+from histcolor.metrics import CONTROL_BINS, round8
 from histcolor.model import Colorizer
-
-DISTANCE_BINS = 16  #: bins along each axis in which asked and achieved histogram are compared, as in the tables
 
 
 @dataclass(frozen=True)
@@ -30,13 +29,13 @@ class Result:
     @cached_property
     def achieved(self) -> Tensor:
         """Histogram of the picture after rounding to 8 bits, ``[bins, bins]``."""
-        ab = rgb_to_lab((self.rgb * 255).round() / 255)[1:]
+        ab = rgb_to_lab(round8(self.rgb))[1:]
         return ab_histogram(ab, self.asked.shape[-1])
 
     @cached_property
     def distance(self) -> float:
         """Hellinger distance of the two in 16 bins an axis: 0 the same, 1 nothing in common."""
-        achieved, asked = (resize_histogram(hist.cpu(), DISTANCE_BINS) for hist in (self.achieved, self.asked))
+        achieved, asked = (resize_histogram(hist.cpu(), CONTROL_BINS) for hist in (self.achieved, self.asked))
         return float(hellinger(achieved, asked))
 
 

@@ -20,9 +20,9 @@ from PIL import Image
 from torch import Tensor
 
 from histcolor.checkpoint import load
-from histcolor.color import gray_rgb, rgb_to_lab
+from histcolor.color import gray_rgb, is_gray, rgb_to_lab
 from histcolor.colorize import resize
-from histcolor.data import DEMO_PHOTOS, demo_photo, is_gray
+from histcolor.demo import DEMO_PHOTOS, demo_photo
 from histcolor.editor.controls import Controls, PhotoView, PlaneView
 from histcolor.editor.explore import AttentionMaps, attention_maps, colours_at, places_of
 from histcolor.editor.live import Live, Result
@@ -229,7 +229,7 @@ class HistogramEditor(ipywidgets.VBox):
 
     def _hint(self, image: Tensor) -> None:
         """Say what to do where the photo is gray, and nobody has asked for a colour."""
-        if self.reference is None and not self.painting.done and without_colour(image):
+        if self.reference is None and not self.painting.done and is_gray(resize(image, (64, 64))):
             first = (
                 "The photo is gray; its usual colours are guessed" if self.model.automatic else "No colour is asked for"
             )
@@ -253,7 +253,7 @@ class HistogramEditor(ipywidgets.VBox):
 
     def _first(self, image: Tensor) -> tuple[Tensor, bool]:
         """A photo's first histogram, and whether that is the average one: its own, or for a gray photo the average."""
-        if self.model.automatic and without_colour(image):
+        if self.model.automatic and is_gray(resize(image, (64, 64))):
             return self.model.average_histogram(), True
         return self._histogram(image), False
 
@@ -340,11 +340,6 @@ def as_photo(photo: Tensor | str | Path | bytes) -> Tensor:
     if isinstance(photo, bytes):
         return read_image(io.BytesIO(photo))
     return demo_photo(photo) if photo in DEMO_PHOTOS else read_image(Path(photo).expanduser())
-
-
-def without_colour(image: Tensor) -> bool:
-    """Whether a photo is gray."""
-    return is_gray(Image.fromarray(to_uint8(shrunk(image))))
 
 
 def shrunk(image: Tensor, longest: int = 512) -> Tensor:

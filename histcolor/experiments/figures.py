@@ -22,11 +22,11 @@ from scipy.optimize import isotonic_regression
 from torch import Tensor
 
 from histcolor.color import AB_MAX, lab_to_rgb, rgb_to_lab
-from histcolor.evaluate import CONTROL_BINS, colourfulness
 from histcolor.experiments.definition import Heading, Row
 from histcolor.experiments.pictures import CONTROL, PICTURES
 from histcolor.histogram import ab_histogram, intersection, palette
 from histcolor.images import read_image, read_table
+from histcolor.metrics import CONTROL_BINS, colourfulness
 from histcolor.plots import show_histogram, show_image
 
 #: what a row may be told of the colours, and the colour that stands for it in figures

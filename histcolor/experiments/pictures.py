@@ -17,9 +17,10 @@ from PIL import Image, JpegPresets
 from torch import Tensor
 
 from histcolor.color import rgb_to_lab
-from histcolor.evaluate import CONTROL_BINS, Method, Task, round8, squash
+from histcolor.evaluate import Method, Task, squash
 from histcolor.histogram import ab_histogram, earth_movers, hellinger
 from histcolor.images import PACKED, atomic, read_image, to_uint8, write_table
+from histcolor.metrics import CONTROL_BINS, round8
 
 SHOWN = 6  #: photos shown with their own histograms
 ASKED = 4  #: histograms of other photos that one of them is shown with

@@ -24,7 +24,7 @@ from histcolor.backbone import imagenet_weights
 from histcolor.baselines.classical import UNTRAINED
 from histcolor.checkpoint import load, load_tensors
 from histcolor.data import Pack
-from histcolor.evaluate import DIGITS, Method, evaluate, evenly, model_method
+from histcolor.evaluate import Method, evaluate, evenly, model_method
 from histcolor.experiments.definition import Heading, Row
 from histcolor.experiments.pictures import CONTROL, PICTURES, control, save_pictures
 from histcolor.experiments.provenance import about_machine, about_pack, cost, digest
@@ -41,6 +41,7 @@ from histcolor.experiments.records import (
 )
 from histcolor.experiments.statistics import differences, heading_table
 from histcolor.images import PACKED, clear_temporaries, find_images, read_table, write_table
+from histcolor.metrics import DIGITS
 from histcolor.plots import save_sheet
 from histcolor.train import train
 from histcolor.validate import make_validator

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from histcolor.metrics import PERFECT_PSNR
+
 #: what a heading's table shows: the column, the histogram that was asked, the column measured, digits when printed
 NUMBERS: dict[str, tuple[str, str, int]] = {
     "psnr": ("true", "psnr", 2),
@@ -52,7 +54,7 @@ def gather(table: pd.DataFrame, row: str, histogram: str, columns: Sequence[str]
         if names != lists[0]:
             raise ValueError(f"{row}: seed {seed} was measured on other photos than seed {min(by_seed)}.")
     values = np.stack([one[list(columns)].to_numpy(np.float64) for one in by_seed.values()])
-    return Measured(tuple(by_seed), lists[0], np.where(np.isposinf(values), 100.0, values))
+    return Measured(tuple(by_seed), lists[0], np.where(np.isposinf(values), PERFECT_PSNR, values))
 
 
 def heading_table(table: pd.DataFrame, rows: Iterable[str]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from histcolor.checkpoint import shipped_models
-from histcolor.data import DEMO_PHOTOS, demo_photo
+from histcolor.demo import DEMO_PHOTOS, demo_photo
 from histcolor.device import execution
 from histcolor.experiments.claims import SHOWN, Claim, claims_table, read_claims
 from histcolor.experiments.statements import check_committed
@@ -24,8 +24,9 @@ from histcolor.lessons.runner import TIMEOUT, read_profile, run_notebook
 
 def measure_demo_photos(output: Path, *, size: int, quiet: bool) -> list[Claim]:
     """Measure the shipped models on scikit-image's photos next to the rows without training; writes two tables."""
+    from histcolor.baselines.classical import gray, mean_colour, transport
     from histcolor.checkpoint import load
-    from histcolor.evaluate import evaluate, gray, mean_colour, model_method, summarise, transport
+    from histcolor.evaluate import evaluate, model_method, summarise
 
     folder = output / "demo_photos"
     for name in DEMO_PHOTOS:

@@ -5,8 +5,19 @@ import pytest
 import torch
 
 import histcolor as hc
-from histcolor.baselines.classical import UNTRAINED, jittered, match_moments, neighbourhood_spread, reinhard, welsh
-from histcolor.evaluate import Task, mean_colour, psnr, squash, transport
+from histcolor.baselines.classical import (
+    UNTRAINED,
+    gray,
+    jittered,
+    match_moments,
+    mean_colour,
+    neighbourhood_spread,
+    reinhard,
+    transport,
+    welsh,
+)
+from histcolor.evaluate import Task, squash
+from histcolor.metrics import measure, psnr
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +37,32 @@ def task_of(truth, reference):
 def lab(L, a, b):
     """Lab [3, H, W] of three arrays that broadcast."""
     return torch.stack(torch.broadcast_tensors(*(torch.as_tensor(x, dtype=torch.float32) for x in (L, a, b))))
+
+
+def test_gray_and_mean_colour(reference):
+    task = task_of(reference, reference)
+    assert hc.rgb_to_lab(gray(task))[1:].abs().max() < 0.01
+    ab = hc.rgb_to_lab(mean_colour(task))[1:].mean((1, 2))
+    assert (ab - task.reference[1:].mean((1, 2))).abs().max() < 2  # but for clipping and the bins' width
+    assert psnr(mean_colour(task), reference) > psnr(gray(task), reference)
+
+
+def test_transport_gives_the_asked_histogram(truth, reference):
+    task = task_of(reference, truth)
+    exact, mean = (measure(method(task), task.reference) for method in (transport, mean_colour))
+    assert exact["intersection"] > 0.9  # but for what sRGB can not show at the photo's L
+    assert exact["intersection"] > mean["intersection"]
+
+
+def test_transport_orders_colours_by_lightness():
+    # a reference whose dark half is blue and whose bright half is yellow colours a ramp likewise
+    L = torch.linspace(20, 90, 64)[None, None].expand(1, 64, 64).contiguous()
+    ab = torch.zeros(2, 64, 64)
+    ab[1, :, :32], ab[1, :, 32:] = -30.0, 30.0
+    reference = torch.cat([L, ab])[:, :, torch.randperm(64)]  # where things lie in the reference must not matter
+    out = hc.rgb_to_lab(transport(Task(L, reference)))
+    assert (out[2, :, :30] < -20).all()
+    assert (out[2, :, 34:] > 20).all()
 
 
 def test_moments_are_matched_by_reinhards_arithmetic():

@@ -1,0 +1,72 @@
+"""Numbers that say how good a result is: how near the true photo, how near the target histogram, how colourful."""
+
+from __future__ import annotations
+
+import torch
+from skimage.metrics import structural_similarity
+from torch import Tensor
+
+from histcolor.color import lab_to_rgb, rgb_to_lab
+from histcolor.histogram import ab_histogram, earth_movers, hellinger, intersection
+
+PERFECT_PSNR = 100.0  #: dB that the infinite PSNR of a perfect result counts as in a mean
+CONTROL_BINS = 16  #: bins along each axis in which asked and achieved histograms are compared
+#: decimals that tables keep of a photo's numbers; what rounding does to a mean over photos can not be seen
+DIGITS = {"psnr": 3, "ssim": 4, "ssim_gauss": 4, "hellinger": 3, "intersection": 3, "earth_movers": 3}
+DIGITS |= {"colourfulness": 2, "colourfulness_reference": 2}
+
+
+def round8(rgb: Tensor) -> Tensor:
+    """Clip and round RGB to the 256 values that a file can hold, in [0, 1]."""
+    return (rgb.clamp(0, 1) * 255).round() / 255
+
+
+def psnr(x: Tensor, y: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB over the last three axes of RGB ``[..., 3, H, W]`` in [0, 1]; ∞ for equals."""
+    return -10 * torch.log10(((x - y) ** 2).mean((-3, -2, -1)))
+
+
+def ssim(x: Tensor, y: Tensor, *, gauss: bool = False) -> float:
+    """Structural similarity of RGB ``[3, H, W]`` in [0, 1], by scikit-image on 8-bit values.
+
+    ``gauss=False``: its default 7×7 window; ``gauss=True``: the window of Wang et al. 2004 (sigma 1.5).
+    """
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False} if gauss else {}
+    a, b = ((v * 255).round().permute(1, 2, 0).numpy() for v in (x, y))
+    return float(structural_similarity(a, b, data_range=255, channel_axis=2, **options))
+
+
+def colourfulness(rgb: Tensor) -> float:
+    """Colourfulness of RGB ``[3, H, W]`` in [0, 1] (Hasler and Süsstrunk 2003): 0 gray, about 60 quite colourful."""
+    r, g, b = (rgb * 255).double()
+    rg, yb = r - g, (r + g) / 2 - b
+    spread = torch.sqrt(rg.var(correction=0) + yb.var(correction=0))
+    return float(spread + 0.3 * torch.sqrt(rg.mean() ** 2 + yb.mean() ** 2))
+
+
+def measure(output: Tensor, reference: Tensor, truth: Tensor | None = None) -> dict[str, float]:
+    """Measure one result: how near it is to the true photo, and how near its histogram is to the target histogram.
+
+    Args:
+        output: the result, RGB ``[3, H, W]`` in [0, 1]; it is rounded to 8 bits first.
+        reference: Lab ``[3, h, w]`` of the photo that the target histogram is taken from.
+        truth: RGB ``[3, H, W]`` in [0, 1]; without it, as with another photo's histogram, there is no PSNR or SSIM.
+
+    Returns:
+        ``psnr`` in dB, ``ssim``, ``ssim_gauss``, ``hellinger``, ``intersection``, ``earth_movers`` in units of ab,
+        ``colourfulness`` of the result, ``colourfulness_reference``.
+    """
+    output = round8(output)
+    target = ab_histogram(reference[1:], CONTROL_BINS)
+    achieved = ab_histogram(rgb_to_lab(output)[1:], CONTROL_BINS)
+    row: dict[str, float] = {}
+    if truth is not None:
+        row["psnr"] = float(psnr(output, truth))
+        row["ssim"], row["ssim_gauss"] = ssim(output, truth), ssim(output, truth, gauss=True)
+    return row | {
+        "hellinger": float(hellinger(target, achieved)),
+        "intersection": float(intersection(target, achieved)),
+        "earth_movers": float(earth_movers(target, achieved)),
+        "colourfulness": colourfulness(output),
+        "colourfulness_reference": colourfulness(lab_to_rgb(reference)),
+    }
