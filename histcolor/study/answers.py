@@ -26,7 +26,7 @@ CREATE = """CREATE TABLE answers (id INTEGER PRIMARY KEY, time TEXT NOT NULL, pa
     simulated INTEGER NOT NULL)"""
 REASONS = {
     sqlite3.SQLITE_BUSY: "another program holds the file locked",
-    sqlite3.SQLITE_CANTOPEN: "the file may not be opened, or not be made in its folder",
+    sqlite3.SQLITE_CANTOPEN: "the file can not be opened or made: check its path and permissions",
     sqlite3.SQLITE_READONLY: "the file or its folder is write-protected",
 }  #: said in place of SQLite's own words
 

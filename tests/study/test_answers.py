@@ -25,7 +25,7 @@ from histcolor.study.answers import COLUMNS, append_answer, export_csv, read_ans
 METHODS = ["ours", "transport", "mean, colour"]
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 PROCESSES = multiprocessing.get_context("forkserver")  # imports once, and starts many
-PROCESSES.set_forkserver_preload(["histcolor.study.answers"])
+PROCESSES.set_forkserver_preload(["histcolor.study.answers", "hypothesis", "pytest"])
 
 
 def give(path, participant="P1", group="group 0", question="natural", method="ours", **options):
@@ -33,8 +33,10 @@ def give(path, participant="P1", group="group 0", question="natural", method="ou
     append_answer(path, participant=participant, group=group, question=question, method=method, **options)
 
 
-def write(path, participant, count, acknowledged=None):
-    """Answer in another process; each number is sent back when its answer is acknowledged."""
+def write(path, participant, count, start=None, acknowledged=None):
+    """Answer in another process, when all have started; each number is sent back when its answer is acknowledged."""
+    if start:
+        start.wait()
     for number in range(count):
         give(path, participant, str(number))
         if acknowledged:
@@ -95,8 +97,8 @@ def test_a_later_answer_is_a_new_line(path):
 
 
 def test_several_processes_at_once_lose_nothing(path):
-    people = [f"P{i}" for i in range(4)]
-    started = [PROCESSES.Process(target=write, args=(path, name, 20)) for name in people]
+    people, start = [f"P{i}" for i in range(4)], PROCESSES.Barrier(4, timeout=60)
+    started = [PROCESSES.Process(target=write, args=(path, name, 20, start)) for name in people]
     for process in started:
         process.start()
     for process in started:
@@ -112,7 +114,7 @@ def test_a_killed_process_loses_no_acknowledged_answer(path):
     chance = random.Random(0)
     for kill in range(6):
         receive, send = PROCESSES.Pipe(duplex=False)
-        process = PROCESSES.Process(target=write, args=(path, f"P{kill}", 10**6, send))
+        process = PROCESSES.Process(target=write, args=(path, f"P{kill}", 10**6, None, send))
         process.start()
         send.close()
         acknowledged = [receive.recv() for _ in range(3 * kill)]  # at first before the file is there
@@ -237,7 +239,7 @@ def test_other_files_are_left_alone(tmp_path):
     before = {file: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()}
     for action in (read_answers, give):
         for name, error, sentence in [
-            ("folder.sqlite", OSError, r"\(the file may not be opened, or not be made in its folder\)"),
+            ("folder.sqlite", OSError, r"\(the file can not be opened or made: check its path and permissions\)"),
             ("short.sqlite", ValueError, r"is no file of answers, nor any other SQLite database\.$"),
             ("long.sqlite", ValueError, r"is no file of answers, nor any other SQLite database\.$"),
             ("table.sqlite", ValueError, r"is no file of answers but another SQLite database\.$"),
