@@ -1,4 +1,4 @@
-"""The user study as a widget: pictures in the participant's own order, a button for each, every answer kept at once."""
+"""The user study as a widget: it shows the pictures, with a button for each, and keeps every answer at once."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from PIL import Image
 from torch import Tensor
 
 from histcolor.images import to_uint8
-from histcolor.study.answers import LETTERS, QUESTIONS, Group, append_answer, check_groups, plan, read_answers
+from histcolor.study.answers import append_answer, read_answers
+from histcolor.study.protocol import LETTERS, QUESTIONS, Group, check_groups, plan
 
-SHOWN_PIXELS = 512  #: the longer side that a picture is sent with, at most; it is shown at most 300 wide
+SHOWN_PIXELS = 512  #: the longer side of a picture that is sent, at most; on the page it is at most 300 wide
 
 
 def picture(rgb: Tensor, alt: str, caption: str = "") -> str:
-    """RGB ``[3, H, W]`` in [0, 1] as HTML: a PNG, without loss, with its text for screen readers and a caption."""
+    """Write RGB ``[3, H, W]`` in [0, 1] as HTML: a PNG, with ``alt`` as its text for screen readers, and a caption."""
     image = Image.fromarray(to_uint8(rgb))
     image.thumbnail((SHOWN_PIXELS, SHOWN_PIXELS), Image.Resampling.LANCZOS)
     data = io.BytesIO()
@@ -34,22 +35,22 @@ def picture(rgb: Tensor, alt: str, caption: str = "") -> str:
 
 
 class StudyWidget(widgets.VBox):
-    """One participant's session: shows group after group, asks both questions of each, appends every answer to a CSV.
+    """Show one participant group after group, ask both questions about each, and keep every answer in a file.
 
-    Results carry the letters A, B, C … in the participant's own order (:func:`histcolor.study.answers.plan`), never a
-    method's name. Made again with the same participant, file and seed, it goes on at the first question without an
-    answer. An answer that can not be written is asked again, and a sentence says why. Drive it from Python by
-    :meth:`answer` and :meth:`back`, which the buttons call too.
+    The results carry the letters A, B, C … and never a method's name; their order is the participant's own
+    (:func:`histcolor.study.protocol.plan`). Made again with the same participant, file and seed, the widget goes on at
+    the first question without an answer. When an answer can not be written, a sentence says why, and the widget asks
+    again. From Python, use :meth:`answer` and :meth:`back`, which the buttons call too.
 
     Args:
         groups: what is judged; all with the same methods.
-        path: the CSV of answers, see :func:`histcolor.study.answers.append_answer`; several participants may share it.
+        path: the file of answers, ``*.sqlite`` (:mod:`histcolor.study.answers`); several participants may share it.
         participant: who answers; better a code than a name. Blanks around it are dropped.
-        seed: of the study's orders: the same for all participants and sessions.
-        simulated: True when no person presses the buttons (tests, demonstrations); the CSV says so.
+        seed: of the study's orders; keep it the same for all participants and sessions.
+        simulated: True when no person presses the buttons (tests, demonstrations); the file says so.
 
     Raises:
-        ValueError: no or odd groups, a participant without a name, or a file of another kind.
+        ValueError: no groups, groups with different methods, a participant without a name, or a file of another kind.
         OSError: the file may not be read.
     """
 
@@ -67,7 +68,7 @@ class StudyWidget(widgets.VBox):
         self._path, self._participant, self._simulated = Path(path), participant.strip(), simulated
         order = plan(self._groups, methods, self._participant, seed)
         self._steps = [(name, shown, question) for name, shown in order for question in QUESTIONS]
-        self._answers, skipped = self._read()
+        self._answers = self._read()
         self._at = self._first_open()
 
         self._progress, self._question, self._message = widgets.HTML(), widgets.HTML(), widgets.HTML()
@@ -90,39 +91,40 @@ class StudyWidget(widgets.VBox):
             [widgets.GridBox(self._given, layout=grid), self._question, widgets.GridBox(cards, layout=grid)]
         )
         super().__init__([self._progress, self._body, self._message, self._back])
-        self._show(" ".join(skipped))
+        self._show()
 
-    def _read(self) -> tuple[dict[tuple[str, str], str], list[str]]:
-        """This participant's answers so far, (group, question) → method, and what the file holds that is no answer."""
-        if not self._path.exists():
-            return {}, []
-        table, skipped = read_answers(self._path)
+    def _read(self) -> dict[tuple[str, str], str]:
+        """Read this participant's answers so far, (group, question) → method."""
+        try:
+            table = read_answers(self._path)
+        except FileNotFoundError:  # it is made with the first answer
+            return {}
         own = table[(table["participant"] == self._participant) & (table["simulated"] == self._simulated)]
         known = {(name, question): set(shown) for name, shown, question in self._steps}
         found = {}
         for group, question, method in zip(own["group"], own["question"], own["method"], strict=True):
             if method in known.get((group, question), ()):
                 found[group, question] = method
-        return found, skipped
+        return found
 
     def _first_open(self) -> int:
-        """The place of the first question without an answer; the number of questions when all have one."""
+        """Find the first question without an answer; the number of all questions when there is none."""
         open_ = (i for i, (name, _, question) in enumerate(self._steps) if (name, question) not in self._answers)
         return next(open_, len(self._steps))
 
     @property
     def done(self) -> bool:
-        """Whether the participant stands at the end, with all questions answered."""
+        """Whether the participant is at the end and has answered all questions."""
         return self._at == len(self._steps)
 
     @property
     def progress(self) -> str:
-        """Where the participant stands: ``group 3 of 30, question 1 of 2``."""
+        """Where the participant is, such as ``group 3 of 30, question 1 of 2``."""
         group, question = divmod(min(self._at, len(self._steps) - 1), len(QUESTIONS))
         return f"group {group + 1} of {len(self._groups)}, question {question + 1} of {len(QUESTIONS)}"
 
     def answer(self, letter: str) -> bool:
-        """Choose a picture by its letter and go to the first open question.
+        """Choose a picture by its letter, and go to the first question without an answer.
 
         Returns:
             Whether the answer is on the disk. If not, the widget says why and asks again.
@@ -155,7 +157,7 @@ class StudyWidget(widgets.VBox):
         return True
 
     def back(self) -> None:
-        """Go to the question before; a new answer to it then counts, and the CSV keeps both."""
+        """Go to the question before; its new answer will count, and the file keeps both."""
         self._at = max(0, self._at - 1)
         self._show()
 

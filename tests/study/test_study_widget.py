@@ -1,15 +1,17 @@
 """The study's widget, driven through its buttons and traits as a front end does."""
 
-import errno
 import re
+import sqlite3
 from collections import Counter
+from contextlib import closing
 
 import ipywidgets as widgets
 import pytest
 import torch
 
-from histcolor.study import answers as study
-from histcolor.study.answers import QUESTIONS, Group, plan, read_answers
+from histcolor.study import answers
+from histcolor.study.answers import read_answers
+from histcolor.study.protocol import QUESTIONS, Group, plan
 from histcolor.study.widget import StudyWidget, picture
 
 METHODS = ["method one", "method two", "method three"]
@@ -21,7 +23,7 @@ GROUPS = [
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "answers.csv"
+    return tmp_path / "answers.sqlite"
 
 
 def inside(widget):
@@ -93,10 +95,9 @@ def test_a_whole_session_by_buttons(path):
     for i in range(6):
         seen.append(widget.progress)
         find(widget, "ABC"[i % 3]).click()
-        assert len(read_answers(path)[0]) == i + 1, "each answer is on the disk at once"
+        assert len(read_answers(path)) == i + 1, "each answer is on the disk at once"
     assert seen[:3] == [f"group {g} of 3, question {q} of 2" for g, q in ((1, 1), (1, 2), (2, 1))]
-    table, skipped = read_answers(path)
-    assert skipped == []
+    table = read_answers(path)
     assert widget.done
     assert "Thank you" in page(widget)
     assert table["simulated"].all()
@@ -113,7 +114,7 @@ def test_always_pressing_a_helps_no_method(path):
     widget = StudyWidget(GROUPS, path, "P1")
     while not widget.done:
         assert widget.answer("A")
-    assert set(Counter(read_answers(path)[0]["method"]).values()) == {2}
+    assert set(Counter(read_answers(path)["method"]).values()) == {2}
 
 
 def test_who_comes_back_goes_on(path):
@@ -127,22 +128,7 @@ def test_who_comes_back_goes_on(path):
         again.answer(letter)
     assert again.done
     assert StudyWidget(GROUPS, path, "P1").done
-    assert len(read_answers(path)[0]) == 7
-
-
-def test_a_torn_answer_is_told_and_asked_again(path):
-    widget = StudyWidget(GROUPS, path, "P1")
-    widget.answer("A")
-    widget.answer("B")
-    path.write_bytes(path.read_bytes()[:-20])
-    again = StudyWidget(GROUPS, path, "P1")
-    assert again.progress == "group 1 of 3, question 2 of 2"
-    assert "was skipped" in page(again)
-    again.answer("C")
-    table, skipped = read_answers(path)
-    assert len(table) == 2
-    assert len(skipped) == 1
-    assert "was skipped" not in page(again)
+    assert len(read_answers(path)) == 7
 
 
 def test_back_keeps_both_and_the_last_counts(path):
@@ -155,7 +141,7 @@ def test_back_keeps_both_and_the_last_counts(path):
     assert "Your answer so far is A" in page(widget)
     widget.answer("B")
     assert widget.progress == "group 2 of 3, question 2 of 2", "on to the first open question"
-    table = read_answers(path)[0]
+    table = read_answers(path)
     assert len(table) == 4
     assert (table.iloc[[1, 3]]["group"]).nunique() == 1
     assert table.iloc[1]["method"] != table.iloc[3]["method"]
@@ -170,28 +156,26 @@ def test_back_keeps_both_and_the_last_counts(path):
     assert "Your answer so far is C" in page(widget)
 
 
-def test_a_disk_error_is_told_and_the_answer_asked_again(path, monkeypatch):
+def test_an_answer_that_can_not_be_written_is_told_and_asked_again(path, monkeypatch):
+    monkeypatch.setattr(answers, "TIMEOUT", 0.05)
     widget = StudyWidget(GROUPS, path, "P1")
     widget.answer("A")
-
-    def full(_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(study.os, "fsync", full)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
         find(widget, "B").click()
         assert not widget.answer("B")
     assert widget.progress == "group 1 of 3, question 2 of 2"
     text = page(widget)
     assert 'role="alert"' in text
-    assert "the answer could not be written (No space left on device); answer again." in text
+    assert "the answer could not be written (another program holds the file locked); answer again." in text
     assert widget.answer("C")
     assert 'role="alert"' not in page(widget)
-    last = read_answers(path)[0].drop_duplicates(["group", "question"], keep="last")
-    assert last["method"].iloc[1] == last["shown"].iloc[1].split("|")[2]
+    table = read_answers(path)
+    assert len(table) == 2
+    assert table["method"].iloc[1] == table["shown"].iloc[1].split("|")[2]
 
 
-def test_another_file_is_told_and_left_alone(path):
+def test_another_file_is_told_and_left_alone(path, tmp_path):
     widget = StudyWidget(GROUPS, path, "P1")
     path.write_text("name,age\n")
     assert not widget.answer("A")
@@ -199,6 +183,8 @@ def test_another_file_is_told_and_left_alone(path):
     with pytest.raises(ValueError, match="is no file of answers"):
         StudyWidget(GROUPS, path, "P1")
     assert path.read_text() == "name,age\n"
+    with pytest.raises(ValueError, match=r"its name must end in \.sqlite"):
+        StudyWidget(GROUPS, tmp_path / "answers.csv", "P1")
 
 
 def test_bad_input_is_refused(path):

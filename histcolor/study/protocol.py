@@ -1,0 +1,95 @@
+"""The rules of the paper's user study (3.2, Figure 4): the questions, what is judged, and in which order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+QUESTIONS = {
+    "natural": "Which image is more natural?",
+    "consistent": "Which image is more consistent with the exemplar image in color distribution?",
+}  #: the paper's two (3.2), by the word that stands in the file of answers
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  #: what participants see in place of the methods' names
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """The pictures that are judged together: one gray photo, coloured by several methods after one exemplar.
+
+    Raises:
+        ValueError: no name, fewer than 2 methods, or a picture that is not RGB ``[3, H, W]``.
+    """
+
+    name: str  #: unique in a study
+    target: Tensor  #: the gray photo, RGB ``[3, H, W]`` in [0, 1]
+    exemplar: Tensor  #: the photo that the colours are taken from, RGB ``[3, H, W]`` in [0, 1]
+    results: dict[str, Tensor]  #: method → the coloured photo, RGB ``[3, H, W]`` in [0, 1]
+
+    def __post_init__(self):
+        if not self.name.strip():
+            raise ValueError("A group needs a name.")
+        check_methods(self.results)
+        for title, picture in {"target": self.target, "exemplar": self.exemplar, **self.results}.items():
+            if picture.ndim != 3 or picture.shape[0] != 3:
+                raise ValueError(f"{self.name}: {title} must be RGB [3, H, W], got shape {tuple(picture.shape)}.")
+
+
+def check_methods(names: Iterable[str]) -> list[str]:
+    """Check the names of a study's methods, and return them as a list.
+
+    Raises:
+        ValueError: fewer than 2 or more than 26, or a name that is there twice, is empty, or holds ``|``.
+    """
+    names = list(names)
+    if not 2 <= len(set(names)) == len(names) <= len(LETTERS):
+        raise ValueError(f"A study compares 2 to {len(LETTERS)} different methods, got {', '.join(names) or 'none'}.")
+    if bad := [name for name in names if not name.strip() or "|" in name]:
+        raise ValueError(f"A method's name must not be empty or hold '|', got {bad[0]!r}.")
+    return names
+
+
+def check_groups(groups: Sequence[Group]) -> list[str]:
+    """Check that all groups have the same methods, and return the methods' names.
+
+    Raises:
+        ValueError: no groups, two groups with one name, or different methods.
+    """
+    if not groups or len({group.name for group in groups}) < len(groups):
+        raise ValueError("A study needs at least one group, and a name of its own for each.")
+    for group in groups:
+        if set(group.results) != set(groups[0].results):
+            has = [f"{g.name!r} has {', '.join(g.results)}" for g in (groups[0], group)]
+            raise ValueError(f"All groups must have the same methods: {'; '.join(has)}.")
+    return list(groups[0].results)
+
+
+def _shuffled(items: Iterable, *key: object) -> list:
+    """Sort items by a hash of the key and the item: it looks random, but never changes with a library's version."""
+    return sorted(items, key=lambda item: hashlib.sha256(repr((*key, item)).encode()).digest())
+
+
+def plan(groups: Iterable[str], methods: Iterable[str], participant: str, seed: int = 0) -> list[tuple[str, list[str]]]:
+    """Choose the order in which one participant sees the groups, and the methods in each group.
+
+    The same names, seed and participant always give the same order, so a participant who comes back can go on. Among
+    M groups in a row (M methods), every method stands at every position exactly once (a Latin square), so nobody's
+    habit of choosing, say, the first picture helps any method.
+
+    Returns:
+        For each group: its name, and the methods in the order in which they are shown.
+
+    Raises:
+        ValueError: the participant has no name, or the methods do not pass :func:`check_methods`.
+    """
+    if not participant.strip():
+        raise ValueError("The participant has no name; a code such as 'P07' will do.")
+    names, methods, steps = _shuffled(groups, seed, participant), check_methods(methods), []
+    for start in range(0, len(names), len(methods)):
+        row = _shuffled(methods, seed, participant, start)
+        turns = _shuffled(range(len(methods)), seed, participant, start)
+        for name, turn in zip(names[start : start + len(methods)], turns, strict=False):
+            steps.append((name, row[turn:] + row[:turn]))
+    return steps
