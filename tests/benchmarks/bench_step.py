@@ -16,13 +16,21 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from histcolor.batch import look_at, make_batch, plan_batch
+from histcolor.batch import look_at
 from histcolor.data import Pack
 from histcolor.device import execution
+from histcolor.losses import Loss
 from histcolor.model import PRESETS
-from histcolor.objective import compiled, make_objective
-from histcolor.state import Ema, trained
-from histcolor.train import TrainConfig, make_optimizer, set_up
+from histcolor.train import (
+    TrainConfig,
+    batches,
+    compiled,
+    forward_pass,
+    make_optimizer,
+    moving_average,
+    set_up,
+    trained,
+)
 
 
 def synchronize(device):
@@ -54,28 +62,27 @@ def peaks(device, bfloat16):
     return products, 2 * len(memory) / seconds_of(lambda: target.copy_(memory), device, seconds=1.0)
 
 
-def make_step(config, how):
-    """What :func:`histcolor.train.train` does in a step, on noise: a function of the step's number, and the model."""
+def make_step(preset, config, how):
+    """What :func:`histcolor.train.train` does in a step, on noise: a function of the step's number."""
     noise = np.random.default_rng(0).integers(0, 256, (256, config.size + 16, config.size + 16, 3), np.uint8)
-    pack = Pack(noise)
-    model = set_up(config, pack, None, None).to(how.device, memory_format=torch.channels_last).train()
-    pack, part = pack.to(how.device) if how.resident else pack, slice(None)
-    ema, optimizer, objective = Ema(model, config.ema), make_optimizer(model, config, fused=how.fused), None
-    usual, look = model.usual_histogram() if config.dropped else None, look_at
-    objective = make_objective(model, config, how, pack)
+    pack, loss = Pack(noise), Loss()
+    model = set_up(config, PRESETS[preset], pack).to(how.device, memory_format=torch.channels_last).train()
+    pack = pack.to(how.device) if how.resident else pack
+    average, optimizer = moving_average(model, config.ema), make_optimizer(model, config, fused=how.fused)
+    batch, objective = batches(config, model, loss, pack, slice(None), how.device), forward_pass(model, loss, how)
+    look = look_at
     if how.compile:
-        objective = compiled(objective, make_batch(config, pack, plan_batch(config, 256, 0), part, how.device, usual))
-        look = torch.compile(look_at, dynamic=False)
+        objective, look = compiled(objective, batch(0)), torch.compile(look_at, dynamic=False)
 
     def step(i):
-        loss, _ = objective(make_batch(config, pack, plan_batch(config, 256, i), part, how.device, usual, look))
+        value, _ = objective(batch(i, look))
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        value.backward()
         torch.nn.utils.clip_grad_norm_(trained(model).values(), config.clip)
         optimizer.step()
-        ema.update(model, i)
+        average.update_parameters(model)
 
-    return step, model
+    return step
 
 
 def images_per_second(step, config, device, seconds):
@@ -108,10 +115,10 @@ def table(step, config, device, rows=10):
     print(f"  all: {total / 3000:.1f} ms in {sum(e.count for e in events) // 3} calls", flush=True)
 
 
-def flops_an_image(config):
+def flops_an_image(preset, config):
     """Operations of an image, forward and backward; a multiplication and an addition count as two."""
     plain = execution("cpu", precision="float32")
-    step, _ = make_step(replace(config, batch_size=2), plain)
+    step = make_step(preset, replace(config, batch_size=2), plain)
     with FlopCounterMode(display=False) as counter:
         step(0)
     return counter.get_total_flops() / 2
@@ -131,15 +138,14 @@ if __name__ == "__main__":
     how = execution(args.device, precision=args.precision, compile=args.compile)
     how.apply()
     config = TrainConfig(
-        model=PRESETS[args.preset],
         size=args.size,
         batch_size=args.batch,
         foreign=0.1,
         dropped=0.15,
         backbone_lr=args.backbone_lr,
     )
-    step, _ = make_step(config, how)
-    speed, flops = images_per_second(step, config, how.device, args.seconds), flops_an_image(config)
+    step = make_step(args.preset, config, how)
+    speed, flops = images_per_second(step, config, how.device, args.seconds), flops_an_image(args.preset, config)
     products, copies = peaks(how.device, how.bfloat16)
     print(f"{args.preset} at {args.size} pixels, batches of {args.batch}, {how}: {speed:.1f} images a second")
     print(f"  {flops / 1e9:.2f} GFLOP an image, {speed * flops / products:.1%} of the {products / 1e12:.2f} TFLOP/s")

@@ -19,28 +19,34 @@ from histcolor.color import rgb_to_lab, scale_ab
 from histcolor.data import Pack
 from histcolor.device import execution
 from histcolor.histogram import ab_histogram, soft_ab_histogram
-from histcolor.losses import total_loss
+from histcolor.losses import Loss
 from histcolor.model import PRESETS
 from histcolor.train import TrainConfig
 
 
-def step_of_plain(config, device):
+def step_of_plain(preset, config, device):
     """The same numbers, written as one would at first."""
     pack = Pack(np.random.default_rng(0).integers(0, 256, (256, config.size + 16, config.size + 16, 3), np.uint8))
-    model = build(config.model).to(device).train()
+    model, measure = build(PRESETS[preset]).to(device).train(), Loss()
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
 
     def step(i):
-        plan, L, t_ab, hist, r_h = plan_batch(config, len(pack), i), [], [], [], []
+        plan, L, t_ab, hist, r_h = (
+            plan_batch(len(pack), i, batch_size=config.batch_size, seed=config.seed),
+            [],
+            [],
+            [],
+            [],
+        )
         for index, corner, flip in zip(plan.index, plan.corner, plan.flip, strict=True):
             crop = pack.crops(np.array([index]), corner[None], np.array([flip]), config.size)[0]
             lab = rgb_to_lab(crop.float() / 255)
             L.append(lab[:1])
             t_ab.append(scale_ab(lab[1:]))
-            hist.append(ab_histogram(lab[1:], config.model.bins))
-            r_h.append(soft_ab_histogram(lab[1:], config.loss.histogram_bins))
+            hist.append(ab_histogram(lab[1:], model.config.bins))
+            r_h.append(soft_ab_histogram(lab[1:], measure.histogram_bins))
         L, t_ab, hist, r_h = (torch.stack(x).to(device) for x in (L, t_ab, hist, r_h))
-        loss, _ = total_loss(model(L, hist), t_ab, r_h, torch.ones(len(L), device=device), config.loss)
+        loss, _ = measure(model(L, hist), t_ab, r_h, torch.ones(len(L), device=device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -51,9 +57,9 @@ def step_of_plain(config, device):
 
 def bench(preset, size, batch, how, seconds):
     """One line a form, and the ratio."""
-    config = TrainConfig(model=PRESETS[preset], size=size, batch_size=batch)
-    plain = images_per_second(step_of_plain(config, how.device), config, how.device, seconds)
-    ours = images_per_second(make_step(config, how)[0], config, how.device, seconds)
+    config = TrainConfig(size=size, batch_size=batch)
+    plain = images_per_second(step_of_plain(preset, config, how.device), config, how.device, seconds)
+    ours = images_per_second(make_step(preset, config, how), config, how.device, seconds)
     print(f"{preset} at {size} pixels, batches of {batch}, {how}: plain {plain:.1f}, ours {ours:.1f} images a second;")
     print(f"  ours over plain: {ours / plain:.2f}", flush=True)
 
