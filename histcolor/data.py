@@ -33,7 +33,7 @@ MIN_BYTES = 3 * 1024  #: the paper leaves out files under 3 KB (3.1); it means o
 
 
 def iterate_files(source: Path) -> Iterator[tuple[str, bytes | None]]:
-    """Name and bytes of every image file in a folder or tar, in a fixed order; None for a file that may not be read.
+    """Yield the name and the bytes of every image file in a folder or tar, in a fixed order; None: may not be read.
 
     Raises:
         OSError: the source is missing, holds no image, or is a damaged tar.
@@ -67,7 +67,7 @@ def square(picture: Image.Image, size: int) -> Image.Image:
 
 
 def check_pack(output: Path | None, size: int, min_bytes: int = MIN_BYTES) -> None:
-    """Refuse a pack that could not be made, before hours of work; None: its folder is not known yet.
+    """Refuse a pack that could not be made, before hours of work; without ``output``, its folder is not known yet.
 
     Raises:
         ValueError: ``size`` is below 32, ``min_bytes`` is negative, or ``output`` exists.
@@ -193,7 +193,7 @@ class Pack:
         return len(self.images)
 
     def fingerprint(self) -> str:
-        """Which photos these are: their number and size, and a checksum of 16 of them."""
+        """Say which photos these are: their number and size, and a checksum of 16 of them."""
         some = self.images[np.linspace(0, len(self) - 1, 16).astype(int)]
         return f"{len(self)} of {self.images.shape[1]} pixels, {zlib.crc32(some.tobytes()):08x}"
 
@@ -233,7 +233,7 @@ class Pack:
     def _resized_crops(
         self, index: np.ndarray, corner: np.ndarray, flip: np.ndarray, size: int, extent: np.ndarray
     ) -> Tensor:
-        """Crops of any extent, resized: linear interpolation along each axis, as a product with a matrix a photo."""
+        """Cut and resize crops of any extent: linear interpolation, as a product with a matrix an axis."""
         side, on_device = self.images.shape[1], self.resident is not None
         length = extent * side  # [N, 2]
         start, step = corner * (side - length), length / size
@@ -251,7 +251,7 @@ class Pack:
         return ((rows[:, None] @ photos) @ columns[:, None].transpose(2, 3)).clamp(0, 1)
 
     def to(self, device: str | torch.device) -> Pack:
-        """The pack in a device's memory, if it fits into half of what is free there; else, and on the CPU, as it is.
+        """Copy the pack into a GPU's memory, if it fits into half of what is free there; else return it as it is.
 
         A GPU then cuts its crops itself: nothing but a few numbers a photo travels at each step.
         """
@@ -261,7 +261,7 @@ class Pack:
         return self.reside(device)
 
     def reside(self, device: str | torch.device) -> Pack:
-        """The pack in a device's memory, whatever its size."""
+        """Copy the pack into a device's memory, whatever its size."""
         resident = torch.empty(self.images.shape, dtype=torch.uint8, device=device)
         for start in range(0, len(self), 1000):  # not all of it twice in memory
             part = slice(start, start + 1000)
