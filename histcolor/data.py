@@ -14,6 +14,7 @@ import lzma
 import shutil
 import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.lib.format import open_memmap
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
@@ -59,11 +60,18 @@ def iterate_files(source: Path) -> Iterator[tuple[str, bytes | None]]:
         yield str(path.relative_to(source.parent)), data
 
 
-def square(picture: Image.Image, size: int) -> Image.Image:
-    """Scale the short side to ``size`` (antialiased) and cut the middle square."""
-    from PIL import ImageOps
-
-    return ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
+def examine(data: bytes | None, name: str, min_bytes: int) -> tuple[Image.Image | None, str]:
+    """Open a file's photo, or say why it is left out: the picture and "", or None and the reason."""
+    if data is None:
+        return None, "unreadable"
+    if len(data) < min_bytes:
+        return None, f"under {min_bytes} bytes"
+    try:
+        picture = open_rgb(io.BytesIO(data), name)
+    except ImageError:
+        return None, "unreadable"
+    gray = is_gray(to_tensor(picture.resize((64, 64), Image.Resampling.BILINEAR)))
+    return (None, "gray") if gray else (picture, "")
 
 
 def check_pack(output: Path | None, size: int, min_bytes: int = MIN_BYTES) -> None:
@@ -118,30 +126,17 @@ def build_pack(
 
 
 def _fill_pack(sources: list[Path], work: Path, size: int, keep: str, min_bytes: int, quiet: bool) -> dict:
-    rows, rejected = [], {}
-    raw = work / "images.raw"
+    rows, raw = [], work / "images.raw"
     with open(raw, "wb") as pixels:
-        for source in sources:
-            for name, data in tqdm(iterate_files(Path(source)), desc=Path(source).name, unit=" photos", disable=quiet):
+        for source in map(Path, sources):
+            for name, data in tqdm(iterate_files(source), desc=source.name, unit=" photos", disable=quiet):
                 if keep not in name:
                     continue
-                reason, picture = "", None
-                if data is None:
-                    reason = "unreadable"
-                elif len(data) < min_bytes:
-                    reason = f"under {min_bytes} bytes"
-                else:
-                    try:
-                        picture = open_rgb(io.BytesIO(data), name)
-                        small = to_tensor(picture.resize((64, 64), Image.Resampling.BILINEAR))
-                        reason = "gray" if is_gray(small) else ""
-                    except ImageError:
-                        reason = "unreadable"
-                rows.append((name, hashlib.sha256(data).hexdigest() if data is not None else "", reason))
-                if reason:
-                    rejected[reason] = rejected.get(reason, 0) + 1
-                else:
-                    pixels.write(np.asarray(square(picture, size)).tobytes())
+                picture, reason = examine(data, name, min_bytes)
+                if picture:  # the middle square, its side scaled to the pack's
+                    pixels.write(np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)).tobytes())
+                rows.append((name, "" if data is None else hashlib.sha256(data).hexdigest(), reason))
+    rejected = dict(Counter(reason for _, _, reason in rows if reason))
     count = sum(not reason for _, _, reason in rows)
     if not count:
         raise OSError(f"{', '.join(map(str, sources))}: no photo was left of {len(rows)} files ({rejected}).")
