@@ -192,6 +192,24 @@ class Pack:
         some = self.images[np.linspace(0, len(self) - 1, 16).astype(int)]
         return f"{len(self)} of {self.images.shape[1]} pixels, {zlib.crc32(some.tobytes()):08x}"
 
+    def to(self, device: str | torch.device) -> Pack:
+        """Copy the pack into a GPU's memory, if it fits into half of what is free there; else return it as it is.
+
+        A GPU then cuts its crops itself: nothing but a few numbers a photo travels at each step.
+        """
+        device = torch.device(device)
+        if device.type != "cuda" or self.images.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
+            return self
+        return self.reside(device)
+
+    def reside(self, device: str | torch.device) -> Pack:
+        """Copy the pack into a device's memory, whatever its size."""
+        resident = torch.empty(self.images.shape, dtype=torch.uint8, device=device)
+        for start in range(0, len(self), 1000):  # not all of it twice in memory
+            part = slice(start, start + 1000)
+            resident[part] = torch.from_numpy(np.array(self.images[part]))
+        return Pack(self.images, resident)
+
     def crops(
         self, index: np.ndarray, corner: np.ndarray, flip: np.ndarray, size: int, extent: np.ndarray | None = None
     ) -> Tensor:
@@ -225,6 +243,14 @@ class Pack:
             cuts.append(np.ascontiguousarray(cut[:, ::-1] if mirrored else cut))
         return torch.from_numpy(np.stack(cuts)).permute(0, 3, 1, 2)
 
+    def _resident_crops(self, index: np.ndarray, corner: np.ndarray, flip: np.ndarray, size: int) -> Tensor:
+        along = np.arange(size)
+        columns = corner[:, 1:] + np.where(flip[:, None], along[::-1], along)
+        where = np.concatenate([index[:, None], corner[:, :1] + along, columns], axis=1)  # one transfer for all three
+        where = send(torch.from_numpy(where), self.resident.device)
+        photo, row, column = where[:, 0], where[:, 1 : 1 + size], where[:, 1 + size :]
+        return self.resident[photo[:, None, None], row[:, :, None], column[:, None, :]].permute(0, 3, 1, 2)
+
     def _resized_crops(
         self, index: np.ndarray, corner: np.ndarray, flip: np.ndarray, size: int, extent: np.ndarray
     ) -> Tensor:
@@ -244,29 +270,3 @@ class Pack:
         rows, columns = (weights / weights.sum(-1, keepdim=True)).unbind(1)  # [N, size, side] each
         photos = photos.permute(0, 3, 1, 2).float() / 255
         return ((rows[:, None] @ photos) @ columns[:, None].transpose(2, 3)).clamp(0, 1)
-
-    def to(self, device: str | torch.device) -> Pack:
-        """Copy the pack into a GPU's memory, if it fits into half of what is free there; else return it as it is.
-
-        A GPU then cuts its crops itself: nothing but a few numbers a photo travels at each step.
-        """
-        device = torch.device(device)
-        if device.type != "cuda" or self.images.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
-            return self
-        return self.reside(device)
-
-    def reside(self, device: str | torch.device) -> Pack:
-        """Copy the pack into a device's memory, whatever its size."""
-        resident = torch.empty(self.images.shape, dtype=torch.uint8, device=device)
-        for start in range(0, len(self), 1000):  # not all of it twice in memory
-            part = slice(start, start + 1000)
-            resident[part] = torch.from_numpy(np.array(self.images[part]))
-        return Pack(self.images, resident)
-
-    def _resident_crops(self, index: np.ndarray, corner: np.ndarray, flip: np.ndarray, size: int) -> Tensor:
-        along = np.arange(size)
-        columns = corner[:, 1:] + np.where(flip[:, None], along[::-1], along)
-        where = np.concatenate([index[:, None], corner[:, :1] + along, columns], axis=1)  # one transfer for all three
-        where = send(torch.from_numpy(where), self.resident.device)
-        photo, row, column = where[:, 0], where[:, 1 : 1 + size], where[:, 1 + size :]
-        return self.resident[photo[:, None, None], row[:, :, None], column[:, None, :]].permute(0, 3, 1, 2)
