@@ -1,4 +1,4 @@
-"""RGB ↔ CIE Lab in torch, and the scaling of L and ab that the networks see.
+"""Conversion between RGB and CIE Lab in torch, and the scaling of L and ab that the networks see.
 
 The only place that knows these numbers: sRGB (IEC 61966-2-1), illuminant D65 with the 2° observer,
 the same constants as ``skimage.color``, so that figures made with either agree.
@@ -23,7 +23,8 @@ _TO_XYZ = (_XYZ_FROM_RGB / _WHITE_D65[:, None]).tolist()  # relative to white
 _FROM_XYZ = (_RGB_FROM_XYZ * _WHITE_D65).tolist()
 
 
-def _check_channels(name: str, x: Tensor, channels: int) -> None:
+def check_channels(name: str, x: Tensor, channels: int) -> None:
+    """Refuse a tensor that is not floating point, or not ``[..., channels, H, W]``."""
     if x.ndim < 3 or x.shape[-3] != channels:
         raise ValueError(f"{name} needs a tensor [..., {channels}, H, W], got shape {tuple(x.shape)}.")
     if not x.is_floating_point():
@@ -54,7 +55,7 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
     Raises:
         ValueError: the channel axis is not 3 long, or the values are integers.
     """
-    _check_channels("rgb_to_lab", rgb, 3)
+    check_channels("rgb_to_lab", rgb, 3)
     linear = _where(rgb > 0.04045, rgb, lambda v: ((v + 0.055) / 1.055) ** 2.4, lambda v: v / 12.92)
     xyz = _mix(_TO_XYZ, linear)
     f = _where(xyz > 0.008856, xyz, lambda v: v ** (1 / 3), lambda v: 7.787 * v + 16 / 116)
@@ -75,7 +76,7 @@ def lab_to_rgb(lab: Tensor, *, clip: bool = True) -> Tensor:
     Raises:
         ValueError: the channel axis is not 3 long, or the values are integers.
     """
-    _check_channels("lab_to_rgb", lab, 3)
+    check_channels("lab_to_rgb", lab, 3)
     L, a, b = lab.unbind(-3)
     fy = (L + 16) / 116
     f = torch.stack([fy + a / 500, fy, (fy - b / 200).clamp(min=0)], dim=-3)
@@ -101,21 +102,21 @@ def is_gray(rgb: Tensor) -> bool:
 
 
 def scale_L(L: Tensor) -> Tensor:
-    """L in [0, 100] → [-1, 1], what the networks see."""
+    """Scale L from [0, 100] to [-1, 1], the range that the networks see."""
     return L / (L_MAX / 2) - 1
 
 
 def scale_ab(ab: Tensor) -> Tensor:
-    """Ab in [-110, 110] → [-1, 1], what the networks see and predict, and the losses compare."""
+    """Scale ab from [-110, 110] to [-1, 1], the range that networks see and predict, and losses compare."""
     return ab / AB_MAX
 
 
 def unscale_ab(ab: Tensor) -> Tensor:
-    """[-1, 1] → ab in [-110, 110]: the inverse of :func:`scale_ab`."""
+    """Scale ab from [-1, 1] back to [-110, 110]: the inverse of :func:`scale_ab`."""
     return ab * AB_MAX
 
 
 def gray_rgb(L: Tensor) -> Tensor:
     """Turn L ``[..., 1, H, W]`` in [0, 100] with zero ab into RGB ``[..., 3, H, W]`` in [0, 1] (2.2: T_RGB)."""
-    _check_channels("gray_rgb", L, 1)
+    check_channels("gray_rgb", L, 1)
     return lab_to_rgb(torch.cat([L, torch.zeros_like(L), torch.zeros_like(L)], dim=-3))

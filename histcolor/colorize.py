@@ -1,4 +1,4 @@
-"""Colouring photos of any size: computed small, then joined to the full-size L."""
+"""Colour photos of any size: colours are computed small, then joined to the full-size L."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ STRIP = 2**21  #: pixels that are converted at once, so that memory stays bounde
 
 @dataclass
 class EncodedPhoto:
-    """A photo, ready to be coloured with many histograms: what :func:`encode` computes once."""
+    """A photo whose part of the network is computed (:func:`encode`), ready to be coloured with many histograms."""
 
     L: Tensor  #: full size, ``[1, H, W]`` in [0, 100]
     features: PhotoFeatures  #: at the size the network works at, for one photo
 
 
 def working_size(height: int, width: int, size: int) -> tuple[int, int]:
-    """Height and width that the network works at: multiples of 32, an area of about size², nearly the photo's shape.
+    """Choose the height and width that the network works at: multiples of 32, with an area of about size².
 
-    Very long photos are squeezed: no side is above 4 × size.
+    The shape is nearly the photo's, but very long photos are squeezed: no side is above 4 × size.
     """
     scale = size / math.sqrt(height * width)
     sides = (round(side * scale / 32) * 32 for side in (height, width))
@@ -38,13 +38,13 @@ def working_size(height: int, width: int, size: int) -> tuple[int, int]:
 
 
 def lightness(image: Tensor) -> Tensor:
-    """L ``[1, H, W]`` in [0, 100] of RGB ``[3, H, W]`` in [0, 1], a strip at a time."""
+    """Compute L ``[1, H, W]`` in [0, 100] of RGB ``[3, H, W]`` in [0, 1], a strip at a time."""
     rows = max(1, STRIP // image.shape[2])
     return torch.cat([rgb_to_lab(strip)[:1] for strip in image.split(rows, dim=1)], dim=1)
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear, antialiased: ``[C, H, W]`` → ``[C, h, w]``; unchanged where the size is the same."""
+    """Resize ``[C, H, W]`` to ``[C, h, w]``, bilinear and antialiased; nothing changes where the size is the same."""
     if tuple(x.shape[-2:]) == size:
         return x
     return F.interpolate(x[None], size, mode="bilinear", align_corners=False, antialias=True)[0]
@@ -52,7 +52,7 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 @torch.no_grad()
 def encode(model: Colorizer, image: Tensor, *, size: int | str = "full") -> EncodedPhoto:
-    """Compute what depends on the photo alone; give the result to :func:`colorize` in place of the photo.
+    """Compute the photo's part of the network once; give the result to :func:`colorize` in place of the photo.
 
     Args:
         model: from :func:`histcolor.load`.
@@ -100,7 +100,7 @@ def colorize(
         image: RGB ``[3, H, W]`` in [0, 1], whose colours are not looked at, or what :func:`encode` made of it.
         hist: ``[bins, bins]`` or ``[N, bins, bins]``, with the model's bins; normalised to sum to 1. Without: the
             network chooses the colours, if it was taught to (``model.automatic``).
-        match: how far the colours are then moved to have exactly this histogram, from 0 (the network's word) to 1.
+        match: how far the colours are then moved to have exactly this histogram, from 0 (not at all) to 1.
         flips: colour the mirrored photo as well and take the mean: a little better, and twice the work.
         size: the network works on about size × size pixels (see :func:`encode`).
 
@@ -133,7 +133,7 @@ def checked(model: Colorizer, hist: Tensor | None) -> Tensor:
 
 @torch.no_grad()
 def predict(model: Colorizer, photo: EncodedPhoto, hist: Tensor | None, *, flips: bool = False) -> Tensor:
-    """The network's colours for a photo and histograms, as in :func:`colorize`: ``[N, 2, h, w]`` in units of ab."""
+    """Predict the colours of a photo for histograms (see :func:`colorize`): ``[N, 2, h, w]`` in units of ab."""
     batch = checked(model, hist)
     given = torch.full((len(batch),), hist is not None, device=batch.device)
     y_ab = model.decode(photo.features.expand(len(batch)), batch, given).float()
@@ -145,7 +145,7 @@ def predict(model: Colorizer, photo: EncodedPhoto, hist: Tensor | None, *, flips
 
 @torch.no_grad()
 def match_asked(model: Colorizer, photo: EncodedPhoto, ab: Tensor, hist: Tensor, match: float) -> Tensor:
-    """Move predicted colours ``[N, 2, h, w]`` towards the histograms that they were asked; see :func:`colorize`."""
+    """Move predicted colours ``[N, 2, h, w]`` towards their target histograms; see :func:`colorize`."""
     return match_histogram(ab, checked(model, hist), photo.features.L, match)
 
 

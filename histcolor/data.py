@@ -14,6 +14,7 @@ import lzma
 import shutil
 import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.lib.format import open_memmap
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
@@ -33,7 +34,7 @@ MIN_BYTES = 3 * 1024  #: the paper leaves out files under 3 KB (3.1); it means o
 
 
 def iterate_files(source: Path) -> Iterator[tuple[str, bytes | None]]:
-    """Name and bytes of every image file in a folder or tar, in a fixed order; None for a file that may not be read.
+    """Yield the name and the bytes of every image file in a folder or tar, in a fixed order; None: may not be read.
 
     Raises:
         OSError: the source is missing, holds no image, or is a damaged tar.
@@ -59,15 +60,22 @@ def iterate_files(source: Path) -> Iterator[tuple[str, bytes | None]]:
         yield str(path.relative_to(source.parent)), data
 
 
-def square(picture: Image.Image, size: int) -> Image.Image:
-    """Scale the short side to ``size`` (antialiased) and cut the middle square."""
-    from PIL import ImageOps
-
-    return ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
+def examine(data: bytes | None, name: str, min_bytes: int) -> tuple[Image.Image | None, str]:
+    """Open a file's photo, or say why it is left out: the picture and "", or None and the reason."""
+    if data is None:
+        return None, "unreadable"
+    if len(data) < min_bytes:
+        return None, f"under {min_bytes} bytes"
+    try:
+        picture = open_rgb(io.BytesIO(data), name)
+    except ImageError:
+        return None, "unreadable"
+    gray = is_gray(to_tensor(picture.resize((64, 64), Image.Resampling.BILINEAR)))
+    return (None, "gray") if gray else (picture, "")
 
 
 def check_pack(output: Path | None, size: int, min_bytes: int = MIN_BYTES) -> None:
-    """Refuse a pack that could not be made, before hours of work; None: its folder is not known yet.
+    """Refuse a pack that could not be made, before hours of work; without ``output``, its folder is not known yet.
 
     Raises:
         ValueError: ``size`` is below 32, ``min_bytes`` is negative, or ``output`` exists.
@@ -118,30 +126,17 @@ def build_pack(
 
 
 def _fill_pack(sources: list[Path], work: Path, size: int, keep: str, min_bytes: int, quiet: bool) -> dict:
-    rows, rejected = [], {}
-    raw = work / "images.raw"
+    rows, raw = [], work / "images.raw"
     with open(raw, "wb") as pixels:
-        for source in sources:
-            for name, data in tqdm(iterate_files(Path(source)), desc=Path(source).name, unit=" photos", disable=quiet):
+        for source in map(Path, sources):
+            for name, data in tqdm(iterate_files(source), desc=source.name, unit=" photos", disable=quiet):
                 if keep not in name:
                     continue
-                reason, picture = "", None
-                if data is None:
-                    reason = "unreadable"
-                elif len(data) < min_bytes:
-                    reason = f"under {min_bytes} bytes"
-                else:
-                    try:
-                        picture = open_rgb(io.BytesIO(data), name)
-                        small = to_tensor(picture.resize((64, 64), Image.Resampling.BILINEAR))
-                        reason = "gray" if is_gray(small) else ""
-                    except ImageError:
-                        reason = "unreadable"
-                rows.append((name, hashlib.sha256(data).hexdigest() if data is not None else "", reason))
-                if reason:
-                    rejected[reason] = rejected.get(reason, 0) + 1
-                else:
-                    pixels.write(np.asarray(square(picture, size)).tobytes())
+                picture, reason = examine(data, name, min_bytes)
+                if picture:  # the middle square, its side scaled to the pack's
+                    pixels.write(np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)).tobytes())
+                rows.append((name, "" if data is None else hashlib.sha256(data).hexdigest(), reason))
+    rejected = dict(Counter(reason for _, _, reason in rows if reason))
     count = sum(not reason for _, _, reason in rows)
     if not count:
         raise OSError(f"{', '.join(map(str, sources))}: no photo was left of {len(rows)} files ({rejected}).")
@@ -193,9 +188,27 @@ class Pack:
         return len(self.images)
 
     def fingerprint(self) -> str:
-        """Which photos these are: their number and size, and a checksum of 16 of them."""
+        """Say which photos these are: their number and size, and a checksum of 16 of them."""
         some = self.images[np.linspace(0, len(self) - 1, 16).astype(int)]
         return f"{len(self)} of {self.images.shape[1]} pixels, {zlib.crc32(some.tobytes()):08x}"
+
+    def to(self, device: str | torch.device) -> Pack:
+        """Copy the pack into a GPU's memory, if it fits into half of what is free there; else return it as it is.
+
+        A GPU then cuts its crops itself: nothing but a few numbers a photo travels at each step.
+        """
+        device = torch.device(device)
+        if device.type != "cuda" or self.images.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
+            return self
+        return self.reside(device)
+
+    def reside(self, device: str | torch.device) -> Pack:
+        """Copy the pack into a device's memory, whatever its size."""
+        resident = torch.empty(self.images.shape, dtype=torch.uint8, device=device)
+        for start in range(0, len(self), 1000):  # not all of it twice in memory
+            part = slice(start, start + 1000)
+            resident[part] = torch.from_numpy(np.array(self.images[part]))
+        return Pack(self.images, resident)
 
     def crops(
         self, index: np.ndarray, corner: np.ndarray, flip: np.ndarray, size: int, extent: np.ndarray | None = None
@@ -230,10 +243,18 @@ class Pack:
             cuts.append(np.ascontiguousarray(cut[:, ::-1] if mirrored else cut))
         return torch.from_numpy(np.stack(cuts)).permute(0, 3, 1, 2)
 
+    def _resident_crops(self, index: np.ndarray, corner: np.ndarray, flip: np.ndarray, size: int) -> Tensor:
+        along = np.arange(size)
+        columns = corner[:, 1:] + np.where(flip[:, None], along[::-1], along)
+        where = np.concatenate([index[:, None], corner[:, :1] + along, columns], axis=1)  # one transfer for all three
+        where = send(torch.from_numpy(where), self.resident.device)
+        photo, row, column = where[:, 0], where[:, 1 : 1 + size], where[:, 1 + size :]
+        return self.resident[photo[:, None, None], row[:, :, None], column[:, None, :]].permute(0, 3, 1, 2)
+
     def _resized_crops(
         self, index: np.ndarray, corner: np.ndarray, flip: np.ndarray, size: int, extent: np.ndarray
     ) -> Tensor:
-        """Crops of any extent, resized: linear interpolation along each axis, as a product with a matrix a photo."""
+        """Cut and resize crops of any extent: linear interpolation, as a product with a matrix an axis."""
         side, on_device = self.images.shape[1], self.resident is not None
         length = extent * side  # [N, 2]
         start, step = corner * (side - length), length / size
@@ -249,29 +270,3 @@ class Pack:
         rows, columns = (weights / weights.sum(-1, keepdim=True)).unbind(1)  # [N, size, side] each
         photos = photos.permute(0, 3, 1, 2).float() / 255
         return ((rows[:, None] @ photos) @ columns[:, None].transpose(2, 3)).clamp(0, 1)
-
-    def to(self, device: str | torch.device) -> Pack:
-        """The pack in a device's memory, if it fits into half of what is free there; else, and on the CPU, as it is.
-
-        A GPU then cuts its crops itself: nothing but a few numbers a photo travels at each step.
-        """
-        device = torch.device(device)
-        if device.type != "cuda" or self.images.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
-            return self
-        return self.reside(device)
-
-    def reside(self, device: str | torch.device) -> Pack:
-        """The pack in a device's memory, whatever its size."""
-        resident = torch.empty(self.images.shape, dtype=torch.uint8, device=device)
-        for start in range(0, len(self), 1000):  # not all of it twice in memory
-            part = slice(start, start + 1000)
-            resident[part] = torch.from_numpy(np.array(self.images[part]))
-        return Pack(self.images, resident)
-
-    def _resident_crops(self, index: np.ndarray, corner: np.ndarray, flip: np.ndarray, size: int) -> Tensor:
-        along = np.arange(size)
-        columns = corner[:, 1:] + np.where(flip[:, None], along[::-1], along)
-        where = np.concatenate([index[:, None], corner[:, :1] + along, columns], axis=1)  # one transfer for all three
-        where = send(torch.from_numpy(where), self.resident.device)
-        photo, row, column = where[:, 0], where[:, 1 : 1 + size], where[:, 1 + size :]
-        return self.resident[photo[:, None, None], row[:, :, None], column[:, None, :]].permute(0, 3, 1, 2)

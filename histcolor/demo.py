@@ -1,4 +1,4 @@
-"""Scikit-image's own colour photos: something small to show, to train on and to measure on, without a download."""
+"""scikit-image's own colour photos: something small to show, to train on and to measure on, without a download."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEMO_PHOTOS = ("astronaut", "chelsea", "coffee", "motorcycle", "rocket")
 
 
 def demo_photo(name: str) -> Tensor:
-    """One of scikit-image's own colour photos, RGB ``[3, H, W]`` in [0, 1].
+    """Load one of scikit-image's own colour photos: RGB ``[3, H, W]`` in [0, 1].
 
     Raises:
         ValueError: there is none of that name.

@@ -1,4 +1,4 @@
-"""Pure functions that edit ab histograms: paint, erase, move, rotate hue, scale saturation, mix, from palette.
+"""Functions that edit ab histograms: paint, erase, move, rotate hue, scale saturation, mix, make from a palette.
 
 Every function takes and returns ``[bins, bins]`` histograms (axis 0 is a, axis 1 is b, both ascending over
 [-110, 110]). The input is checked by :func:`histcolor.histogram.check_histogram`, need not be normalised, and is
@@ -28,8 +28,8 @@ def _short(value: object) -> str:
     return " ".join(reprlib.repr(value).split())
 
 
-def _number(name: str, value: object, low: float = -math.inf, high: float = math.inf) -> float:
-    """Return a finite number in [low, high] as float; texts and truth values are refused, they are slips."""
+def check_number(name: str, value: object, low: float = -math.inf, high: float = math.inf) -> float:
+    """Return a finite number in [low, high] as float, else raise ``ValueError``; texts and booleans are refused."""
     try:
         number = math.nan if isinstance(value, str | bytes | bytearray | bool) else float(value)
     except (TypeError, ValueError, RuntimeError, OverflowError):
@@ -40,13 +40,13 @@ def _number(name: str, value: object, low: float = -math.inf, high: float = math
     return number
 
 
-def _colour(name: str, ab: Iterable[float], limit: float = AB_MAX) -> tuple[float, float]:
-    """Return (a, b) as floats, each within ±limit."""
+def check_colour(name: str, ab: Iterable[float], limit: float = AB_MAX) -> tuple[float, float]:
+    """Return a pair (a, b) within ±limit as floats, else raise ``ValueError``."""
     try:
         a, b = ab
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be a pair (a, b), got {_short(ab)}.") from error
-    return _number(f"a of {name}", a, -limit, limit), _number(f"b of {name}", b, -limit, limit)
+    return check_number(f"a of {name}", a, -limit, limit), check_number(f"b of {name}", b, -limit, limit)
 
 
 def _path(ab: Iterable) -> list[tuple[float, float]]:
@@ -56,8 +56,8 @@ def _path(ab: Iterable) -> list[tuple[float, float]]:
     except TypeError as error:
         raise ValueError(f"ab must be a pair (a, b) or a list of pairs, got {_short(ab)}.") from error
     if entries and isinstance(entries[0], list | tuple):
-        return [_colour(f"ab, entry {place},", entry) for place, entry in enumerate(entries, 1)]
-    return [_colour("ab", entries if isinstance(ab, Iterator) else ab)]
+        return [check_colour(f"ab, entry {place},", entry) for place, entry in enumerate(entries, 1)]
+    return [check_colour("ab", entries if isinstance(ab, Iterator) else ab)]
 
 
 def _weights(weights: Iterable[float], things: str) -> list[float]:
@@ -68,7 +68,7 @@ def _weights(weights: Iterable[float], things: str) -> list[float]:
         raise ValueError(
             f"weights must be a list of numbers, one for each of the {things}, got {_short(weights)}."
         ) from error
-    entries = [_number(f"Weight {place}", weight, 0) for place, weight in enumerate(entries, 1)]
+    entries = [check_number(f"Weight {place}", weight, 0) for place, weight in enumerate(entries, 1)]
     if not any(entries):
         raise ValueError(f"The weights of the {things} must not all be 0.")
     return entries
@@ -88,7 +88,7 @@ def _histogram(hist: Tensor, *, allow_blank: bool = False) -> Tensor:
 
 
 def _offsets(bins: int, device: torch.device | None = None) -> Tensor:
-    """Where each bin lies seen from gray, ``[bins, bins, 2]`` in bins: multiples of 1/2, so exact, gray exactly 0."""
+    """Give each bin's place seen from gray, ``[bins, bins, 2]`` in bins: multiples of 1/2, so exact; gray is 0."""
     axis = torch.arange(bins, dtype=torch.float64, device=device) - (bins - 1) / 2
     return torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1)
 
@@ -112,7 +112,7 @@ def _pull_in(target: Tensor) -> Tensor:
 
 
 def _disc(ab: tuple[float, float], radius: float, bins: int, device: torch.device | None = None) -> Tensor:
-    """Bins whose centre lies within ``radius`` of ab, and always the bin that holds ab: boolean ``[bins, bins]``."""
+    """Choose the bins whose centre is within ``radius`` of ab, and the one that holds ab: boolean ``[bins, bins]``."""
     width = bin_width(bins)
     away = _offsets(bins, device) * width - torch.tensor(ab, dtype=torch.float64, device=device)
     disc = away.norm(dim=-1) <= radius + 1e-6  # the same disc wherever it stands, whatever the rounding
@@ -122,7 +122,7 @@ def _disc(ab: tuple[float, float], radius: float, bins: int, device: torch.devic
 
 
 def _blob(ab: tuple[float, float], radius: float, bins: int, device: torch.device | None = None) -> Tensor:
-    """Round Gaussian brush of mass 1, sigma = radius / 3, ending at the radius: ``[bins, bins]`` float64.
+    """Make a round Gaussian brush of mass 1 with sigma = radius / 3 that ends at the radius: ``[bins, bins]`` float64.
 
     Each bin gets the integral over its area, not a sample: a narrow blob on a coarse grid cannot vanish.
     """
@@ -152,8 +152,8 @@ def paint(
 
     Raises ``ValueError``: not a histogram, a colour outside of the plane, a negative or NaN radius or strength.
     """
-    path, radius = _path(ab), _number("radius", radius, 0)
-    strength = _number("strength", strength, 0)
+    path, radius = _path(ab), check_number("radius", radius, 0)
+    strength = check_number("strength", strength, 0)
     hist = _histogram(hist, allow_blank=strength > 0)
     share = strength / (float(hist.any()) + strength)
     stroke = torch.stack([_blob(colour, radius, len(hist), hist.device) for colour in path]).mean(0)
@@ -167,7 +167,7 @@ def erase(
     radius: float = RADIUS,
     strength: float = 1.0,
 ) -> Tensor:
-    """Take away mass around one colour or a stroke, scaling up the rest: ``[bins, bins]`` → ``[bins, bins]``.
+    """Take away mass around one colour or a stroke, and scale up the rest: ``[bins, bins]`` → ``[bins, bins]``.
 
     Args:
         ab: the colour (a, b), each in [-110, 110], or a sequence of them, the stroke's path.
@@ -176,8 +176,8 @@ def erase(
 
     Raises ``ValueError``: nothing would remain (a histogram needs some mass), or a bad argument.
     """
-    path, radius = _path(ab), _number("radius", radius, 0)
-    strength, hist = _number("strength", strength, 0, 1), _histogram(hist)
+    path, radius = _path(ab), check_number("radius", radius, 0)
+    strength, hist = check_number("strength", strength, 0, 1), _histogram(hist)
     under = torch.stack([_disc(colour, radius, len(hist), hist.device) for colour in path]).any(0)
     kept = hist * (1 - strength * under.double())
     if not kept.any():
@@ -189,7 +189,7 @@ def erase(
 
 
 def move(hist: Tensor, start: tuple[float, float], end: tuple[float, float], *, radius: float = RADIUS) -> Tensor:
-    """Shift the mass around one colour, as it lies, by end - start: ``[bins, bins]`` → ``[bins, bins]``.
+    """Shift the mass around one colour by end - start, in its shape: ``[bins, bins]`` → ``[bins, bins]``.
 
     A shift by whole bins is exact, and moving an isolated blob back undoes it; a part of a bin is shared
     bilinearly. Mass that would leave the plane stays at its edge. Mass already at the end is added to.
@@ -201,7 +201,8 @@ def move(hist: Tensor, start: tuple[float, float], end: tuple[float, float], *, 
 
     Raises ``ValueError``: not a histogram, ``start`` outside of the plane, NaN, a negative radius.
     """
-    start, end, radius = _colour("start", start), _colour("end", end, math.inf), _number("radius", radius, 0)
+    start, end = check_colour("start", start), check_colour("end", end, math.inf)
+    radius = check_number("radius", radius, 0)
     hist = _histogram(hist)
     # clamped to the plane's width: everything is at the edge by then, and huge numbers stay exact
     shift = [min(max(q - p, -2 * AB_MAX), 2 * AB_MAX) / bin_width(len(hist)) for p, q in zip(start, end, strict=True)]
@@ -210,26 +211,26 @@ def move(hist: Tensor, start: tuple[float, float], end: tuple[float, float], *, 
 
 
 def rotate_hue(hist: Tensor, degrees: float) -> Tensor:
-    """Turn every colour around gray, its chroma kept to within a bin: ``[bins, bins]`` → ``[bins, bins]``.
+    """Turn the hue of every colour by an angle and keep its chroma: ``[bins, bins]`` → ``[bins, bins]``.
 
-    ``degrees`` counts from +a (red) towards +b (yellow); quarter turns are exact. Mass in the plane's corners that
-    would leave it stays at its edge with the new hue.
+    ``degrees`` counts from +a (red) towards +b (yellow); quarter turns are exact, others keep the chroma to
+    within a bin. Mass in the plane's corners that would leave it stays at its edge with the new hue.
     Raises ``ValueError``: not a histogram, or an angle that is not a finite number.
     """
-    angle, hist = math.radians(_number("degrees", degrees) % 360), _histogram(hist)
+    angle, hist = math.radians(check_number("degrees", degrees) % 360), _histogram(hist)
     a, b = _offsets(len(hist), hist.device).unbind(-1)
     turned = [math.cos(angle) * a - math.sin(angle) * b, math.sin(angle) * a + math.cos(angle) * b]
     return _warp(hist, _pull_in(torch.stack(turned, dim=-1)))
 
 
 def scale_saturation(hist: Tensor, factor: float) -> Tensor:
-    """Multiply every colour's chroma, keeping its hue: ``[bins, bins]`` → ``[bins, bins]``.
+    """Multiply every colour's chroma by a factor and keep its hue: ``[bins, bins]`` → ``[bins, bins]``.
 
     ``factor`` ≥ 0: 0 puts all mass on the bins next to gray, 1 changes nothing; mass that would leave the plane
     stays at its edge with its hue (:func:`clip_to_gamut` holds it to what a screen can show).
     Raises ``ValueError``: not a histogram, or a factor that is negative or not a finite number.
     """
-    factor, hist = _number("factor", factor, 0), _histogram(hist)
+    factor, hist = check_number("factor", factor, 0), _histogram(hist)
     # 2·bins takes every bin but gray beyond the edge already; more would only overflow
     return _warp(hist, _pull_in(_offsets(len(hist), hist.device) * min(factor, 2 * len(hist))))
 
@@ -256,19 +257,19 @@ def blend(first: Tensor, second: Tensor, t: float = 0.5) -> Tensor:
 
     Raises ``ValueError``: not histograms, different numbers of bins, or t outside of [0, 1].
     """
-    t = _number("t", t, 0, 1)
+    t = check_number("t", t, 0, 1)
     return mix((first, second), (1 - t, t))
 
 
 def clip_to_gamut(hist: Tensor, L: float) -> Tensor:
-    """Bring colours that sRGB cannot show at lightness ``L`` in [0, 100] towards gray, to the gamut's edge.
+    """Move colours that sRGB cannot show at lightness ``L`` in [0, 100] towards gray, to the gamut's edge.
 
     ``[bins, bins]`` → ``[bins, bins]``. A bin counts as shown when its centre is in gamut; the bins next to gray
     always do, for where the gamut is thinner than a bin (L near 0 and 100). Shown bins stay; the mass of any other
     goes to the first shown bin on its way to gray. So afterwards all mass is shown; clipping again changes nothing.
     Raises ``ValueError``: not a histogram, or L outside of [0, 100].
     """
-    L, hist = _number("L", L, 0, L_MAX), _histogram(hist)
+    L, hist = check_number("L", L, 0, L_MAX), _histogram(hist)
     bins, target = len(hist), _offsets(len(hist), hist.device)
     lab = torch.cat([torch.full_like(target[..., :1], L), target * bin_width(bins)], dim=-1)
     shown = in_gamut(lab.movedim(-1, 0)) | (target.abs().amax(-1) < 1)
@@ -325,7 +326,7 @@ def from_palette(
 
     Raises ``ValueError``: a bad entry, number of bins, weight or radius; the message says which.
     """
-    entries, radius = parse_palette(colours), _number("radius", radius, 0)
+    entries, radius = parse_palette(colours), check_number("radius", radius, 0)
     if not isinstance(bins, Integral) or bins < 2:
         raise ValueError(f"bins must be a whole number of at least 2, such as 64, got {_short(bins)}.")
     weights = [1.0] * len(entries) if weights is None else _weights(weights, "colours")

@@ -25,7 +25,7 @@ from histcolor.model import Colorizer
 
 @dataclass
 class Task:
-    """What a method is asked: this photo's L, with the histogram of that reference."""
+    """What a method is given: the L of one photo, and the reference image that the target histogram is taken from."""
 
     L: Tensor  #: ``[1, H, W]`` in [0, 100]
     reference: Tensor  #: Lab of the photo that the histogram is taken from, ``[3, H, W]``
@@ -33,7 +33,7 @@ class Task:
     predicted: dict = field(default_factory=dict)  #: what that model predicted, with and without the histogram
 
     def histogram(self, bins: int) -> Tensor:
-        """The asked histogram, ``[bins, bins]``."""
+        """Count the target histogram, ``[bins, bins]``."""
         return ab_histogram(self.reference[1:], bins)
 
     @property
@@ -48,10 +48,10 @@ Method = Callable[[Task], Tensor]  #: a way to colour: a task → RGB [3, H, W] 
 def model_method(
     model: Colorizer, *, match: float = 0.0, flips: bool = False, size: int | None = None, automatic: bool = False
 ) -> Method:
-    """The model's row: ``colorize`` with the asked histogram; rows of one model share what they have in common.
+    """Make a method of a model: :func:`histcolor.colorize` with the target histogram.
 
-    With ``automatic`` the asked histogram is not shown to the model, which chooses the colours itself.
-    The network works at the task's size, or at ``size``.
+    With ``automatic`` the model is not shown the histogram and chooses the colours itself. The network works at the
+    task's size, or at ``size``. Methods of one model share what they compute for a task.
     """
 
     def method(task: Task) -> Tensor:
@@ -70,7 +70,7 @@ def model_method(
 
 
 def prediction_method(folder: Path, names: Iterable[Path], size: int) -> dict[Path, Method]:
-    """Rows for the outputs of any other program: for each photo the file of the same stem anywhere below ``folder``.
+    """Make methods of the outputs of another program: for each photo, the file of the same stem below ``folder``.
 
     Predictions are squashed to the protocol's size, like the photos; they may have any format.
 
@@ -110,22 +110,22 @@ def evaluate(
     foreign: bool = False,
     quiet: bool = False,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Measure methods on photos.
+    """Measure methods on photos, and give a table with a line for each photo and method.
 
     Args:
-        photos: the files. With ``foreign``, photo i of n is asked the histogram of photo (i + n // 2) mod n.
+        photos: the files. With ``foreign``, the reference of photo i of n is photo (i + n // 2) mod n.
         methods: by name, a function, or a function for each photo.
         size: pixels along each side.
-        foreign: histograms of other photos instead of the photo's own.
+        foreign: the target histogram is from another photo (cross-reference), not from the photo itself.
         quiet: no progress bar.
 
     Returns:
-        A row a photo and method (columns ``photo``, ``reference``, ``method``, then the numbers), and
-        a line for each photo that could not be read; those are left out.
+        The table (columns ``photo``, ``reference``, ``method``, then those of :func:`histcolor.metrics.measure`), and
+        a sentence for each photo that could not be read; those are left out.
 
     Raises:
         OSError: no photo could be read.
-        ValueError: foreign histograms are asked with fewer than two photos.
+        ValueError: ``foreign`` with fewer than two photos.
     """
     if foreign and len(photos) < 2:
         raise ValueError("Foreign histograms need at least two photos.")
@@ -151,7 +151,7 @@ def evaluate(
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """Means over photos, a row a method, in the order met; an infinite PSNR counts as 100 dB."""
+    """Average a table over photos: a line a method, in the order met; an infinite PSNR counts as 100 dB."""
     numbers = table.drop(columns=["photo", "reference"]).replace(np.inf, PERFECT_PSNR)
     means = numbers.groupby("method", sort=False).mean()
     means.insert(0, "photos", numbers.groupby("method", sort=False).size())

@@ -1,4 +1,4 @@
-"""The ab histogram: exact, differentiable, as the network's input R_I = [R_H, R_P], and distances (2.1, 2.3).
+"""The ab histogram: counted exactly or differentiably, shown to the network, and compared (2.1, 2.3).
 
 Axis 0 of a histogram is a, axis 1 is b, both ascending over [-110, 110]; it sums to 1.
 """
@@ -8,23 +8,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from histcolor.color import AB_MAX, _check_channels
+from histcolor.color import AB_MAX, check_channels
 
 EXACT = 1024  #: pixels counted in float16, which holds all whole numbers up to 2048
 
 
 def bin_width(bins: int) -> float:
-    """Width of a bin in units of a or b: 220 / bins."""
+    """Give the width of a bin in units of a or b: 220 / bins."""
     return 2 * AB_MAX / bins
 
 
 def bin_centres(bins: int, *, dtype=torch.float32, device=None) -> Tensor:
-    """Centres of the bins along one axis, ``[bins]``, ascending, in units of a or b."""
+    """Give the centres of the bins along one axis: ``[bins]``, ascending, in units of a or b."""
     return (torch.arange(bins, dtype=dtype, device=device) + 0.5) * bin_width(bins) - AB_MAX
 
 
 def palette(bins: int, *, dtype=torch.float32, device=None) -> Tensor:
-    """R_P (2.1): ``[bins, bins, 2]``, entry [i, j] is (a_i, b_j), the centre of bin [i, j], in units of ab."""
+    """Make R_P (2.1): ``[bins, bins, 2]``, where entry [i, j] is the centre (a_i, b_j) of a bin, in units of ab."""
     centres = bin_centres(bins, dtype=dtype, device=device)
     return torch.stack(torch.meshgrid(centres, centres, indexing="ij"), dim=-1)
 
@@ -42,14 +42,14 @@ def ab_histogram(ab: Tensor, bins: int) -> Tensor:
     Raises:
         ValueError: wrong shape, no pixels, or NaN.
     """
-    _check_channels("ab_histogram", ab, 2)
+    check_channels("ab_histogram", ab, 2)
     if ab.shape[-1] * ab.shape[-2] == 0 or not torch.isfinite(ab).all():
         raise ValueError("ab_histogram needs at least one pixel, and no NaN or infinity.")
     return count_ab(ab, bins)
 
 
 def count_ab(ab: Tensor, bins: int, *, product: bool | None = None) -> Tensor:
-    """:func:`ab_histogram` without its checks, for the training loop: looking for NaN would wait for the device.
+    """Count as :func:`ab_histogram` does, without its checks: in training, looking for NaN would wait for the device.
 
     With ``product``, by default on a GPU, pixels are counted by products of matrices of zeros and ones, to the same
     numbers: a GPU adds to one place one after the other, and most pixels of a photo fall into few bins.
@@ -68,7 +68,7 @@ def count_ab(ab: Tensor, bins: int, *, product: bool | None = None) -> Tensor:
 
 
 def soft_ab_histogram(ab: Tensor, bins: int, *, method: str | None = None) -> Tensor:
-    """Differentiable ab histogram: every pixel shares its mass among its four nearest bins (T_H in (6)).
+    """Count ab values differentiably: each pixel shares its mass among its four nearest bins (T_H in (6)).
 
     The kernel is the triangle of width two bins along each axis, so a pixel's weights sum to 1; at the edge
     a pixel beyond the last centre gives that bin all of its mass. With pixels on bin centres it
@@ -88,7 +88,7 @@ def soft_ab_histogram(ab: Tensor, bins: int, *, method: str | None = None) -> Te
     Raises:
         ValueError: wrong shape, fewer than 2 bins, or an unknown method.
     """
-    _check_channels("soft_ab_histogram", ab, 2)
+    check_channels("soft_ab_histogram", ab, 2)
     if bins < 2:
         raise ValueError(f"soft_ab_histogram needs at least 2 bins, got {bins}.")
     position = ((ab.flatten(-2) + AB_MAX) / bin_width(bins) - 0.5).clamp(0, bins - 1)  # [..., 2, P]
@@ -157,7 +157,7 @@ def check_histogram(hist: Tensor, bins: int | None = None) -> Tensor:
 
 
 def resize_histogram(hist: Tensor, bins: int) -> Tensor:
-    """Bring ``[..., n, n]`` to ``[..., bins, bins]``, keeping all mass: each bin's mass is shared by overlap.
+    """Bring a histogram ``[..., n, n]`` to ``[..., bins, bins]``; each bin gives its mass to the bins that it overlaps.
 
     Exact when one number of bins divides the other; mass is taken as uniform within a bin.
     """
@@ -173,7 +173,7 @@ def resize_histogram(hist: Tensor, bins: int) -> Tensor:
 
 
 def represent(hist: Tensor, *, with_palette: bool = True) -> Tensor:
-    """R_I = [R_H, R_P] (2.1) as the network's input.
+    """Make the network's input R_I = [R_H, R_P] (2.1) from histograms.
 
     R_H is shown as sqrt(R_H / max R_H): a photo's histogram has one tall peak near gray, and its
     root keeps the rare colours visible. R_P is zero where R_H is zero, as in the authors' release.
@@ -192,24 +192,24 @@ def represent(hist: Tensor, *, with_palette: bool = True) -> Tensor:
 
 
 def mean_ab(hist: Tensor) -> Tensor:
-    """The mean colour of a histogram ``[..., bins, bins]`` that sums to 1: ``[..., 2]`` in units of ab."""
+    """Compute the mean colour of a histogram ``[..., bins, bins]`` that sums to 1: ``[..., 2]`` in units of ab."""
     return torch.einsum("...ij,ijc->...c", hist, palette(hist.shape[-1], dtype=hist.dtype, device=hist.device))
 
 
 def intersection(p: Tensor, q: Tensor) -> Tensor:
-    """Histogram intersection Σ min(p, q) over the last two axes: 1 for equal, 0 for disjoint histograms."""
+    """Compute the histogram intersection Σ min(p, q) over the last two axes: 1 for equal, 0 for disjoint histograms."""
     return torch.minimum(p, q).sum((-2, -1))
 
 
 def hellinger(p: Tensor, q: Tensor) -> Tensor:
-    """Hellinger distance sqrt(1 - Σ sqrt(p q)) over the last two axes: 0 for equal, 1 for disjoint histograms."""
+    """Compute the Hellinger distance sqrt(1 - Σ sqrt(p q)) over the last two axes: 0 for equal, 1 for disjoint ones."""
     return (1 - (p * q).clamp(min=0).sqrt().sum((-2, -1))).clamp(min=0).sqrt()
 
 
 def earth_movers(p: Tensor, q: Tensor, *, directions: int = 16) -> Tensor:
-    """Sliced earth mover's distance in units of ab: how far mass must travel, averaged over directions in the plane.
+    """Compute the sliced earth mover's distance: how far mass must travel in the ab plane, in units of ab.
 
-    Unlike :func:`intersection` it says how far apart two disjoint colours are.
+    Averaged over directions in the plane. Unlike :func:`intersection` it says how far apart two disjoint colours are.
     """
     colours = palette(p.shape[-1], dtype=p.dtype, device=p.device).flatten(0, 1)  # [bins², 2]
     difference = (p - q).flatten(-2)

@@ -1,4 +1,4 @@
-"""Reading and writing photos, and writing any file so that a crash never leaves half of it."""
+"""Read and write photos, and write any file so that a crash never leaves half of it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def clear_temporaries(folder: Path) -> None:
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
-    """Any PIL mode → 8-bit RGB: first frame, turned as EXIF says, alpha over white, 16-bit brought to 8."""
+    """Convert a PIL picture of any mode to 8-bit RGB: first frame, turned as EXIF says, alpha over white."""
     picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I") or picture.mode == "F":
         values = np.nan_to_num(np.asarray(picture).astype(np.float64))
@@ -144,7 +144,7 @@ def write_image(rgb: Tensor, path: str | os.PathLike) -> None:
 
 
 def find_images(folder: str | os.PathLike) -> list[Path]:
-    """All photos below a folder, sorted by path; or the one file that was given.
+    """List all photos below a folder, sorted by path; or the one file that was given.
 
     Raises:
         OSError: there is no such folder, or it holds no photo.
@@ -167,7 +167,7 @@ def write_text(text: str, path: str | os.PathLike) -> None:
 
 
 def write_table(table: Any, path: str | os.PathLike) -> None:
-    """Write a pandas table atomically: as CSV, or with the suffix :data:`PACKED` as a compressed list a column.
+    """Write a pandas table atomically: as CSV, or with the suffix :data:`PACKED` as compressed columns.
 
     Columns compress far better than lines: a name that recurs costs next to nothing. The bytes depend on the table
     alone, and ``pandas.read_json`` reads them too.
@@ -181,7 +181,7 @@ def write_table(table: Any, path: str | os.PathLike) -> None:
 
 
 def read_table(path: str | os.PathLike) -> Any:
-    """Read a table of numbers a photo, written by :func:`write_table`; photos' names are text, even "0001"."""
+    """Read a table of per-image results that :func:`write_table` wrote; names of photos are text, even "0001"."""
     import pandas as pd
 
     if str(path).endswith(PACKED):

@@ -22,12 +22,12 @@ def round8(rgb: Tensor) -> Tensor:
 
 
 def psnr(x: Tensor, y: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB over the last three axes of RGB ``[..., 3, H, W]`` in [0, 1]; ∞ for equals."""
+    """Compute the PSNR in dB over the last three axes of RGB ``[..., 3, H, W]`` in [0, 1]; equal pictures have ∞."""
     return -10 * torch.log10(((x - y) ** 2).mean((-3, -2, -1)))
 
 
 def ssim(x: Tensor, y: Tensor, *, gauss: bool = False) -> float:
-    """Structural similarity of RGB ``[3, H, W]`` in [0, 1], by scikit-image on 8-bit values.
+    """Compute the structural similarity of RGB ``[3, H, W]`` in [0, 1], by scikit-image on 8-bit values.
 
     ``gauss=False``: its default 7×7 window; ``gauss=True``: the window of Wang et al. 2004 (sigma 1.5).
     """
@@ -37,7 +37,7 @@ def ssim(x: Tensor, y: Tensor, *, gauss: bool = False) -> float:
 
 
 def colourfulness(rgb: Tensor) -> float:
-    """Colourfulness of RGB ``[3, H, W]`` in [0, 1] (Hasler and Süsstrunk 2003): 0 gray, about 60 quite colourful."""
+    """Compute how colourful RGB ``[3, H, W]`` in [0, 1] is (Hasler and Süsstrunk 2003): 0 gray, about 60 quite so."""
     r, g, b = (rgb * 255).double()
     rg, yb = r - g, (r + g) / 2 - b
     spread = torch.sqrt(rg.var(correction=0) + yb.var(correction=0))

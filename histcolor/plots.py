@@ -42,7 +42,7 @@ def use_style() -> None:
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure, atomically; the suffix of ``path`` says the format."""
+    """Write a figure to a file atomically; the suffix of ``path`` says the format."""
     with atomic(path) as temporary:
         figure.savefig(temporary, facecolor="white")
 
@@ -57,22 +57,22 @@ def show_figure(figure: Figure, path: str | Path):
 
 
 def plane_lab(L: float, side: int) -> Tensor:
-    """The plane as Lab ``[3, side, side]`` at lightness L in [0, 100]: axis 1 is a, axis 2 is b, both ascending."""
+    """Make the ab plane at lightness L in [0, 100]: Lab ``[3, side, side]``; axis 1 is a, axis 2 is b, ascending."""
     return torch.cat([torch.full((1, side, side), float(L)), palette(side).permute(2, 0, 1)])
 
 
 def upright(values: Tensor) -> Tensor:
-    """``[..., a, b]`` → as a picture, ``[..., rows, columns]``: a to the right, b upwards."""
+    """Turn ``[..., a, b]`` into a picture ``[..., rows, columns]``, with a to the right and b upwards."""
     return values.transpose(-1, -2).flip(-2)
 
 
 def plane_picture(L: float, side: int = 256) -> Tensor:
-    """The plane in its own colours at lightness L, clipped at sRGB: RGB ``[3, side, side]``, upright."""
+    """Draw the ab plane in its own colours at lightness L, clipped at sRGB: RGB ``[3, side, side]``, upright."""
     return upright(lab_to_rgb(plane_lab(L, side)))
 
 
 def visible_mass(hist: Tensor) -> Tensor:
-    """How strongly a bin is shown, in [0, 1], for histograms ``[..., bins, bins]`` that sum to 1.
+    """Say how strongly each bin is shown, in [0, 1], for histograms ``[..., bins, bins]`` that sum to 1.
 
     It grows with the logarithm of the mass, so that a peak and a thin tail can both be seen.
     """
@@ -81,7 +81,7 @@ def visible_mass(hist: Tensor) -> Tensor:
 
 
 def _contours(values: Tensor, level: float) -> list[list[list[float]]]:
-    """Lines [[a, b], …] where ``values`` ``[side, side]``, one a bin, pass the level; closed at the plane's edge."""
+    """Find the lines [[a, b], …] where ``values`` ``[side, side]``, one a bin, pass the level; they are closed."""
     from skimage.measure import find_contours
 
     side = len(values)
@@ -92,14 +92,14 @@ def _contours(values: Tensor, level: float) -> list[list[list[float]]]:
 
 
 def gamut_outline(L: float, side: int = 128) -> list[list[list[float]]]:
-    """The edge of what sRGB can show at lightness L: lines of points [a, b] in units of ab."""
+    """Find the edge of what sRGB can show at lightness L: lines of points [a, b] in units of ab."""
     rgb = lab_to_rgb(plane_lab(L, side).double(), clip=False)
     room = torch.minimum(rgb, 1 - rgb).amin(0)  # to the nearest face of the cube: negative outside
     return _contours(room + 1e-3, 0)  # white and black are on the face: a little beyond, or nothing would be left
 
 
 def mass_outline(hist: Tensor, share: float = 0.9) -> list[list[list[float]]]:
-    """The line within which ``share`` of a histogram's mass lies, on its densest bins: lines of points [a, b].
+    """Find the line around a histogram's densest bins that hold ``share`` of its mass: lines of points [a, b].
 
     The histogram ``[bins, bins]`` is smoothed first, by a triangle of two bins, so that single bins do not fray it.
     """
@@ -111,7 +111,7 @@ def mass_outline(hist: Tensor, share: float = 0.9) -> list[list[list[float]]]:
 
 
 def histogram_picture(hist: Tensor, L: float, *, scale: int = 4) -> Tensor:
-    """A histogram drawn in its own colours at lightness L, as in the paper's figures: RGB ``[3, B·scale, B·scale]``.
+    """Draw a histogram in its own colours at lightness L, as in the paper's figures: RGB ``[3, B·scale, B·scale]``.
 
     a runs to the right, b upwards. White means no mass; the colour's strength grows with the logarithm of the
     mass, so that a peak and a thin tail can both be seen.
@@ -196,7 +196,7 @@ def show_values(
 
 
 def frame_plane(axes: Axes, title: str) -> None:
-    """Dress the axes of a picture of the ab plane: the same limits, ticks and names everywhere."""
+    """Give a picture of the ab plane its axes: the same limits, ticks and names everywhere."""
     axes.axhline(0, color="#d1d5db", lw=0.5, zorder=0)
     axes.axvline(0, color="#d1d5db", lw=0.5, zorder=0)
     axes.set(xlim=(-AB_MAX, AB_MAX), ylim=(-AB_MAX, AB_MAX), xticks=(-100, 0, 100), yticks=(-100, 0, 100), title=title)
@@ -213,7 +213,7 @@ def image_grid(
     notes: Sequence[Sequence[str]] | None = None,
     height: float = 1.7,
 ) -> Figure:
-    """A grid of RGB pictures with a title a column; ``notes`` are short texts below pictures; None leaves a gap."""
+    """Draw a grid of RGB pictures with a title a column; ``notes`` are texts below pictures; None leaves a gap."""
     widths = [next(p.shape[2] / p.shape[1] for row in rows if (p := row[j]) is not None) for j in range(len(columns))]
     space = 0.22 if notes else 0.04
     figure, axes = plt.subplots(
@@ -240,7 +240,7 @@ def image_grid(
 def contact_sheet(
     gray: Tensor, truth: Tensor, predicted: Tensor, foreign: Tensor, reference: Tensor, notes=None
 ) -> Figure:
-    """What training saves every so often: ``[N, 3, H, W]`` each; foreign is coloured by the reference's histogram."""
+    """Draw the sheet that training saves: ``[N, 3, H, W]`` each; ``foreign`` has the reference's histogram."""
     columns = ("gray", "true", "with its own histogram", "with the reference's", "reference")
     return image_grid(list(zip(gray, truth, predicted, foreign, reference, strict=True)), columns, notes=notes)
 
@@ -255,7 +255,7 @@ def save_sheet(sheet: Sequence[Tensor], path: Path) -> None:
 
 
 def training_curves(history: pd.DataFrame) -> Figure:
-    """The terms of the loss (3) and, where measured, the validation's numbers, over photos seen."""
+    """Draw the terms of the loss (3) and, where measured, the validation's numbers over the photos seen."""
     checks = [c for c in ("psnr", "intersection_foreign") if c in history and history[c].notna().any()]
     figure, axes = plt.subplots(1, 1 + len(checks), figsize=(4.2 * (1 + len(checks)), 3), squeeze=False)
     names = {"gt": r"$\mathcal{L}_{GT}$", "grad": r"$\mathcal{L}_{Grad}$", "hist": r"$\mathcal{L}_H$"}
@@ -278,7 +278,7 @@ def training_curves(history: pd.DataFrame) -> Figure:
 
 
 def style_table(table: pd.DataFrame, *, best: dict[str, str] | None = None):
-    """A table for a notebook: three digits, the best value a column bold (``best``: column → "max" or "min")."""
+    """Style a table for a notebook: three digits, the best of a column bold (``best``: column → "max" or "min")."""
     digits = {
         c: "{:.2f}" if c.startswith(("psnr", "colourfulness")) else "{:.3f}" for c in table.select_dtypes("floating")
     }

@@ -12,7 +12,7 @@ from histcolor.histogram import bin_width, palette
 
 
 def sample_histogram(hist: Tensor, n: int) -> Tensor:
-    """n colours with this histogram ``[bins, bins]``, spread evenly within their bins, without chance: ``[n, 2]``."""
+    """Draw n colours from a histogram ``[bins, bins]`` without chance, spread evenly within their bins: ``[n, 2]``."""
     bins = hist.shape[-1]
     cumulated = hist.double().flatten().cumsum(0)
     place = (torch.arange(n, dtype=torch.float64, device=hist.device) + 0.5) / n * cumulated[-1]
@@ -24,7 +24,7 @@ def sample_histogram(hist: Tensor, n: int) -> Tensor:
 
 
 def sliced_transport(start: Tensor, goal: Tensor, directions: range) -> Tensor:
-    """Move colours to others' distribution: ``[N, P, 2]`` and ``[N, P, 2]`` → ``[N, P, 2]``.
+    """Move colours ``[N, P, 2]`` so that they have the distribution of the goal's colours ``[N, P, 2]``: ``[N, P, 2]``.
 
     Along each of several directions in the ab plane, the colours in their order take the places of the goal's colours
     in theirs (sliced optimal transport, Pitié et al. 2007; Rabin et al. 2011).
@@ -41,12 +41,12 @@ def sliced_transport(start: Tensor, goal: Tensor, directions: range) -> Tensor:
 
 
 def box(x: Tensor, radius: int) -> Tensor:
-    """Mean over a window of 2 radius + 1 pixels, cut off at the picture's edge: ``[N, C, H, W]``."""
+    """Take the mean over a window of 2 radius + 1 pixels, cut off at the picture's edge: ``[N, C, H, W]``."""
     return F.avg_pool2d(x, 2 * radius + 1, 1, radius, count_include_pad=False)
 
 
 def guided(x: Tensor, L: Tensor, *, radius: int = 2, epsilon: float = 20.0) -> tuple[Tensor, Tensor]:
-    """The guided filter (He et al. 2013): x around each pixel as a line in L; its slope and its offset.
+    """Fit x around each pixel as a line in L, and give its slope and its offset (guided filter, He et al. 2013).
 
     Both ``[N, 2, h, w]``, as x. slope · L + offset is x smoothed, but for the edges of L. ``epsilon`` is in squared
     units of L: contrasts of L below its root count as texture, not as edges.

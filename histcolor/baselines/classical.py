@@ -1,6 +1,6 @@
-"""Rows of the comparison that need no training, the two classical ones given the reference photo itself.
+"""Methods that need no training; two classical ones of them are given the reference image itself.
 
-With a photo's true histogram the protocol's reference is the true photo. Rows that use its histogram alone are told
+With a photo's true histogram the protocol's reference is the true photo. Methods that use its histogram alone are told
 its colours and nothing of where they belong. Reinhard's transfer is told less, two means and two spreads, and how a and
 b go with L. **Welsh's matching then sees the answer**: it looks up colours in the very photo that it is to colour,
 by L and its spread nearby, so its figures with true histograms are no fair match for the others'; with foreign ones
@@ -24,23 +24,23 @@ WINDOW = 5  #: pixels along each side of the neighbourhood whose spread of L the
 
 
 def gray(task: Task) -> Tensor:
-    """The row "gray": no colour at all."""
+    """The method "gray": no colour at all."""
     return task.gray
 
 
 def mean_colour(task: Task) -> Tensor:
-    """The row "mean colour": the histogram's mean a and b everywhere."""
+    """The method "mean colour": the target histogram's mean a and b everywhere."""
     ab = mean_ab(task.histogram(64))[:, None, None].expand(2, *task.L.shape[1:])
     return lab_to_rgb(torch.cat([task.L, ab]))
 
 
 def transport(task: Task, bins: int = 64) -> Tensor:
-    """The row "transport": colours assigned by rank of L, without learning.
+    """The method "transport": colours are given to pixels by the rank of their L, without learning.
 
-    The histogram's bins (64×64) are put in the order of the mean L that their pixels have in the reference photo; the
+    The histogram's bins (64×64) are put in the order of the mean L that their pixels have in the reference image; the
     gray photo's pixels are put in the order of their L, ties broken at random by a fixed seed. The darkest pixels
     get the first bin's colour (its centre), as many as its mass says, the next ones the second bin's, and so on. This
-    is optimal transport along L: the asked histogram is met exactly, up to sRGB's gamut. It knows one thing more than
+    is optimal transport along L: the target histogram is met exactly, up to sRGB's gamut. It knows one thing more than
     the histogram, the mean L of each bin.
     """
     L, (L_ref, a, b) = task.L.flatten().double(), task.reference.flatten(1).double()
@@ -59,7 +59,7 @@ def transport(task: Task, bins: int = 64) -> Tensor:
 
 
 def match_moments(x: Tensor, reference: Tensor) -> Tensor:
-    """Reinhard et al. 2001: shift and scale each channel to the reference's mean and standard deviation.
+    """Shift and scale each channel to the reference's mean and standard deviation (Reinhard et al. 2001).
 
     Args:
         x: ``[C, H, W]``; a channel without spread becomes the reference's mean.
@@ -75,7 +75,7 @@ def match_moments(x: Tensor, reference: Tensor) -> Tensor:
 
 
 def reinhard(task: Task) -> Tensor:
-    """The row "reinhard": the reference's mean and standard deviation of a and of b (Reinhard et al. 2001).
+    """The method "reinhard": the reference's mean and standard deviation of a and of b (Reinhard et al. 2001).
 
     The method moves a photo's colours, and a gray photo has none: its a and b have no spread to scale, and all would
     become the mean colour. L stands in for them here, turned over where a channel falls as L rises in
@@ -89,14 +89,14 @@ def reinhard(task: Task) -> Tensor:
 
 
 def neighbourhood_spread(L: np.ndarray, window: int = WINDOW) -> np.ndarray:
-    """Standard deviation of L ``[H, W]`` in a window around each pixel, mirrored at the edge: ``[H, W]``."""
+    """Compute the standard deviation of L ``[H, W]`` around each pixel, mirrored at the edge: ``[H, W]``."""
     L = L.astype(np.float64)
     mean = uniform_filter(L, window, mode="reflect")
     return np.sqrt((uniform_filter(L * L, window, mode="reflect") - mean**2).clip(min=0))
 
 
 def jittered(height: int, width: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of about so many pixels, one at a random place (fixed seed) in each cell of a grid."""
+    """Choose rows and columns of about so many pixels: a random place (fixed seed) in each cell of a grid."""
     draw = np.random.default_rng(0)
     sides = [min(round(samples**0.5), n) for n in (height, width)]
     cells = np.stack(np.meshgrid(*map(np.arange, sides), indexing="ij"), axis=-1).reshape(-1, 2)
@@ -105,7 +105,7 @@ def jittered(height: int, width: int, samples: int) -> tuple[np.ndarray, np.ndar
 
 
 def welsh(task: Task, samples: int = SAMPLES) -> Tensor:
-    """The row "welsh": each pixel takes the colour of the reference's pixel most like it (Welsh et al. 2002, global).
+    """The method "welsh": each pixel takes the colour of the most similar one in the reference (Welsh et al. 2002).
 
     As published: the reference's L is shifted and scaled to the photo's mean and spread; about 200 of its pixels are
     taken on a jittered grid; a pixel's nearest is the one with the smallest ½|ΔL| + ½|Δs|, s the standard deviation of
@@ -131,4 +131,4 @@ UNTRAINED: dict[str, Method] = {
     "transport": transport,
     "reinhard": reinhard,
     "welsh": welsh,
-}  #: rows without training, as ``histcolor evaluate --rows`` and ``experiments.toml`` name them
+}  #: methods without training, as ``histcolor evaluate --rows`` and ``experiments.toml`` name them

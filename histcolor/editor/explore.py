@@ -21,7 +21,7 @@ from torch import Tensor
 from histcolor.attention import token_colours
 from histcolor.color import AB_MAX, lab_to_rgb, rgb_to_lab, unscale_ab
 from histcolor.colorize import EncodedPhoto, resize
-from histcolor.edit import RADIUS, _colour, _number
+from histcolor.edit import RADIUS, check_colour, check_number
 from histcolor.histogram import bin_width, check_histogram
 from histcolor.images import to_uint8
 from histcolor.model import Colorizer
@@ -98,7 +98,7 @@ def colours_at(maps: AttentionMaps, x: float, y: float, radius: float = 0.02) ->
         ValueError: x, y or the radius is NaN or out of its range.
     """
     h, w = maps.weights.shape[:2]
-    x, y, radius = _number("x", x, 0, 1), _number("y", y, 0, 1), _number("radius", radius, 0, 0.5)
+    x, y, radius = check_number("x", x, 0, 1), check_number("y", y, 0, 1), check_number("radius", radius, 0, 0.5)
     down, right = torch.arange(h) + 0.5 - y * h, torch.arange(w) + 0.5 - x * w  # in places, which are nearly square
     near = torch.hypot(down[:, None], right) <= radius * min(h, w)
     near[min(int(y * h), h - 1), min(int(x * w), w - 1)] = True
@@ -112,7 +112,7 @@ def tokens_near(maps: AttentionMaps, ab: tuple[float, float], radius: float = RA
 
     The arguments and errors are those of :func:`places_of`.
     """
-    ab, radius = _colour("ab", ab), _number("radius", radius, 0)
+    ab, radius = check_colour("ab", ab), check_number("radius", radius, 0)
     side = len(maps.mass)
     near = (maps.colours - torch.tensor(ab)).norm(dim=-1) <= radius
     i, j = (min(int((value + AB_MAX) / bin_width(side)), side - 1) for value in ab)
