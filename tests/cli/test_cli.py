@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 import histcolor as hc
-from histcolor.cli.commands import read_histogram, train_config
+from histcolor.cli.colorize import read_histogram
+from histcolor.cli.commands import train_config
 from histcolor.cli.datasets import DATASETS
 from histcolor.cli.main import build_parser, main
 from histcolor.data import Pack
