@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from histcolor.checkpoint import load
 from histcolor.cli.options import Subparsers, add_command, quiet_bars, report_failed
 from histcolor.color import rgb_to_lab
 from histcolor.colorize import SIZES
+from histcolor.colorize import colorize as colour
+from histcolor.edit import from_palette, parse_palette
 from histcolor.histogram import ab_histogram, check_histogram, resize_histogram
 from histcolor.images import ImageError, find_images, read_image, write_image
 
@@ -57,49 +60,49 @@ def add(subparsers: Subparsers) -> None:
 
 def colorize(args: argparse.Namespace) -> int:
     """``histcolor colorize``: bad photos are skipped, counted and listed at the end."""
-    from histcolor.colorize import colorize as colorize_photo
-
     model = load(args.model, args.device)
-    hist = asked_histogram(args, model.config.bins)
-    photos: list[tuple[Path, Path]] = []  # the photo and its name below the output folder
-    failed: list[str] = []
-    for source in args.photos:
+    hist = target_histogram(args, model.config.bins)
+    targets, failed = find_targets(args.photos, args.output)
+    total = len(targets) + len(failed)
+    for path, target in tqdm(targets, desc="colorize", unit=" photos", disable=quiet_bars or len(targets) == 1):
         try:
-            base = source if source.is_dir() else source.parent
-            photos += [(path, path.relative_to(base)) for path in find_images(source)]
-        except OSError as error:
-            failed.append(str(error))
-    total = len(photos) + len(failed)
-    one_file = len(args.photos) == 1 and not args.photos[0].is_dir() and args.output.suffix and not args.output.is_dir()
-    if not one_file and args.output.suffix and not args.output.is_dir():
-        raise ValueError(f"{args.output}: names a file, but several photos were given: name a folder.")
-    targets = [args.output if one_file else (args.output / name).with_suffix(".png") for _, name in photos]
-    if doubled := {t for t in targets if targets.count(t) > 1}:
-        raise ValueError(f"Several photos would be written to {sorted(doubled)[0]}: colour them folder by folder.")
-    for (path, _), target in zip(
-        tqdm(photos, desc="colorize", unit=" photos", disable=quiet_bars or len(photos) == 1), targets, strict=True
-    ):
-        try:
-            write_image(
-                colorize_photo(model, read_image(path), hist, match=args.match, flips=args.flips, size=args.size),
-                target,
-            )
+            image = read_image(path)
+            write_image(colour(model, image, hist, match=args.match, flips=args.flips, size=args.size), target)
         except ImageError as error:
             failed.append(str(error))
     return report_failed(failed, total)
 
 
-def asked_histogram(args: argparse.Namespace, bins: int) -> Tensor | None:
-    """The histogram that the options name; None: they name none."""
+def find_targets(sources: list[Path], output: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
+    """Find the photos and say where each one's result goes; and a sentence for each source that has none.
+
+    Raises:
+        ValueError: a file is named for the results of several photos, or two results would have the same name.
+    """
+    photos, failed = [], []  # each photo with its name below the output folder
+    for source in sources:
+        try:
+            base = source if source.is_dir() else source.parent
+            photos += [(path, path.relative_to(base)) for path in find_images(source)]
+        except OSError as error:
+            failed.append(str(error))
+    if output.suffix and not output.is_dir():
+        if len(sources) > 1 or sources[0].is_dir():
+            raise ValueError(f"{output}: names a file, but several photos were given: name a folder.")
+        return [(path, output) for path, _ in photos], failed
+    targets = [(path, (output / name).with_suffix(".png")) for path, name in photos]
+    if doubled := [target for target, count in Counter(target for _, target in targets).items() if count > 1]:
+        raise ValueError(f"Several photos would be written to {min(doubled)}: colour them folder by folder.")
+    return targets, failed
+
+
+def target_histogram(args: argparse.Namespace, bins: int) -> Tensor | None:
+    """Make the target histogram that the options name; None: they name none."""
     if args.reference:
         return ab_histogram(rgb_to_lab(read_image(args.reference))[1:], bins)
     if args.histogram:
         return read_histogram(args.histogram, bins)
-    if not args.palette:
-        return None
-    from histcolor.edit import from_palette, parse_palette
-
-    return from_palette(parse_palette(args.palette), bins)
+    return from_palette(parse_palette(args.palette), bins) if args.palette else None
 
 
 def read_histogram(path: Path, bins: int) -> Tensor:

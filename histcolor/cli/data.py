@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from pathlib import Path
 
 from histcolor.cli import datasets
-from histcolor.cli.datasets import DATASETS
-from histcolor.cli.options import Subparsers, add_command, quiet_bars
+from histcolor.cli.options import Subparsers, add_command, quiet_bars, report_failed
 from histcolor.data import MIN_BYTES, build_pack, check_pack
 
 DATA_PACK = """\
@@ -23,7 +21,7 @@ files are left out; the pack's manifest.csv says which and why.
 SOURCES = "\n".join(
     f"  {name:<13} {source.holds}: {source.photos:,} photos, "
     f"{f'about {source.megabytes:,} MB' if source.megabytes else 'its archives fetched by hand'}; {source.terms}"
-    for name, source in DATASETS.items()
+    for name, source in datasets.DATASETS.items()
 )
 DATA_GET = f"""\
 Download data sets through torchvision (checked by hash) into a folder; needs a network. Says the command that makes a
@@ -55,7 +53,7 @@ def add(subparsers: Subparsers) -> None:
         help="leave out smaller files; the paper's rule for originals, use 0 for small WebPs (default: %(default)s)",
     )
     sub = add_command(data_parsers, "get", DATA_GET, data_get)
-    sub.add_argument("names", nargs="+", choices=list(DATASETS), metavar="NAME", help="see the list above")
+    sub.add_argument("names", nargs="+", choices=list(datasets.DATASETS), metavar="NAME", help="see the list above")
     sub.add_argument("--root", type=Path, default=Path("data"), help="folder to download into (default: %(default)s)")
     sub.add_argument("--pack", type=Path, metavar="FOLDER", help="also make this pack of them; must not exist")
     sub.add_argument("--size", type=int, default=144, help="pixels along each side of a pack (default: %(default)s)")
@@ -86,6 +84,4 @@ def data_get(args: argparse.Namespace) -> int:
     if args.pack and not failed:
         args.sources, args.output = folders, args.pack
         return data_pack(args)
-    for line in failed:
-        print(f"histcolor: {line}", file=sys.stderr)
-    return 1 if failed else 0
+    return report_failed(failed)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from histcolor.cli.options import Subparsers, add_command, quiet_bars
+from histcolor.cli.options import Subparsers, add_command, quiet_bars, report_failed
 from histcolor.images import write_table
 from histcolor.lessons.notebook import project_root
 from histcolor.model import PRESETS
@@ -113,9 +113,7 @@ def experiment(args: argparse.Namespace) -> int:
     write_table(table.round(5), args.output / "table.csv")
     write_table(pairs.round(5), args.output / "differences.csv")
     print(printed(table).to_string(index=False))
-    for line in failed:
-        print(f"histcolor: {line}", file=sys.stderr)
-    return 1 if failed else 0
+    return report_failed(failed)
 
 
 def run_processes(words: Sequence[str], count: int, device: str) -> None:

@@ -27,8 +27,8 @@ def add_command(subparsers: Subparsers, name: str, text: str, run) -> argparse.A
     return parser
 
 
-def report_failed(failed: list[str], total: int) -> int:
-    """List what was skipped on stderr; the exit code is 1 if anything was."""
+def report_failed(failed: list[str], total: int = 1) -> int:
+    """List on stderr what failed, and how many of several photos; the exit code is 1 if anything did."""
     for line in failed:
         print(f"histcolor: {line}", file=sys.stderr)
     if failed and total > 1:
