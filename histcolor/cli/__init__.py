@@ -1,1 +1,1 @@
-"""The command line: options, and what the commands do."""
+"""The command line: a file a command, with its options, its help and what it does."""

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from histcolor.cli.commands import quiet_bars
+from histcolor.cli.options import Subparsers, add_command, quiet_bars, report_failed
 from histcolor.images import write_table
 from histcolor.lessons.notebook import project_root
 from histcolor.model import PRESETS
@@ -36,8 +36,9 @@ A row for any other program, from its pictures of the same photos, found by stem
 """
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of ``histcolor experiment``."""
+def add(subparsers: Subparsers) -> None:
+    """Add the command to the command line."""
+    parser = add_command(subparsers, "experiment", EXPERIMENT, experiment)
     parser.add_argument("heading", metavar="HEADING", help="ablation, comparison, losses, bins, temperature or longer")
     parser.add_argument("--data", type=Path, nargs="+", default=[], metavar="PACK", help="packs to train on")
     parser.add_argument("--validation", type=Path, metavar="PACK", help="pack to measure on, at every checkpoint")
@@ -112,22 +113,7 @@ def experiment(args: argparse.Namespace) -> int:
     write_table(table.round(5), args.output / "table.csv")
     write_table(pairs.round(5), args.output / "differences.csv")
     print(printed(table).to_string(index=False))
-    for line in failed:
-        print(f"histcolor: {line}", file=sys.stderr)
-    return 1 if failed else 0
-
-
-def claims(args: argparse.Namespace) -> int:
-    """``histcolor claims``: prints the verdicts, writes the table."""
-    from histcolor.experiments.claims import write_claims
-    from histcolor.experiments.statements import measure_statements
-
-    found = measure_statements(args.file or project_root() / "notebooks" / "experiments.toml", args.tables)
-    if not found:
-        raise FileNotFoundError(f"{args.tables}: has no measured rows that a claim is about.")
-    table = write_claims(found, args.output)
-    print(table[["verdict", "claim", "number", "expected", "measured", "low", "high"]].to_string(index=False))
-    return 0
+    return report_failed(failed)
 
 
 def run_processes(words: Sequence[str], count: int, device: str) -> None:

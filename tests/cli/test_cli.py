@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import histcolor as hc
-from histcolor.cli.commands import read_histogram
+from histcolor.cli.colorize import read_histogram
 from histcolor.cli.datasets import DATASETS
 from histcolor.cli.main import build_parser, main
 from histcolor.data import Pack

@@ -1,0 +1,39 @@
+"""``histcolor claims``: its options, the verdicts printed and written."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from histcolor.cli.options import Subparsers, add_command
+from histcolor.images import write_table
+from histcolor.lessons.notebook import project_root
+
+CLAIMS = """\
+Judge the claims of notebooks/experiments.toml from the numbers a photo that 'histcolor experiment' left: each with the
+95 % interval of its paired difference. It holds if all of the interval is above what is claimed, is refuted if all of
+it is below, else it is open. Claims whose rows are not measured are left out.
+
+  histcolor claims
+  histcolor claims --tables my-tables --output my-claims.csv
+"""
+
+
+def add(subparsers: Subparsers) -> None:
+    """Add the command to the command line."""
+    sub = add_command(subparsers, "claims", CLAIMS, claims)
+    sub.add_argument("--tables", type=Path, default=Path("results/tables"), help="(default: %(default)s)")
+    sub.add_argument("--output", type=Path, default=Path("results/claims.csv"), help="(default: %(default)s)")
+    sub.add_argument("--file", type=Path, help="the experiments (default: notebooks/experiments.toml)")
+
+
+def claims(args: argparse.Namespace) -> int:
+    """``histcolor claims``: prints the verdicts, writes the table."""
+    from histcolor.experiments.claims import judge_all
+
+    table = judge_all(args.file or project_root() / "notebooks" / "experiments.toml", args.tables)
+    if table.empty:
+        raise FileNotFoundError(f"{args.tables}: has no measured rows that a claim is about.")
+    write_table(table.round(5), args.output)
+    print(table[["verdict", "claim", "number", "over", "difference", "low", "high"]].to_string(index=False))
+    return 0

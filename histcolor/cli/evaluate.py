@@ -1,0 +1,98 @@
+"""``histcolor evaluate``: its options, the table and the contact sheet."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from histcolor.checkpoint import load
+from histcolor.cli.options import Subparsers, add_command, quiet_bars, report_failed
+from histcolor.color import rgb_to_lab
+from histcolor.evaluate import evenly
+from histcolor.images import find_images, read_image, write_table
+from histcolor.model import Colorizer
+
+EVALUATE = """\
+Measure colours by the protocol: photos squashed to 256×256, their true histograms asked (or those of other
+photos), outputs rounded to 8 bits. Writes a CSV a photo and prints the means.
+
+  histcolor evaluate photos/ --output results/mine.csv
+  histcolor evaluate photos/ --predictions outputs-of-another-program/ --output results/theirs.csv
+  histcolor evaluate photos/ --rows model,gray,mean,transport --foreign --match 0.5 --output results/control.csv
+"""
+
+
+def add(subparsers: Subparsers) -> None:
+    """Add the command to the command line."""
+    sub = add_command(subparsers, "evaluate", EVALUATE, evaluate)
+    sub.add_argument("photos", type=Path, metavar="FOLDER", help="colour photos")
+    sub.add_argument("--model", default="small", help="small, base or a checkpoint (default: %(default)s)")
+    sub.add_argument("--predictions", type=Path, metavar="FOLDER", help="score these files instead, matched by stem")
+    sub.add_argument(
+        "--rows",
+        default="model",
+        help="of model, automatic (the model without a histogram), gray, mean, transport, reinhard, welsh, by commas "
+        "(default: %(default)s)",
+    )
+    sub.add_argument("--foreign", action="store_true", help="ask each photo the histogram of another one")
+    sub.add_argument(
+        "--flips", action="store_true", help="colour the mirrored photo as well, and take the mean (twice the work)"
+    )
+    sub.add_argument("--match", default="0", help="for the model's row; several by commas (default: %(default)s)")
+    sub.add_argument("--size", type=int, default=256, help="pixels along each side (default: %(default)s)")
+    sub.add_argument("--limit", type=int, help="only so many photos, spread evenly over the folder")
+    sub.add_argument("--sheet", type=Path, metavar="FILE.png", help="also a contact sheet of the model's colours")
+    sub.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE.csv",
+        help="a row a photo and method; FILE.json.xz is smaller",
+    )
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """``histcolor evaluate``: prints the means, writes the table a photo."""
+    from histcolor import evaluate as ev
+    from histcolor.baselines.classical import UNTRAINED
+    from histcolor.metrics import DIGITS
+
+    photos = evenly(find_images(args.photos), args.limit)
+    methods: dict = {}
+    if args.predictions:
+        methods[args.predictions.name] = ev.prediction_method(args.predictions, photos, args.size)
+    else:
+        for row in args.rows.split(","):
+            if row == "model":
+                model = load(args.model)
+                for match in map(float, args.match.split(",")):
+                    name = Path(args.model).stem + (f" match {match:g}" if match else "") + " flips" * args.flips
+                    methods[name] = ev.model_method(model, match=match, flips=args.flips)
+            elif row == "automatic":
+                methods[f"{Path(args.model).stem} automatic"] = ev.model_method(load(args.model), automatic=True)
+            elif row in UNTRAINED:
+                methods[row] = UNTRAINED[row]
+            else:
+                raise ValueError(f"There is no row {row!r}; there are model, automatic, {', '.join(UNTRAINED)}.")
+    table, failed = ev.evaluate(photos, methods, size=args.size, foreign=args.foreign, quiet=quiet_bars)
+    write_table(table.round(DIGITS), args.output)
+    if args.sheet:
+        write_sheet(photos, load(args.model), args.sheet, args.size)
+    print(ev.summarise(table).round(4).to_string(index=False))
+    return report_failed(failed, len(photos))
+
+
+def write_sheet(photos: list[Path], model: Colorizer, path: Path, size: int, rows: int = 8) -> None:
+    """A contact sheet of photos spread over the folder, each also with the histogram of the one half a folder on."""
+    from histcolor.evaluate import Task, model_method, squash
+    from histcolor.plots import save_sheet
+
+    colour, columns = model_method(model), []
+    for i in np.linspace(0, len(photos) - 1, min(rows, len(photos))).round().astype(int):
+        truth, reference = (squash(read_image(photos[k % len(photos)]), size) for k in (i, i + len(photos) // 2))
+        own, foreign = (Task(rgb_to_lab(truth)[:1], rgb_to_lab(x)) for x in (truth, reference))
+        columns.append((own.gray, truth, colour(own), colour(foreign), reference))
+    save_sheet([torch.stack(x) for x in zip(*columns, strict=True)], path)

@@ -1,0 +1,29 @@
+"""``histcolor reproduce``: its options."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from histcolor.cli.options import Subparsers, add_command
+
+REPRODUCE = """\
+Run all notebooks headlessly and check the claims; writes results/reproduce/index.html.
+
+  histcolor reproduce                     about four minutes on two cores
+  histcolor reproduce --profile smoke     a minute or two, for tests
+"""
+
+
+def add(subparsers: Subparsers) -> None:
+    """Add the command to the command line."""
+    sub = add_command(subparsers, "reproduce", REPRODUCE, reproduce)
+    sub.add_argument("--profile", default="demo", help="smoke, demo or paper (default: %(default)s)")
+    sub.add_argument("--output", type=Path, default=Path("results/reproduce"), help="(default: %(default)s)")
+
+
+def reproduce(args: argparse.Namespace) -> int:
+    """``histcolor reproduce``."""
+    from histcolor.lessons.reproduce import reproduce as run
+
+    return run(args.profile, args.output)

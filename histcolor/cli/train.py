@@ -1,0 +1,132 @@
+"""``histcolor train``: its options, also under ``torchrun``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from contextlib import contextmanager
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from histcolor.backbone import imagenet_weights
+from histcolor.checkpoint import METHODS, load
+from histcolor.cli.options import Subparsers, add_command, quiet_bars
+from histcolor.data import Pack
+from histcolor.experiments.recipe import make_recipe, option_fields
+from histcolor.losses import Loss
+from histcolor.model import PRESETS, ModelConfig
+from histcolor.train import TrainConfig
+from histcolor.train import train as train_model
+from histcolor.validate import make_validator
+
+TRAIN = """\
+Train a model. Started again with the same options, it goes on from the last checkpoint, to the same numbers.
+
+  histcolor train --preset small --data data/train --validation data/val --run results/mine
+  torchrun --nproc-per-node 2 -m histcolor train --preset base --data data/train --run results/base --device cuda
+
+Any field of the configuration is an option (--lr, --bins, --lambda-2 …); the preset gives the others.
+"""
+
+
+def add(subparsers: Subparsers) -> None:
+    """Add the command to the command line."""
+    sub = add_command(subparsers, "train", TRAIN, train)
+    sub.add_argument("--preset", default="small", choices=PRESETS, help="the model (default: %(default)s)")
+    sub.add_argument(
+        "--method", default="colorizer", choices=list(METHODS), help="the network or a baseline (default: %(default)s)"
+    )
+    sub.add_argument("--data", type=Path, nargs="+", required=True, metavar="PACK", help="packs to train on")
+    sub.add_argument("--validation", type=Path, metavar="PACK", help="pack to measure on, at every checkpoint")
+    sub.add_argument("--run", type=Path, required=True, dest="folder", help="folder of this run")
+    sub.add_argument("--init", metavar="MODEL", help="start from this model's weights, where names and shapes fit")
+    sub.add_argument("--backbone-weights", metavar="FILE", help="ImageNet weights (safetensors), not the package's")
+    sub.add_argument("--minutes", type=float, help="stop after this time; the same command goes on later")
+    sub.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    sub.add_argument(
+        "--sheet-every", type=int, default=1000, help="steps between contact sheets (default: %(default)s)"
+    )
+    sub.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        help="use torch.compile (default: on a GPU; runs without where it fails)",
+    )
+    add_config_options(sub)
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Make an option of every field of the configurations; what is not given keeps the preset's value."""
+    groups = {
+        ModelConfig: parser.add_argument_group("model (default: the preset's)"),
+        Loss: parser.add_argument_group("loss"),
+        TrainConfig: parser.add_argument_group("training"),
+    }
+    defaults = {f.name: f.default for kind in groups for f in fields(kind) if f.default is not MISSING}
+    for name, (kind, type_) in option_fields().items():
+        option = "--" + name.replace("_", "-")
+        text = "" if kind is ModelConfig else f"(default: {defaults[name]})"
+        if type_ is bool:
+            groups[kind].add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=text)
+        else:
+            groups[kind].add_argument(option, type=type_, default=None, metavar=type_.__name__.upper(), help=text)
+
+
+def train(args: argparse.Namespace) -> int:
+    """``histcolor train``: also under ``torchrun``."""
+    recipe, pack = make_recipe(vars(args)), Pack.open(*args.data)
+    validate = None
+    if args.validation:
+        from histcolor.plots import save_sheet  # matplotlib takes a second to load
+
+        def look(step: int, sheet: list[Tensor]) -> None:
+            if step % args.sheet_every == 0:
+                save_sheet(sheet, args.folder / "sheets" / f"{step:07d}.png")
+
+        validate = make_validator(Pack.open(args.validation), size=recipe.train.size, look=look)
+    init = load(args.init) if args.init else None
+    backbone = None
+    if recipe.looks and (init is None or init.config.backbone != recipe.model.backbone):
+        backbone = imagenet_weights(recipe.model.backbone, args.backbone_weights)
+    model, loss = recipe.make(pack, backbone=backbone, init=init)
+
+    def log(row: dict) -> None:
+        if quiet_bars:
+            shown = ("step", "photos", "loss", "psnr", "intersection_foreign", "photos_per_second")
+            print("  ".join(f"{k} {row[k]:.5g}" for k in shown if k in row), flush=True)
+
+    with processes(args.device) as device:
+        train_model(
+            model,
+            loss,
+            pack,
+            recipe.train,
+            args.folder,
+            validate=validate,
+            callback=log,
+            minutes=args.minutes,
+            device=device,
+            compile=args.compile,
+            quiet=quiet_bars,
+        )
+    return 0
+
+
+@contextmanager
+def processes(device: str):
+    """Join the processes that ``torchrun`` started, if it did; gives the device of this one."""
+    if "LOCAL_RANK" not in os.environ:
+        yield device
+        return
+    import torch.distributed as dist
+
+    if device == "cuda":
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
