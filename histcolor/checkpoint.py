@@ -22,6 +22,9 @@ from histcolor.model import Colorizer, ModelConfig, config_from_dict
 
 FORMAT = "1"  #: raised when an older reader could no longer understand the file
 SHIPPED = Path(__file__).parent / "weights"
+#: fields of the configuration in the shipped files that no network has any more, as their average histogram is named
+#: "usual" there; both go when other weights take their place
+LEFT = ("guide", "colours", "head", "anneal", "joint", "semantics")
 #: what a checkpoint may hold, by name; :mod:`histcolor.baselines` adds the methods that the paper is compared with
 METHODS: dict[str, Callable[[ModelConfig], nn.Module]] = {Colorizer.method: Colorizer}
 
@@ -91,15 +94,13 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Colorizer:
     tensors, metadata = load_tensors(path)
     try:
         values = json.loads(metadata["config"])
-        for name in ("joint", "semantics", "guide", "colours", "head", "anneal"):  # TODO leaves with the old weights
-            values.pop(name, None)
-        config = config_from_dict(values)
+        config = config_from_dict({name: value for name, value in values.items() if name not in LEFT})
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path}: holds no model configuration; a training state is not a model.") from error
     if (method := metadata.get("method", Colorizer.method)) not in METHODS:
         raise CheckpointError(f"{path}: is a {method!r}, which is not known here: import histcolor.baselines.")
     model = build(config, method)
-    fill(model, tensors, str(path))
+    fill(model, {"average" if name == "usual" else name: tensor for name, tensor in tensors.items()}, str(path))
     return model.to(device, memory_format=torch.channels_last).eval()
 
 
@@ -121,8 +122,6 @@ def fill(model: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
         CheckpointError: names the first missing, foreign or misshapen tensor.
     """
     wanted = model.state_dict()
-    if "usual" in tensors:  # TODO leaves with the old weights
-        tensors["average"] = tensors.pop("usual")
     for text, keys in (("lacks", set(wanted) - set(tensors)), ("has foreign", set(tensors) - set(wanted))):
         if keys:
             raise CheckpointError(f"{name}: {text} {len(keys)} tensors, first {sorted(keys)[0]!r}.")
