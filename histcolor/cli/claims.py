@@ -10,9 +10,9 @@ from histcolor.images import write_table
 from histcolor.lessons.notebook import project_root
 
 CLAIMS = """\
-Judge the claims of notebooks/experiments.toml from the numbers a photo that 'histcolor experiment' left: each with the
-95 % interval of its paired difference. It holds if all of the interval is above what is claimed, is refuted if all of
-it is below, else it is open. Claims whose rows are not measured are left out.
+Judge the claims of notebooks/experiments.toml from the per-image results of 'histcolor experiment': each with the 95 %
+interval of its paired difference. It holds if all of the interval is above what is claimed, is refuted if all of
+it is below, else it is open. Claims whose methods are not measured are left out.
 
   histcolor claims
   histcolor claims --tables my-tables --output my-claims.csv
@@ -33,7 +33,7 @@ def claims(args: argparse.Namespace) -> int:
 
     table = judge_all(args.file or project_root() / "notebooks" / "experiments.toml", args.tables)
     if table.empty:
-        raise FileNotFoundError(f"{args.tables}: has no measured rows that a claim is about.")
+        raise FileNotFoundError(f"{args.tables}: has no measured method that a claim is about.")
     write_table(table.round(5), args.output)
     print(table[["verdict", "claim", "number", "over", "difference", "low", "high"]].to_string(index=False))
     return 0

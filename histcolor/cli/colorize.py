@@ -26,7 +26,7 @@ these the network chooses the colours.
 
   histcolor colorize old.jpg --reference autumn.jpg --output coloured.png
   histcolor colorize scans/*.jpg --palette '#7a9e4f,#c9b18a,#5b86b5' --output coloured/
-  histcolor colorize old.jpg --histogram painted.npy --match 0.5 --output coloured.png
+  histcolor colorize old.jpg --histogram painted.npy --transport 0.5 --output coloured.png
   histcolor colorize scans/ --output coloured/
 """
 
@@ -45,7 +45,11 @@ def add(subparsers: Subparsers) -> None:
         "--flips", action="store_true", help="colour the mirrored photo as well, and take the mean (twice the work)"
     )
     sub.add_argument(
-        "--match", type=float, default=0.0, help="0: the network's word … 1: as near to the histogram as sRGB allows"
+        "--transport",
+        type=float,
+        default=0.0,
+        metavar="STRENGTH",
+        help="how far colours are moved to the histogram: 0: not … 1: all of the way, as near as sRGB allows",
     )
     pixels = sub.add_mutually_exclusive_group()
     pixels.add_argument(
@@ -67,7 +71,7 @@ def colorize(args: argparse.Namespace) -> int:
     for path, target in tqdm(targets, desc="colorize", unit=" photos", disable=quiet_bars or len(targets) == 1):
         try:
             image = read_image(path)
-            write_image(colour(model, image, hist, match=args.match, flips=args.flips, size=args.size), target)
+            write_image(colour(model, image, hist, transport=args.transport, flips=args.flips, size=args.size), target)
         except ImageError as error:
             failed.append(str(error))
     return report_failed(failed, total)

@@ -16,12 +16,12 @@ from histcolor.images import find_images, read_image, write_table
 from histcolor.model import Colorizer
 
 EVALUATE = """\
-Measure colours by the protocol: photos squashed to 256×256, their true histograms asked (or those of other
-photos), outputs rounded to 8 bits. Writes a CSV a photo and prints the means.
+Measure colours by the protocol: photos squashed to 256×256, the target histogram from each photo itself (or, with
+--cross, from another one), outputs rounded to 8 bits. Writes a CSV with a line an image and method, prints the means.
 
   histcolor evaluate photos/ --output results/mine.csv
   histcolor evaluate photos/ --predictions outputs-of-another-program/ --output results/theirs.csv
-  histcolor evaluate photos/ --rows model,gray,mean,transport --foreign --match 0.5 --output results/control.csv
+  histcolor evaluate photos/ --methods model,gray,mean,rank --cross --transport 0.5 --output results/cross.csv
 """
 
 
@@ -32,16 +32,18 @@ def add(subparsers: Subparsers) -> None:
     sub.add_argument("--model", default="small", help="small, base or a checkpoint (default: %(default)s)")
     sub.add_argument("--predictions", type=Path, metavar="FOLDER", help="score these files instead, matched by stem")
     sub.add_argument(
-        "--rows",
+        "--methods",
         default="model",
-        help="of model, automatic (the model without a histogram), gray, mean, transport, reinhard, welsh, by commas "
+        help="of model, automatic (the model without a histogram), gray, mean, rank, reinhard, welsh, by commas "
         "(default: %(default)s)",
     )
-    sub.add_argument("--foreign", action="store_true", help="ask each photo the histogram of another one")
+    sub.add_argument("--cross", action="store_true", help="take each photo's target histogram from another photo")
     sub.add_argument(
         "--flips", action="store_true", help="colour the mirrored photo as well, and take the mean (twice the work)"
     )
-    sub.add_argument("--match", default="0", help="for the model's row; several by commas (default: %(default)s)")
+    sub.add_argument(
+        "--transport", default="0", help="transport strength of the model; several by commas (default: %(default)s)"
+    )
     sub.add_argument("--size", type=int, default=256, help="pixels along each side (default: %(default)s)")
     sub.add_argument("--limit", type=int, help="only so many photos, spread evenly over the folder")
     sub.add_argument("--sheet", type=Path, metavar="FILE.png", help="also a contact sheet of the model's colours")
@@ -50,7 +52,7 @@ def add(subparsers: Subparsers) -> None:
         type=Path,
         required=True,
         metavar="FILE.csv",
-        help="a row a photo and method; FILE.json.xz is smaller",
+        help="a line an image and method; FILE.json.xz is smaller",
     )
 
 
@@ -65,19 +67,21 @@ def evaluate(args: argparse.Namespace) -> int:
     if args.predictions:
         methods[args.predictions.name] = ev.prediction_method(args.predictions, photos, args.size)
     else:
-        for row in args.rows.split(","):
-            if row == "model":
+        for method in args.methods.split(","):
+            if method == "model":
                 model = load(args.model)
-                for match in map(float, args.match.split(",")):
-                    name = Path(args.model).stem + (f" match {match:g}" if match else "") + " flips" * args.flips
-                    methods[name] = ev.model_method(model, match=match, flips=args.flips)
-            elif row == "automatic":
+                for strength in map(float, args.transport.split(",")):
+                    name = (
+                        Path(args.model).stem + (f" transport {strength:g}" if strength else "") + " flips" * args.flips
+                    )
+                    methods[name] = ev.model_method(model, transport=strength, flips=args.flips)
+            elif method == "automatic":
                 methods[f"{Path(args.model).stem} automatic"] = ev.model_method(load(args.model), automatic=True)
-            elif row in UNTRAINED:
-                methods[row] = UNTRAINED[row]
+            elif method in UNTRAINED:
+                methods[method] = UNTRAINED[method]
             else:
-                raise ValueError(f"There is no row {row!r}; there are model, automatic, {', '.join(UNTRAINED)}.")
-    table, failed = ev.evaluate(photos, methods, size=args.size, foreign=args.foreign, quiet=quiet_bars)
+                raise ValueError(f"There is no method {method!r}; there are model, automatic, {', '.join(UNTRAINED)}.")
+    table, failed = ev.evaluate(photos, methods, size=args.size, cross=args.cross, quiet=quiet_bars)
     write_table(table.round(DIGITS), args.output)
     if args.sheet:
         write_sheet(photos, load(args.model), args.sheet, args.size)
@@ -93,6 +97,6 @@ def write_sheet(photos: list[Path], model: Colorizer, path: Path, size: int, row
     colour, columns = model_method(model), []
     for i in np.linspace(0, len(photos) - 1, min(rows, len(photos))).round().astype(int):
         truth, reference = (squash(read_image(photos[k % len(photos)]), size) for k in (i, i + len(photos) // 2))
-        own, foreign = (Task(rgb_to_lab(truth)[:1], rgb_to_lab(x)) for x in (truth, reference))
-        columns.append((own.gray, truth, colour(own), colour(foreign), reference))
+        own, cross = (Task(rgb_to_lab(truth)[:1], rgb_to_lab(x)) for x in (truth, reference))
+        columns.append((own.gray, truth, colour(own), colour(cross), reference))
     save_sheet([torch.stack(x) for x in zip(*columns, strict=True)], path)

@@ -15,23 +15,23 @@ from histcolor.lessons.notebook import project_root
 from histcolor.model import PRESETS
 
 EXPERIMENT = """\
-Train and measure the rows of one of the paper's tables: same photos, same budget, same protocol. What the rows are
-stands in notebooks/experiments.toml, under the headings ablation (Table 1), comparison (Table 2), losses, bins,
-temperature and longer.
+Train and measure the methods of one of the paper's tables: same photos, same budget, same protocol. The experiments and
+their methods stand in notebooks/experiments.toml: ablation (Table 1), comparison (Table 2), losses, bins, temperature
+and longer.
 
   histcolor experiment ablation --data data/imagenette-144 data/caltech-144 --validation data/val-144 \\
       --photos imagenette/val --output results/ablation
   histcolor experiment losses … --output results/losses --steps 600 --limit 100      a first look
-  histcolor experiment ablation … --row 'Baseline + R_P' --seeds 0,1                 a part of it
+  histcolor experiment ablation … --method 'Baseline + R_P' --seeds 0,1              a part of it
 
-Each row and seed has a folder in the output: the model, run.json (what was asked, hours, hardware, commit) and
-photos.json.xz (the numbers a photo). table.csv there has the means and their spread over seeds, differences.csv the
+Each method and seed has a folder in the output: the model, run.json (options, hours, hardware, commit) and
+photos.json.xz (the per-image results). table.csv there has the means and their spread over seeds, differences.csv the
 paired differences with intervals. Killed at any moment and started again, it goes on; what is done is left alone.
 
-Several processes may work in one output folder; each takes rows that no other has. --processes 2 starts two, each with
-half of the CPU's cores, or with a GPU of its own.
+Several processes may work in one output folder; each takes methods that no other has. --processes 2 starts two, each
+with half of the CPU's cores, or with a GPU of its own.
 
-A row for any other program, from its pictures of the same photos, found by stem:
+A line for any other program, from its pictures of the same photos, found by stem:
   histcolor evaluate imagenette/val --predictions its-outputs --output results/comparison/others/its-name.csv
 """
 
@@ -39,15 +39,24 @@ A row for any other program, from its pictures of the same photos, found by stem
 def add(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = add_command(subparsers, "experiment", EXPERIMENT, experiment)
-    parser.add_argument("heading", metavar="HEADING", help="ablation, comparison, losses, bins, temperature or longer")
+    parser.add_argument(
+        "experiment", metavar="EXPERIMENT", help="ablation, comparison, losses, bins, temperature or longer"
+    )
     parser.add_argument("--data", type=Path, nargs="+", default=[], metavar="PACK", help="packs to train on")
     parser.add_argument("--validation", type=Path, metavar="PACK", help="pack to measure on, at every checkpoint")
     parser.add_argument("--photos", type=Path, required=True, metavar="FOLDER", help="colour photos for the table")
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="one folder a heading")
     parser.add_argument(
-        "--row", action="append", default=[], metavar="NAME", dest="rows", help="only this row; may be given again"
+        "--output", type=Path, required=True, metavar="FOLDER", help="a folder of its own for each experiment"
     )
-    parser.add_argument("--seeds", metavar="0,1,2", help="instead of the heading's")
+    parser.add_argument(
+        "--method",
+        action="append",
+        default=[],
+        metavar="NAME",
+        dest="methods",
+        help="only this one; may be given again",
+    )
+    parser.add_argument("--seeds", metavar="0,1,2", help="instead of the experiment's")
     parser.add_argument("--limit", type=int, metavar="N", help="measure only so many photos, spread evenly")
     parser.add_argument(
         "--protocol-size", type=int, default=256, metavar="N", help="pixels to measure at (default: %(default)s)"
@@ -58,14 +67,16 @@ def add(subparsers: Subparsers) -> None:
         nargs="+",
         default=[],
         metavar="FOLDER",
-        help="other headings' outputs: take equal rows over",
+        help="other experiments' outputs: take equal runs over",
     )
     parser.add_argument("--minutes", type=float, metavar="M", help="stop after this time; the same command goes on")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
-    parser.add_argument("--processes", type=int, default=1, metavar="N", help="rows at a time (default: %(default)s)")
+    parser.add_argument(
+        "--processes", type=int, default=1, metavar="N", help="methods at a time (default: %(default)s)"
+    )
     parser.add_argument("--file", type=Path, help="the experiments (default: notebooks/experiments.toml)")
-    budget = parser.add_argument_group("budget (default: the heading's; a row's own options stay)")
-    budget.add_argument("--preset", choices=PRESETS, help="the model that the rows are variants of")
+    budget = parser.add_argument_group("budget (default: the experiment's; a method's own options stay)")
+    budget.add_argument("--preset", choices=PRESETS, help="the model that the methods are variants of")
     budget.add_argument("--steps", type=int, metavar="N", help="steps of training")
     budget.add_argument("--batch-size", type=int, metavar="N", help="photos a step")
     budget.add_argument("--size", type=int, metavar="N", help="pixels along each side of a crop in training")
@@ -73,32 +84,32 @@ def add(subparsers: Subparsers) -> None:
 
 
 def experiment(args: argparse.Namespace) -> int:
-    """``histcolor experiment``: exit code 1 if a row failed or a photo could not be read."""
+    """``histcolor experiment``: exit code 1 if a method failed or a photo could not be read."""
     if args.processes < 1:
         raise ValueError(f"--processes must be at least 1, got {args.processes}.")
     if args.processes > 1:
         run_processes(args.words, args.processes, args.device)
-    from histcolor.experiments.definition import read_heading
+    from histcolor.experiments.definition import read_experiment
     from histcolor.experiments.run import run, tabulate
     from histcolor.experiments.statistics import printed
 
     names = ("preset", "steps", "batch_size", "size", "lr")
     budget = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    heading = read_heading(args.file or project_root() / "notebooks" / "experiments.toml", args.heading, budget)
+    found = read_experiment(args.file or project_root() / "notebooks" / "experiments.toml", args.experiment, budget)
 
-    def log(row: dict) -> None:
+    def log(line: dict) -> None:
         if quiet_bars:
-            shown = ("step", "loss", "psnr", "intersection_foreign", "photos_per_second")
-            numbers = "  ".join(f"{k} {row[k]:.5g}" for k in shown if k in row)
-            print(f"{row['row']}, seed {row['seed']}: {numbers}", flush=True)
+            shown = ("step", "loss", "psnr", "intersection_cross", "photos_per_second")
+            numbers = "  ".join(f"{k} {line[k]:.5g}" for k in shown if k in line)
+            print(f"{line['method']}, seed {line['seed']}: {numbers}", flush=True)
 
     failed = run(
-        heading,
+        found,
         args.data,
         args.validation,
         args.output,
         photos=args.photos,
-        rows=args.rows,
+        methods=args.methods,
         seeds=read_seeds(args.seeds),
         size=args.protocol_size,
         limit=args.limit,
@@ -109,7 +120,7 @@ def experiment(args: argparse.Namespace) -> int:
         report=lambda line: print(line, flush=True),
         quiet=quiet_bars,
     )
-    table, pairs = tabulate(heading, args.output)
+    table, pairs = tabulate(found, args.output)
     write_table(table.round(5), args.output / "table.csv")
     write_table(pairs.round(5), args.output / "differences.csv")
     print(printed(table).to_string(index=False))

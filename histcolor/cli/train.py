@@ -92,10 +92,10 @@ def train(args: argparse.Namespace) -> int:
         backbone = imagenet_weights(recipe.model.backbone, args.backbone_weights)
     model, loss = recipe.make(pack, backbone=backbone, init=init)
 
-    def log(row: dict) -> None:
+    def log(line: dict) -> None:
         if quiet_bars:
-            shown = ("step", "photos", "loss", "psnr", "intersection_foreign", "photos_per_second")
-            print("  ".join(f"{k} {row[k]:.5g}" for k in shown if k in row), flush=True)
+            shown = ("step", "photos", "loss", "psnr", "intersection_cross", "photos_per_second")
+            print("  ".join(f"{k} {line[k]:.5g}" for k in shown if k in line), flush=True)
 
     with processes(args.device) as device:
         train_model(

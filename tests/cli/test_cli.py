@@ -68,8 +68,8 @@ def test_without_a_histogram(photos, tmp_path, capsys):
     assert main(["colorize", photo, "--size", "64", "--output", str(out)]) == 0
     _, a, b = hc.rgb_to_lab(hc.read_image(out))
     assert a.abs().mean() + b.abs().mean() > 1, "it stayed gray"
-    assert main(["colorize", photo, "--size", "64", "--output", str(out), "--match", "1"]) == 1
-    assert "match needs a histogram to match" in capsys.readouterr().err
+    assert main(["colorize", photo, "--size", "64", "--output", str(out), "--transport", "1"]) == 1
+    assert "transport needs a target histogram" in capsys.readouterr().err
 
 
 def test_a_folder_with_bad_photos(photos, tmp_path, capsys):
@@ -137,7 +137,7 @@ def test_histogram_files(tmp_path):
     ("options", "message"),
     [
         (["--palette", "#zzz"], "zzz"),
-        (["--palette", "#c33", "--match", "2"], "match must be in"),
+        (["--palette", "#c33", "--transport", "2"], "transport must be in"),
         (["--palette", "#c33", "--model", "nonesuch"], "no model 'nonesuch'"),
         (["--palette", "#c33", "--size", "3"], "size must be at least 32"),
         (["--reference", "none.jpg"], "none.jpg: there is no such file"),
@@ -154,27 +154,27 @@ def test_one_line_errors(photos, tmp_path, capsys, options, message):
 def test_evaluate_writes_a_row_a_photo(photos, tmp_path, capsys):
     table = tmp_path / "tables" / "x.csv"
     sheet = tmp_path / "sheet.png"
-    rows = ["--rows", "model,automatic,gray,mean,transport", "--match", "0,1"]
-    more = [*rows, "--foreign", "--size", "64", "--sheet", str(sheet)]
+    methods = ["--methods", "model,automatic,gray,mean,rank", "--transport", "0,1"]
+    more = [*methods, "--cross", "--size", "64", "--sheet", str(sheet)]
     assert main(["evaluate", str(photos), "--output", str(table), *more]) == 0
     rows = pd.read_csv(table)
     assert len(rows) == 6 * 6
     assert rows["method"].unique().tolist() == [
         "small",
-        "small match 1",
+        "small transport 1",
         "small automatic",
         "gray",
         "mean",
-        "transport",
+        "rank",
     ]
-    assert "transport" in capsys.readouterr().out
+    assert "small transport 1" in capsys.readouterr().out
     assert sheet.stat().st_size > 50_000
-    classical = ["--rows", "welsh,reinhard", "--size", "64", "--limit", "2"]
+    classical = ["--methods", "welsh,reinhard", "--size", "64", "--limit", "2"]
     assert main(["evaluate", str(photos), "--output", str(table), *classical]) == 0
     assert pd.read_csv(table)["method"].tolist() == ["welsh", "reinhard"] * 2
     capsys.readouterr()
-    assert main(["evaluate", str(photos), "--output", str(table), "--rows", "magic"]) == 1
-    assert "there are model, automatic, gray, mean, transport, reinhard, welsh" in capsys.readouterr().err
+    assert main(["evaluate", str(photos), "--output", str(table), "--methods", "magic"]) == 1
+    assert "there are model, automatic, gray, mean, rank, reinhard, welsh" in capsys.readouterr().err
     assert main(["evaluate", str(photos), "--output", str(table), "--limit", "0"]) == 1
 
 
