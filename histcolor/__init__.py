@@ -1,4 +1,4 @@
-"""Histogram-guided semantic-aware colorization: a gray photo in, the histogram's colours out."""
+"""Histogram-guided semantic-aware colorization: colour a gray photo with the colours of a target histogram."""
 
 from histcolor.checkpoint import CheckpointError, load, save_model, shipped_models
 from histcolor.color import in_gamut, lab_to_rgb, rgb_to_lab

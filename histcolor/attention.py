@@ -15,21 +15,21 @@ from histcolor.histogram import palette
 
 @dataclass
 class Tokens:
-    """The histogram as the attention sees it: T tokens, heaviest first if not all are kept."""
+    """The histogram as the attention sees it: T tokens, the heaviest ones first if not all are kept."""
 
     f_r: Tensor  #: F_R, ``[N, T, C]``
-    ab: Tensor  #: mean colour of a token's mass over 110, ``[N, T, 2]`` in [-1, 1]
+    ab: Tensor  #: mean colour of a token's mass divided by 110, ``[N, T, 2]`` in [-1, 1]
     log_mass: Tensor  #: natural logarithm of a token's mass, ``[N, T]``
-    index: Tensor  #: place of the token in the grid of (bins/stride)² tokens, ``[N, T]``
+    index: Tensor  #: index of the token in the flattened grid of (bins/stride)² tokens, ``[N, T]``
 
 
 def make_tokens(f_r: Tensor, hist: Tensor, stride: int, keep: int) -> Tokens:
-    """Join the features of the histogram's grid with mass and colour, and keep the heaviest tokens.
+    """Give each token its features, mass and colour, and keep the heaviest tokens.
 
     Args:
         f_r: F_R, ``[N, C, bins/stride, bins/stride]``.
         hist: ``[N, bins, bins]``, each summing to 1.
-        stride: bins of a token along each axis.
+        stride: how many bins a token has along each axis.
         keep: how many tokens are kept; 0: all of them.
     """
     f_r = f_r.flatten(2).transpose(1, 2)
@@ -43,7 +43,7 @@ def make_tokens(f_r: Tensor, hist: Tensor, stride: int, keep: int) -> Tokens:
 
 
 def token_colours(hist: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-    """Mass ``[N, T]`` and mean colour over 110 ``[N, T, 2]`` of each block of stride × stride bins, line by line."""
+    """Compute mass ``[N, T]`` and mean colour divided by 110 ``[N, T, 2]`` of each block of stride × stride bins."""
     plane = palette(hist.shape[-1], dtype=hist.dtype, device=hist.device).permute(2, 0, 1) / AB_MAX
     mass = F.avg_pool2d(hist.unsqueeze(1), stride) * stride**2
     moment = F.avg_pool2d(hist.unsqueeze(1) * plane, stride) * stride**2
@@ -59,13 +59,13 @@ def normalise(x: Tensor, axis: int = 1) -> Tensor:
 
 
 def balance(logits: Tensor, log_mass: Tensor, rounds: int) -> Tensor:
-    """Sinkhorn's balancing: the tokens' prior such that all places together use each token by its mass (ours).
+    """Balance the attention (Sinkhorn, ours): find the prior with which all places together use each token by its mass.
 
-    If the target histogram is the photo's own, the chance that a place has colour j, added up over all places,
-    is the mass of j. Attention that looks at each place alone does not know that; this does.
+    If the target histogram is the photo's own, the chance that a place has colour j, averaged over all places, is the
+    mass of j. Attention computes each place alone and does not know that; balancing adds it.
 
     Args:
-        logits: M over the temperature, ``[N, I, T]``, for I places.
+        logits: M divided by the temperature, ``[N, I, T]``, for I places.
         log_mass: ``[N, T]``.
         rounds: rounds of normalising over tokens, then over places; 0 returns ``log_mass``.
 
@@ -82,19 +82,19 @@ def balance(logits: Tensor, log_mass: Tensor, rounds: int) -> Tensor:
 def compare(
     f_t: Tensor, tokens: Tokens, temperature: Tensor, given: Tensor | None, *, prior: bool, rounds: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What M of (2) is made of: queries, keys, and a bias for each token.
+    """Compute the parts of M in (2): queries, keys, and a bias for each token.
 
     Args:
         f_t: F_T, ``[N, C, h, w]``.
         tokens: of the target histograms.
         temperature: of the softmax, one number.
-        given: ``[N]``, booleans: false where no histogram was given, and no photo need have every colour of the
-            average one, which stands in: there the bias is not balanced. None: given everywhere.
-        prior: whether the bias is the tokens' log mass (ours); without, it is zero, as in the paper.
+        given: ``[N]``, booleans, false where no histogram is given and the average histogram is used instead. There the
+            bias is not balanced, since a photo need not have every colour of the average. None: given everywhere.
+        prior: whether the bias is the tokens' log mass (ours); without it, the bias is zero, as in the paper.
         rounds: of :func:`balance`.
 
     Returns:
-        Φ_T over the temperature ``[N, h·w, C]``, Φ_R ``[N, T, C]``, the bias ``[N, T]``.
+        Φ_T divided by the temperature ``[N, h·w, C]``, Φ_R ``[N, T, C]``, the bias ``[N, T]``.
     """
     phi_t, key = normalise(f_t) / temperature, normalise(tokens.f_r, 2)
     query = phi_t.flatten(2).transpose(1, 2)
@@ -102,14 +102,14 @@ def compare(
         return query, key, torch.zeros_like(tokens.log_mass)
     if not rounds:
         return query, key, tokens.log_mass
-    # every second place along each axis tells the histogram of all well enough, at a quarter of the work
+    # every second place along each axis is nearly as good as all of them, and a quarter of the work
     logits = phi_t[..., ::2, ::2].flatten(2).transpose(1, 2) @ key.transpose(1, 2)
     balanced = balance(logits, tokens.log_mass, rounds)
     return query, key, balanced if given is None else torch.where(given[:, None], balanced, tokens.log_mass)
 
 
 def attend(query: Tensor, key: Tensor, bias: Tensor | None, value: Tensor) -> Tensor:
-    """F_U' = softmax(M) F_R (2).
+    """Compute F_U' = softmax(M) F_R (2).
 
     Args:
         query: ``[N, I, C]``.

@@ -15,7 +15,7 @@ VGG_LAYERS = ("relu2_2", "relu3_2", "relu4_2", "relu5_2")  #: the layers that th
 
 
 def vgg_layer_names(features: nn.Sequential) -> list[str]:
-    """Name the layers of a torchvision VGG as the paper does: convI_J, reluI_J, poolI (I the block, J the place)."""
+    """Name the layers of a torchvision VGG as the paper does: convI_J, reluI_J, poolI (layer J of block I)."""
     names, block, place = [], 1, 0
     for layer in features:
         if isinstance(layer, nn.Conv2d):
@@ -44,7 +44,7 @@ class VGG19(nn.Module):
         self.features = features[: max(self.taps) + 1]
         for layer in self.features:
             if isinstance(layer, nn.ReLU):
-                layer.inplace = False  # a tapped map must not be changed by what follows
+                layer.inplace = False  # later layers must not change a map that is returned
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225])[:, None, None], persistent=False)
 
@@ -69,7 +69,7 @@ class TimmBackbone(nn.Module):
         self.channels = tuple(self.net.feature_info.channels())
 
     def train(self, mode: bool = True) -> TimmBackbone:
-        """Stay in eval mode, whatever is asked: its BatchNorm keeps ImageNet's statistics."""
+        """Stay in eval mode, also in training: its BatchNorm keeps ImageNet's statistics."""
         return super().train(False)
 
     def forward(self, rgb: Tensor) -> list[Tensor]:
@@ -78,9 +78,9 @@ class TimmBackbone(nn.Module):
 
 
 def free(backbone: VGG19 | TimmBackbone) -> None:
-    """Let training change the layers after the first map. Those before it, edges and textures, stay as they are.
+    """Let training change the layers after the first map.
 
-    At their resolution they would cost most of the backward pass.
+    The layers before it find edges and textures and stay as they are; they would take most of the backward pass.
     """
     if isinstance(backbone, VGG19):
         later = backbone.features[min(backbone.taps) + 1 :].parameters()
@@ -93,7 +93,7 @@ def free(backbone: VGG19 | TimmBackbone) -> None:
 
 
 def build_backbone(name: str) -> VGG19 | TimmBackbone:
-    """Build a backbone without weights: ``vgg19`` or any timm name whose weights take RGB in [-1, 1].
+    """Build a backbone without weights: ``vgg19``, or any network of timm whose weights take RGB in [-1, 1].
 
     Raises:
         ValueError: timm does not know the name.
@@ -107,7 +107,7 @@ def build_backbone(name: str) -> VGG19 | TimmBackbone:
 
 
 def load_imagenet_weights(backbone: VGG19 | TimmBackbone, state: dict[str, Tensor]) -> None:
-    """Fill a backbone from an ImageNet state dict in torchvision's or timm's names; the classifier is left over.
+    """Fill a backbone from an ImageNet state dict with torchvision's or timm's names; the classifier is not used.
 
     Raises:
         ValueError: a weight that the backbone needs is missing; the message names the first ones.
@@ -129,11 +129,11 @@ def imagenet_weights(name: str, file: str | Path | None = None) -> dict[str, Ten
 
     Args:
         name: the backbone, see :func:`build_backbone`.
-        file: safetensors; without it the package is looked in, and then the network is asked.
+        file: a safetensors file. None: the weights come from the package, or else from the internet.
 
     Raises:
-        ValueError: the file is no safetensors file.
-        OSError: the weights can not be fetched.
+        ValueError: the file is no complete safetensors file.
+        OSError: the weights can not be downloaded.
     """
     shipped = SHIPPED / f"{name}.safetensors"
     if file or shipped.is_file():
@@ -149,7 +149,7 @@ def imagenet_weights(name: str, file: str | Path | None = None) -> dict[str, Ten
         import timm
 
         return timm.create_model(name, pretrained=True).state_dict()
-    except Exception as error:  # each library raises its own kinds; all of them mean: not to be had
+    except Exception as error:  # each library has its own exceptions; all of them mean that there was no download
         raise OSError(
             f"The ImageNet weights of {name} could not be fetched ({type(error).__name__}): "
             "connect to a network, or give a file with --backbone-weights."

@@ -1,4 +1,4 @@
-"""What a training step sees: drawn from the seed and the step alone, cut and counted on the training device."""
+"""What a training step sees. The seed and the step's number decide all of it; it is computed on the training device."""
 
 from __future__ import annotations
 
@@ -20,22 +20,21 @@ from histcolor.histogram import count_ab, soft_ab_histogram
 class Plan:
     """What a step takes from the pack, for the whole batch; every array has the batch as its first axis."""
 
-    index: np.ndarray  #: the photo
+    index: np.ndarray  #: which photo
     corner: np.ndarray  #: where its crop lies, ``[N, 2]`` in [0, 1)
-    flip: np.ndarray  #: mirrored
-    other: np.ndarray  #: another photo, whose histogram may be the target
-    share: np.ndarray  #: the photo's own share of the target histogram: 1 own, 0 foreign, between: mixed
-    dropped: np.ndarray  #: no histogram is given: the network sees the average one
-    extent: np.ndarray | None = (
-        None  #: share of the photo's height and width that its crop shows, ``[N, 2]``; None: plain
-    )
+    flip: np.ndarray  #: whether it is mirrored
+    other: np.ndarray  #: another photo, for the target histogram
+    share: np.ndarray  #: the photo's own part of the target histogram: 1 self-reference, 0 cross-reference, else mixed
+    dropped: np.ndarray  #: whether no histogram is given, so that the network sees the average histogram
+    #: the part of the photo's height and width that its crop shows, ``[N, 2]``; None: crops are not resized
+    extent: np.ndarray | None = None
     #: exponent of L, factor of a and b, and the angle by which hues turn, ``[N, 3]``; None: colours as they are
     tone: np.ndarray | None = None
 
 
-@lru_cache(maxsize=2)  # a batch may reach into the next epoch
+@lru_cache(maxsize=2)  # a batch may begin in one epoch and end in the next
 def epoch_order(seed: int, epoch: int, photos: int) -> np.ndarray:
-    """The order in which an epoch takes the photos, ``[photos]``."""
+    """Draw the order in which an epoch takes the photos, ``[photos]``."""
     return np.random.default_rng([seed, 0, epoch]).permutation(photos)
 
 
@@ -45,24 +44,24 @@ def plan_batch(
     *,
     batch_size: int,
     seed: int,
-    foreign: float = 0.0,
+    cross: float = 0.0,
     dropped: float = 0.0,
     zoom: float = 1.0,
     jitter: float = 0.0,
 ) -> Plan:
-    """Draw a step's photos, crops and histograms from the seed and the step alone; each epoch takes each photo once.
+    """Draw a step's photos, crops and histograms from the seed and the step's number; each epoch takes each photo once.
 
     The shares and strengths are those of :class:`histcolor.train.TrainConfig`.
     """
     n = batch_size
     epoch, place = np.divmod(np.arange(step * n, (step + 1) * n), photos)
     draw = np.random.default_rng([seed, 1, step])
-    other_target = draw.random(n) < foreign
-    # half of the foreign histograms are mixtures, as from a user who blends two
+    other_target = draw.random(n) < cross
+    # half of these target histograms are mixtures, as from a user who blends two histograms
     mixture = draw.random(n) * (draw.random(n) < 0.5)
     corner, flip, other = draw.random((n, 2)), draw.random(n) < 0.5, draw.integers(photos, size=n)
-    without = draw.random(n) < dropped  # drawn last: without it, all else is what it was before this came
-    # … as are these: each axis shows all of the photo down to 1/zoom, so that shapes are squeezed a little, too
+    without = draw.random(n) < dropped  # drawn after the others, so that they do not depend on it
+    # so are these. Along each axis the crop shows between 1/zoom and all of the photo, which also stretches shapes
     extent = 1 / np.exp(draw.random((n, 2)) * np.log(zoom)) if zoom > 1 else None
     if jitter:
         tone = draw.uniform(-jitter, jitter, (n, 3)) * (1, 1, 0.5)
@@ -84,15 +83,15 @@ class Batch:
     """A step's tensors on the device."""
 
     L: Tensor  #: ``[N, 1, S, S]`` in [0, 100]
-    t_ab: Tensor  #: truth over 110, ``[N, 2, S, S]``
-    hist: Tensor  #: target histogram, ``[N, bins, bins]``; the average one where none is given
+    t_ab: Tensor  #: the true ab divided by 110, ``[N, 2, S, S]``
+    hist: Tensor  #: target histograms, ``[N, bins, bins]``; the average histogram where none is given
     r_h: Tensor  #: the same in the loss's bins, by the differentiable kernel
-    own: Tensor  #: ``[N]``, 0 where the target histogram is foreign or mixed, else 1
+    self_reference: Tensor  #: ``[N]``, 1 where the target histogram is the photo's own, else 0
     given: Tensor  #: ``[N]``, booleans: false where the histogram was dropped
 
 
 def mean_histogram(pack: Pack, bins: int, *, photos: int = 1000) -> Tensor:
-    """The mean ab histogram of a pack, ``[bins, bins]``, summing to 1: of evenly spread photos."""
+    """Compute the mean ab histogram of evenly spread photos of a pack, ``[bins, bins]``, summing to 1."""
     chosen = np.linspace(0, len(pack) - 1, min(photos, len(pack))).round().astype(int)
     total = torch.zeros(bins, bins, dtype=torch.float64)
     for part in np.array_split(chosen, -(-len(chosen) // 50)):  # 50 at a time
@@ -102,10 +101,10 @@ def mean_histogram(pack: Pack, bins: int, *, photos: int = 1000) -> Tensor:
 
 
 def change_tone(lab: Tensor, tone: Tensor) -> Tensor:
-    """Change the lightness curve, the chroma and the hue of photos ``[N, 3, H, W]`` in Lab by ``[N, 3]`` of a plan.
+    """Change lightness curve, chroma and hue of photos ``[N, 3, H, W]`` in Lab, as a plan's ``tone`` ``[N, 3]`` says.
 
-    The histogram is taken afterwards, so the truth stays the truth; what the network can know from things it has seen
-    gets a little less sure, and what it can know from the histogram more.
+    The changed photo is the truth, and the histogram is taken from it. So the network learns to rely a little less on
+    the usual colours of things, and a little more on the histogram.
     """
     gamma, chroma, hue = (x[:, None, None] for x in tone.unbind(1))
     L, a, b = lab.unbind(1)
@@ -115,9 +114,9 @@ def change_tone(lab: Tensor, tone: Tensor) -> Tensor:
 
 
 def look_at(rgb: Tensor, tone: Tensor | None, bins: int, loss_bins: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Lab and both histograms of crops: L ``[N, 1, S, S]``, ab ``[N, 2, S, S]``, R_H in both numbers of bins.
+    """Compute L ``[N, 1, S, S]``, ab ``[N, 2, S, S]``, and R_H in both numbers of bins, of crops.
 
-    ``rgb`` is ``[N, 3, S, S]``, uint8, or floating point in [0, 1]. Compiled where training is.
+    ``rgb`` is ``[N, 3, S, S]``, uint8, or floating point in [0, 1]. It is compiled where the training step is.
     """
     lab = rgb_to_lab(rgb if rgb.is_floating_point() else rgb.float() / 255)
     lab = lab if tone is None else change_tone(lab, tone)
@@ -136,27 +135,30 @@ def make_batch(
     average: Tensor | None = None,
     look: Callable = look_at,
 ) -> Batch:
-    """Cut the photos of one process's part of the plan and compute Lab and histograms on the device.
+    """Cut the photos of one process's part of the plan, and compute Lab and histograms on the device.
 
-    Crops have ``size`` pixels a side; ``bins`` are those of the network's histogram and of the loss's. ``average``,
-    ``[bins, bins]``, takes the place of the histograms that the plan drops; needed if it drops any. ``look`` is
-    :func:`look_at`, or what a compiler made of it.
+    Crops have ``size`` pixels along each side. ``bins`` are those of the network's histogram and of the loss's.
+    ``average``, ``[bins, bins]``, replaces the histograms that the plan drops; it is needed if the plan drops any.
+    ``look`` is :func:`look_at`, or its compiled form.
     """
     share = plan.share[part]
 
-    def crops(index: np.ndarray, rows: np.ndarray | slice) -> Tensor:
-        extent = None if plan.extent is None else plan.extent[part][rows]
-        cut = pack.crops(index[rows], plan.corner[part][rows], plan.flip[part][rows], size, extent)
+    def crops(index: np.ndarray, chosen: np.ndarray | slice) -> Tensor:
+        extent = None if plan.extent is None else plan.extent[part][chosen]
+        cut = pack.crops(index[chosen], plan.corner[part][chosen], plan.flip[part][chosen], size, extent)
         return send(cut, device)
 
     tone = None if plan.tone is None else send(torch.from_numpy(plan.tone[part]), device)
     L, ab, hist, r_h = look(crops(plan.index[part], slice(None)), tone, *bins)
-    if len(rows := np.flatnonzero(share < 1)):
-        place, weight = send(torch.from_numpy(rows), device), send(torch.from_numpy(share[rows, None, None]), device)
-        for own, other in zip((hist, r_h), look_at(crops(plan.other[part], rows), None, *bins)[2:], strict=True):
-            own[place] = weight * own[place] + (1 - weight) * other
-    if len(rows := np.flatnonzero(plan.dropped[part])):
-        hist[send(torch.from_numpy(rows), device)] = average
-    own = send(torch.from_numpy((share == 1).astype(np.float32)), device)
+    if len(chosen := np.flatnonzero(share < 1)):
+        place, weight = (
+            send(torch.from_numpy(chosen), device),
+            send(torch.from_numpy(share[chosen, None, None]), device),
+        )
+        for target, other in zip((hist, r_h), look_at(crops(plan.other[part], chosen), None, *bins)[2:], strict=True):
+            target[place] = weight * target[place] + (1 - weight) * other
+    if len(chosen := np.flatnonzero(plan.dropped[part])):
+        hist[send(torch.from_numpy(chosen), device)] = average
+    self_reference = send(torch.from_numpy((share == 1).astype(np.float32)), device)
     given = send(torch.from_numpy(~plan.dropped[part]), device)
-    return Batch(L, scale_ab(ab), hist, r_h, own, given)
+    return Batch(L, scale_ab(ab), hist, r_h, self_reference, given)

@@ -1,6 +1,6 @@
-"""Saving and loading: models as safetensors that tell all that they need, a training's state to resume from.
+"""Saving and loading: models as safetensors with their configuration, and the state from which training resumes.
 
-Nothing that is loaded can run code.
+No file that is loaded can run code.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from torch.optim.swa_utils import AveragedModel
 from histcolor.images import atomic
 from histcolor.model import Colorizer, ModelConfig, config_from_dict
 
-FORMAT = "1"  #: raised when an older reader could no longer understand the file
+FORMAT = "1"  #: changes when older versions of histcolor could not read the file
 SHIPPED = Path(__file__).parent / "weights"
 #: fields of the configuration in the shipped files that no network has any more, as their average histogram is named
 #: "usual" there; both go when other weights take their place
 LEFT = ("guide", "colours", "head", "anneal", "joint", "semantics")
-#: what a checkpoint may hold, by name; :mod:`histcolor.baselines` adds the methods that the paper is compared with
+#: the networks that a checkpoint may hold, by method; :mod:`histcolor.baselines` adds the methods of the comparison
 METHODS: dict[str, Callable[[ModelConfig], nn.Module]] = {Colorizer.method: Colorizer}
 
 
@@ -66,7 +66,7 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def save_model(model: nn.Module, path: str | Path, *, about: dict | None = None) -> None:
-    """Save a model for use, in float16, with its configuration (and ``about``, say the run's name) as metadata."""
+    """Save a model for use, in float16; metadata hold its configuration, and ``about``, such as the run's name."""
     tensors = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
     about = {"method": model.method, "about": json.dumps(about or {})}
     metadata = {"config": json.dumps(asdict(model.config)), **about}
@@ -74,7 +74,7 @@ def save_model(model: nn.Module, path: str | Path, *, about: dict | None = None)
 
 
 def shipped_models() -> list[str]:
-    """Names of the models inside the package."""
+    """Return the names of the models inside the package."""
     return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
 
 
@@ -85,7 +85,7 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Colorizer:
         The model in eval mode, float32, channels last, on ``device``.
 
     Raises:
-        CheckpointError: (a ``ValueError``) no such model, or the file is damaged, foreign or incomplete.
+        CheckpointError: (a ``ValueError``) no such model, or the file is damaged, incomplete or from another program.
     """
     shipped = SHIPPED / f"{name}.safetensors"
     path = shipped if shipped.is_file() else Path(name)
@@ -105,7 +105,7 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Colorizer:
 
 
 def build(config: ModelConfig, method: str = Colorizer.method) -> nn.Module:
-    """A model with fresh weights, channels last; the caller's random state decides them.
+    """Build a model with new weights, channels last; they are drawn from torch's random state.
 
     Raises:
         ValueError: there is no such method.
@@ -116,16 +116,17 @@ def build(config: ModelConfig, method: str = Colorizer.method) -> nn.Module:
 
 
 def fill(model: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
-    """Load tensors into a model; every one of its tensors must be there, in its shape, and nothing else.
+    """Load tensors into a model. Each of its tensors must be given, in the right shape, and no others.
 
     Raises:
-        CheckpointError: names the first missing, foreign or misshapen tensor.
+        CheckpointError: names the first tensor that is missing, unknown or of another shape.
     """
-    wanted = model.state_dict()
-    for text, keys in (("lacks", set(wanted) - set(tensors)), ("has foreign", set(tensors) - set(wanted))):
+    needed = model.state_dict()
+    unknown = set(tensors) - set(needed)
+    for fault, keys in (("lacks {} tensors", set(needed) - set(tensors)), ("has {} unknown tensors", unknown)):
         if keys:
-            raise CheckpointError(f"{name}: {text} {len(keys)} tensors, first {sorted(keys)[0]!r}.")
-    for key, value in wanted.items():
+            raise CheckpointError(f"{name}: {fault.format(len(keys))}, first {sorted(keys)[0]!r}.")
+    for key, value in needed.items():
         if tensors[key].shape != value.shape:
             shapes = f"{tuple(tensors[key].shape)}, needed is {tuple(value.shape)}"
             raise CheckpointError(f"{name}: tensor {key!r} has shape {shapes}.")
@@ -142,7 +143,7 @@ def save_state(
     pack: str,
     seconds: float,
 ) -> None:
-    """Write all that a resumed run needs, atomically: weights, average, moments, step, which pack it was, clock."""
+    """Write what a resumed run needs, atomically: weights, average, Adam's moments, step, the pack's name, seconds."""
     state = {"model": model.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
     with atomic(path) as temporary:
         torch.save({**state, "step": step, "pack": pack, "seconds": seconds}, temporary)
@@ -151,10 +152,10 @@ def save_state(
 def load_state(
     path: Path, model: nn.Module, average: AveragedModel, optimizer: torch.optim.Optimizer, pack: str
 ) -> tuple[int, float]:
-    """Read what :func:`save_state` wrote into the given objects; returns the step and the seconds since the start.
+    """Load what :func:`save_state` wrote into the given objects; returns the step and the seconds since the start.
 
     Raises:
-        CheckpointError: damaged, of another model, or of a run on other photos.
+        CheckpointError: the file is damaged, or is from another model or from a run on other photos.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

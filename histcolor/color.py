@@ -1,7 +1,7 @@
 """Conversion between RGB and CIE Lab in torch, and the scaling of L and ab that the networks see.
 
-The only place that knows these numbers: sRGB (IEC 61966-2-1), illuminant D65 with the 2° observer,
-the same constants as ``skimage.color``, so that figures made with either agree.
+These numbers stand only here: sRGB (IEC 61966-2-1) and the white of D65 with the 2° observer. The constants are those
+of ``skimage.color``, so that both give the same results.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def check_channels(name: str, x: Tensor, channels: int) -> None:
 
 
 def _mix(rows: list[list[float]], x: Tensor) -> Tensor:
-    """Apply a 3×3 matrix to the channel axis of ``[..., 3, H, W]``; sums, not a product, as autocast would round it."""
+    """Apply a 3×3 matrix to the channel axis of ``[..., 3, H, W]``, by sums: autocast would round a matrix product."""
     p, q, r = x.unbind(-3)
     return torch.stack([i * p + j * q + k * r for i, j, k in rows], dim=-3)
 
@@ -68,10 +68,10 @@ def lab_to_rgb(lab: Tensor, *, clip: bool = True) -> Tensor:
 
     Args:
         lab: ``[..., 3, H, W]``, L in [0, 100], a and b in [-110, 110].
-        clip: clip colours outside of sRGB to [0, 1]; without it they are returned as they fall.
+        clip: clip colours outside of sRGB to [0, 1]; if false, their values may lie outside of [0, 1].
 
     Returns:
-        ``[..., 3, H, W]`` in [0, 1]. The gradient is finite everywhere (zero where a value was clipped).
+        ``[..., 3, H, W]``. The gradient is finite everywhere (zero where a value was clipped).
 
     Raises:
         ValueError: the channel axis is not 3 long, or the values are integers.
@@ -87,27 +87,27 @@ def lab_to_rgb(lab: Tensor, *, clip: bool = True) -> Tensor:
 
 
 def in_gamut(lab: Tensor, tolerance: float = 1e-3) -> Tensor:
-    """Say which Lab colours ``[..., 3, H, W]`` an sRGB screen can show: a boolean ``[..., H, W]``."""
+    """Tell which Lab colours ``[..., 3, H, W]`` an sRGB screen can show: booleans ``[..., H, W]``."""
     rgb = lab_to_rgb(lab, clip=False)
     return ((rgb >= -tolerance) & (rgb <= 1 + tolerance)).all(dim=-3)
 
 
 def is_gray(rgb: Tensor) -> bool:
-    """Say whether a photo has next to no colour: 95 in 100 of its pixels have a chroma below 2, in units of ab.
+    """Tell whether a photo is gray: 95 % of its pixels have a chroma below 2, in units of ab.
 
-    RGB ``[3, H, W]`` in [0, 1]; make it small first, 64 × 64, so that specks and JPEG's noise do not count.
+    The photo is RGB ``[3, H, W]`` in [0, 1]. Make it small first, 64 × 64, to ignore specks and JPEG noise.
     """
     chroma = torch.linalg.vector_norm(rgb_to_lab(rgb)[1:], dim=0)
     return bool(chroma.quantile(0.95) < GRAY_CHROMA)
 
 
 def scale_L(L: Tensor) -> Tensor:
-    """Scale L from [0, 100] to [-1, 1], the range that the networks see."""
+    """Scale L from [0, 100] to [-1, 1], the range that networks see."""
     return L / (L_MAX / 2) - 1
 
 
 def scale_ab(ab: Tensor) -> Tensor:
-    """Scale ab from [-110, 110] to [-1, 1], the range that networks see and predict, and losses compare."""
+    """Scale ab from [-110, 110] to [-1, 1], the range of networks and losses."""
     return ab / AB_MAX
 
 

@@ -1,4 +1,4 @@
-"""Colour photos of any size: colours are computed small, then joined to the full-size L."""
+"""Colour photos of any size: colours are computed at the working size, then joined to the full-size L."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from histcolor.color import AB_MAX, lab_to_rgb, rgb_to_lab, unscale_ab
 from histcolor.histogram import check_histogram
 from histcolor.model import Colorizer, PhotoFeatures
-from histcolor.transport import guided, match_histogram
+from histcolor.transport import guided, move_to_histogram
 
 SIZES = {"preview": 160, "fast": 192, "full": 256}  #: working sizes by name, in pixels along each side
 STRIP = 2**21  #: pixels that are converted at once, so that memory stays bounded for photos of any size
@@ -20,14 +20,14 @@ STRIP = 2**21  #: pixels that are converted at once, so that memory stays bounde
 
 @dataclass
 class EncodedPhoto:
-    """A photo whose part of the network is computed (:func:`encode`), ready to be coloured with many histograms."""
+    """A photo with the features that the network computes from it alone (:func:`encode`), for many histograms."""
 
     L: Tensor  #: full size, ``[1, H, W]`` in [0, 100]
-    features: PhotoFeatures  #: at the size the network works at, for one photo
+    features: PhotoFeatures  #: at the working size, for one photo
 
 
 def working_size(height: int, width: int, size: int) -> tuple[int, int]:
-    """Choose the height and width that the network works at: multiples of 32, with an area of about size².
+    """Choose the working size of a photo, height and width: multiples of 32, with an area of about size².
 
     The shape is nearly the photo's, but very long photos are squeezed: no side is above 4 × size.
     """
@@ -38,13 +38,13 @@ def working_size(height: int, width: int, size: int) -> tuple[int, int]:
 
 
 def lightness(image: Tensor) -> Tensor:
-    """Compute L ``[1, H, W]`` in [0, 100] of RGB ``[3, H, W]`` in [0, 1], a strip at a time."""
+    """Compute L ``[1, H, W]`` in [0, 100] of RGB ``[3, H, W]`` in [0, 1], strip by strip."""
     rows = max(1, STRIP // image.shape[2])
     return torch.cat([rgb_to_lab(strip)[:1] for strip in image.split(rows, dim=1)], dim=1)
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize ``[C, H, W]`` to ``[C, h, w]``, bilinear and antialiased; nothing changes where the size is the same."""
+    """Resize ``[C, H, W]`` to ``[C, h, w]``, bilinear and antialiased; a tensor of that size is returned as it is."""
     if tuple(x.shape[-2:]) == size:
         return x
     return F.interpolate(x[None], size, mode="bilinear", align_corners=False, antialias=True)[0]
@@ -52,12 +52,13 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 @torch.no_grad()
 def encode(model: Colorizer, image: Tensor, *, size: int | str = "full") -> EncodedPhoto:
-    """Compute the photo's part of the network once; give the result to :func:`colorize` in place of the photo.
+    """Compute what depends on the photo alone, once; give the result to :func:`colorize` in place of the photo.
 
     Args:
         model: from :func:`histcolor.load`.
-        image: RGB ``[3, H, W]`` in [0, 1], of any size; its colours, if it has any, are not looked at.
-        size: the network works on about size × size pixels, in the photo's shape: a number, or a name of :data:`SIZES`.
+        image: RGB ``[3, H, W]`` in [0, 1], of any size; only its L is used.
+        size: the working size: the network sees about size × size pixels, in the photo's shape. A number of pixels, or
+            a name of :data:`SIZES`.
 
     Raises:
         ValueError: wrong shape, values out of [0, 1], NaN, a size under 32, or an unknown name.
@@ -89,7 +90,7 @@ def colorize(
     image: Tensor | EncodedPhoto,
     hist: Tensor | None = None,
     *,
-    match: float = 0.0,
+    transport: float = 0.0,
     flips: bool = False,
     size: int | str = "full",
 ) -> Tensor:
@@ -97,34 +98,35 @@ def colorize(
 
     Args:
         model: from :func:`histcolor.load`.
-        image: RGB ``[3, H, W]`` in [0, 1], whose colours are not looked at, or what :func:`encode` made of it.
-        hist: ``[bins, bins]`` or ``[N, bins, bins]``, with the model's bins; normalised to sum to 1. Without: the
-            network chooses the colours, if it was taught to (``model.automatic``).
-        match: how far the colours are then moved to have exactly this histogram, from 0 (not at all) to 1.
+        image: RGB ``[3, H, W]`` in [0, 1], of which only L is used, or what :func:`encode` made of it.
+        hist: the target histogram, ``[bins, bins]`` or ``[N, bins, bins]``, with the model's bins; normalised to sum to
+            1. None: automatic, the network chooses the colours (if it was trained to, see ``model.automatic``).
+        transport: the transport strength: how far the network's colours are then moved towards the target histogram,
+            from 0 (not at all) to 1 (all the way).
         flips: colour the mirrored photo as well and take the mean: a little better, and twice the work.
-        size: the network works on about size × size pixels (see :func:`encode`).
+        size: the working size, see :func:`encode`.
 
     Returns:
         RGB ``[3, H, W]``, or ``[N, 3, H, W]`` for a batch, in [0, 1], at the full size of ``image``, on the CPU.
 
     Raises:
-        ValueError: a wrong photo, histogram (see :func:`histcolor.histogram.check_histogram`) or ``match``; or no
-            histogram, and a model that needs one, or a ``match`` to match it with.
+        ValueError: a wrong photo, histogram (see :func:`histcolor.histogram.check_histogram`) or transport strength; or
+            no histogram, although the model or the transport needs one.
     """
-    if not 0 <= match <= 1:
-        raise ValueError(f"match must be in [0, 1], got {match}.")
-    if hist is None and match:
-        raise ValueError("match needs a histogram to match: give one, or leave match at 0.")
+    if not 0 <= transport <= 1:
+        raise ValueError(f"transport must be in [0, 1], got {transport}.")
+    if hist is None and transport:
+        raise ValueError("transport needs a target histogram: give one, or leave transport at 0.")
     photo = image if isinstance(image, EncodedPhoto) else encode(model, image, size=size)
     ab = predict(model, photo, hist, flips=flips)
-    if match:
-        ab = match_asked(model, photo, ab, hist, match)
+    if transport:
+        ab = move_to_target(model, photo, ab, hist, transport)
     out = join(photo.L, ab.cpu(), photo.features.L[0].cpu())
     return out[0] if hist is None or hist.ndim == 2 else out
 
 
 def checked(model: Colorizer, hist: Tensor | None) -> Tensor:
-    """Histograms as the network takes them, ``[N, bins, bins]``; None: the average one. See :func:`colorize`."""
+    """Check histograms, and bring them to ``[N, bins, bins]``; None gives the average one. See :func:`colorize`."""
     hist = model.average_histogram() if hist is None else check_histogram(hist, model.config.bins)
     if hist.ndim > 3:
         raise ValueError(f"hist must be [bins, bins] or [N, bins, bins], got shape {tuple(hist.shape)}.")
@@ -144,18 +146,18 @@ def predict(model: Colorizer, photo: EncodedPhoto, hist: Tensor | None, *, flips
 
 
 @torch.no_grad()
-def match_asked(model: Colorizer, photo: EncodedPhoto, ab: Tensor, hist: Tensor, match: float) -> Tensor:
+def move_to_target(model: Colorizer, photo: EncodedPhoto, ab: Tensor, hist: Tensor, transport: float) -> Tensor:
     """Move predicted colours ``[N, 2, h, w]`` towards their target histograms; see :func:`colorize`."""
-    return match_histogram(ab, checked(model, hist), photo.features.L, match)
+    return move_to_histogram(ab, checked(model, hist), photo.features.L, transport)
 
 
 def join(L: Tensor, ab: Tensor, small_L: Tensor) -> Tensor:
-    """Join small ab to the full-size L, a strip at a time; colours follow the edges of L that the small photo lost.
+    """Join ab of the working size to the full-size L, strip by strip; colours follow the edges of the full-size L.
 
     Args:
         L: ``[1, H, W]`` in [0, 100].
         ab: ``[N, 2, h, w]``.
-        small_L: L at the size of ab, ``[1, h, w]``.
+        small_L: L at the working size, ``[1, h, w]``.
 
     Returns:
         RGB ``[N, 3, H, W]`` in [0, 1].

@@ -1,8 +1,8 @@
-"""Packs: any folder or tar of photos as one uint8 array that training reads, with a manifest that says why.
+"""Packs: the photos of folders and tars as one uint8 array, which training reads.
 
-A pack is a folder: ``images.npy`` (uint8 ``[N, size, size, 3]``, memory-mapped), ``manifest.csv`` (every file met: its
-sha256, and the reason if it was left out) and ``pack.json``. Cropping, flipping, Lab and histograms are computed
-in batches on the training device.
+A pack is a folder: ``images.npy`` (uint8 ``[N, size, size, 3]``, memory-mapped), ``manifest.csv`` (all files that were
+found, each with its sha256, and with a reason if it was left out) and ``pack.json``. Crops, flips, Lab and histograms
+are computed later, in batches on the training device.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from histcolor.color import is_gray
 from histcolor.device import send
 from histcolor.images import SUFFIXES, ImageError, find_images, open_rgb, to_tensor, write_text
 
-MIN_BYTES = 3 * 1024  #: the paper leaves out files under 3 KB (3.1); it means originals, small WebPs fall under it
+MIN_BYTES = 3 * 1024  #: the paper leaves out files under 3 KB (3.1), JPEGs of full size; good small WebPs may have less
 
 
 def iterate_files(source: Path) -> Iterator[tuple[str, bytes | None]]:
-    """Yield the name and the bytes of every image file in a folder or tar, in a fixed order; None: may not be read.
+    """Yield the name and the bytes of every image file in a folder or tar, in a fixed order; None: can not be read.
 
     Raises:
         OSError: the source is missing, holds no image, or is a damaged tar.
@@ -45,7 +45,7 @@ def iterate_files(source: Path) -> Iterator[tuple[str, bytes | None]]:
                 for member in tar:
                     if member.isfile() and Path(member.name).suffix.lower() in SUFFIXES:
                         yield f"{source.name}/{member.name}", tar.extractfile(member).read()
-                # tarfile takes a damaged header for the end; the true end is zeros, and a compressed file's checksum
+                # tarfile takes a damaged header for the end; the true end has zeros, and a checksum if compressed
                 tar.fileobj.seek(tar.offset)
                 if tar.fileobj.read(2**20)[: tarfile.BLOCKSIZE] != bytes(tarfile.BLOCKSIZE):
                     raise EOFError
@@ -61,7 +61,7 @@ def iterate_files(source: Path) -> Iterator[tuple[str, bytes | None]]:
 
 
 def examine(data: bytes | None, name: str, min_bytes: int) -> tuple[Image.Image | None, str]:
-    """Open a file's photo, or say why it is left out: the picture and "", or None and the reason."""
+    """Open a file's photo; returns the picture and "", or None and the reason why it is left out."""
     if data is None:
         return None, "unreadable"
     if len(data) < min_bytes:
@@ -75,7 +75,7 @@ def examine(data: bytes | None, name: str, min_bytes: int) -> tuple[Image.Image 
 
 
 def check_pack(output: Path | None, size: int, min_bytes: int = MIN_BYTES) -> None:
-    """Refuse a pack that could not be made, before hours of work; without ``output``, its folder is not known yet.
+    """Refuse a pack that could not be made, before hours of work; ``output`` is None while its folder is not known.
 
     Raises:
         ValueError: ``size`` is below 32, ``min_bytes`` is negative, or ``output`` exists.
@@ -103,12 +103,12 @@ def build_pack(
         sources: folders or tar files.
         output: the pack's folder.
         size: pixels along each side.
-        keep: only files whose name contains this text (``imagenette/train``).
+        keep: take only files whose name contains this text (``imagenette/train``).
         min_bytes: files of fewer bytes are left out; 0 keeps all.
         quiet: no progress bar.
 
     Returns:
-        What ``pack.json`` says: photos, size, min_bytes, rejected (a count for each reason), sources (their names).
+        The contents of ``pack.json``: photos, size, min_bytes, rejected (a count for each reason), sources (names).
 
     Raises:
         OSError: a source is missing, or no photo was left.
@@ -162,7 +162,7 @@ class Pack:
     """Photos ready for training: ``images`` is uint8 ``[N, size, size, 3]``, on disk or in memory."""
 
     images: np.ndarray
-    resident: Tensor | None = None  #: the same on a device, when :meth:`to` has put it there
+    resident: Tensor | None = None  #: the same on a device, after :meth:`to` has copied it there
 
     @staticmethod
     def open(*paths: str | Path) -> Pack:
@@ -188,14 +188,14 @@ class Pack:
         return len(self.images)
 
     def fingerprint(self) -> str:
-        """Say which photos these are: their number and size, and a checksum of 16 of them."""
+        """Describe the photos, to tell packs apart: their number and size, and a checksum of 16 of them."""
         some = self.images[np.linspace(0, len(self) - 1, 16).astype(int)]
         return f"{len(self)} of {self.images.shape[1]} pixels, {zlib.crc32(some.tobytes()):08x}"
 
     def to(self, device: str | torch.device) -> Pack:
         """Copy the pack into a GPU's memory, if it fits into half of what is free there; else return it as it is.
 
-        A GPU then cuts its crops itself: nothing but a few numbers a photo travels at each step.
+        The GPU then cuts its crops itself, and only a few numbers for each photo are sent to it at each step.
         """
         device = torch.device(device)
         if device.type != "cuda" or self.images.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
@@ -217,21 +217,23 @@ class Pack:
 
         Args:
             index: photos to take, ``[N]``.
-            corner: ``[N, 2]`` in [0, 1): where the crop lies between the top left and bottom right.
-            flip: ``[N]`` booleans: mirrored left to right.
-            size: pixels a side, at most the pack's.
-            extent: share of the photo's height and width that the crop shows, ``[N, 2]``, brought to ``size``; without:
-                ``size`` of its pixels, as they are.
+            corner: ``[N, 2]`` in [0, 1): where the crop lies, from the photo's top left to its bottom right.
+            flip: ``[N]`` booleans: whether the crop is mirrored left to right.
+            size: pixels along each side of the crop, at most the pack's.
+            extent: the part of the photo's height and width that the crop shows, ``[N, 2]``; it is resized to ``size``.
+                None: the crop is ``size`` × ``size`` of the photo's pixels.
 
         Returns:
-            uint8 ``[N, 3, size, size]``; with ``extent`` float32 in [0, 1].
+            uint8 ``[N, 3, size, size]``; with ``extent``, float32 in [0, 1].
 
         Raises:
             ValueError: the pack's photos are smaller than ``size``.
         """
         room = self.images.shape[1] - size
         if room < 0:
-            raise ValueError(f"The pack's photos have {self.images.shape[1]} pixels a side, crops of {size} are asked.")
+            raise ValueError(
+                f"The pack's photos have {self.images.shape[1]} pixels a side, too few for crops of {size}."
+            )
         if extent is not None:
             return self._resized_crops(index, corner, flip, size, extent)
         corner = (corner * (room + 1)).astype(int)
@@ -246,7 +248,7 @@ class Pack:
     def _resident_crops(self, index: np.ndarray, corner: np.ndarray, flip: np.ndarray, size: int) -> Tensor:
         along = np.arange(size)
         columns = corner[:, 1:] + np.where(flip[:, None], along[::-1], along)
-        where = np.concatenate([index[:, None], corner[:, :1] + along, columns], axis=1)  # one transfer for all three
+        where = np.concatenate([index[:, None], corner[:, :1] + along, columns], axis=1)  # all three in one transfer
         where = send(torch.from_numpy(where), self.resident.device)
         photo, row, column = where[:, 0], where[:, 1 : 1 + size], where[:, 1 + size :]
         return self.resident[photo[:, None, None], row[:, :, None], column[:, None, :]].permute(0, 3, 1, 2)
@@ -254,7 +256,7 @@ class Pack:
     def _resized_crops(
         self, index: np.ndarray, corner: np.ndarray, flip: np.ndarray, size: int, extent: np.ndarray
     ) -> Tensor:
-        """Cut and resize crops of any extent: linear interpolation, as a product with a matrix an axis."""
+        """Cut and resize crops of any extent: linear interpolation, by a matrix product along each axis."""
         side, on_device = self.images.shape[1], self.resident is not None
         length = extent * side  # [N, 2]
         start, step = corner * (side - length), length / size
@@ -264,7 +266,7 @@ class Pack:
         table = send(table.float(), self.resident.device) if on_device else table.float()  # float32: exact below 2^24
         where, step = table[:, : 2 * size].unflatten(1, (2, size)), table[:, 2 * size : -1]
         photos = self.resident[table[:, -1].long()] if on_device else torch.from_numpy(self.images[index])
-        # a triangle as wide as a pixel of the crop, or of the photo if that is larger: no aliasing
+        # a triangle as wide as a pixel of the crop, or as a pixel of the photo if that is larger: no aliasing
         grid, width = torch.arange(side, dtype=torch.float32, device=table.device), step.clamp(min=1)[..., None, None]
         weights = (1 - (where.clamp(0, side - 1)[..., None] - grid).abs() / width).clamp(min=0)
         rows, columns = (weights / weights.sum(-1, keepdim=True)).unbind(1)  # [N, size, side] each

@@ -1,4 +1,4 @@
-"""scikit-image's own colour photos: something small to show, to train on and to measure on, without a download."""
+"""The colour photos that come with scikit-image, for demonstrations, tests and short trainings without a download."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ DEMO_PHOTOS = ("astronaut", "chelsea", "coffee", "motorcycle", "rocket")
 
 
 def demo_photo(name: str) -> Tensor:
-    """Load one of scikit-image's own colour photos: RGB ``[3, H, W]`` in [0, 1].
+    """Load one of scikit-image's colour photos by name: RGB ``[3, H, W]`` in [0, 1].
 
     Raises:
-        ValueError: there is none of that name.
-        OSError: this scikit-image does not ship it, and it can not be fetched.
+        ValueError: there is no photo of that name.
+        OSError: this scikit-image does not contain the photo, and it can not be downloaded.
     """
     import skimage.data
 
@@ -29,7 +29,7 @@ def demo_photo(name: str) -> Tensor:
         raise ValueError(f"scikit-image has no photo {name!r}; among those it has are {', '.join(DEMO_PHOTOS)}.")
     try:
         pixels = getattr(skimage.data, function)()
-    except Exception as error:  # pooch raises its own kinds
+    except Exception as error:  # pooch has its own exceptions
         raise OSError(f"scikit-image's photo {name!r} could not be fetched: connect to a network.") from error
     pixels = pixels[0] if name == "motorcycle" else pixels  # the left of a stereo pair
     if not (isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.shape[2:] in ((), (3,), (4,))):
@@ -46,15 +46,16 @@ def save_demo_crops(
     right: float = 1.0,
     seed: int = 0,
 ) -> None:
-    """Write square crops of scikit-image's photos as JPEGs: something small to train and to measure on.
+    """Write square crops of scikit-image's photos as JPEGs, to train on and to measure on.
 
     Args:
-        folder: where to.
-        count: how many, from each photo in turn.
+        folder: where the files are written.
+        count: how many crops, taken from each photo in turn.
         names: of the photos, see :func:`demo_photo`.
-        left: the crops are from the part of each photo right of this share of its width …
-        right: … and left of this one: parts for training and measuring need not overlap.
-        seed: decides places and sides, between 0.4 and 1 of the part's shorter side.
+        left: the crops come from the part of each photo between ``left`` and ``right``, both in [0, 1], as fractions of
+            its width. So crops for training and crops for measuring can come from parts that do not overlap.
+        right: see ``left``.
+        seed: decides where the crops lie, and their sides: 0.4 to 1 times the shorter side of that part.
     """
     rng = np.random.default_rng(seed)
     photos = (demo_photo(name) for name in names)

@@ -1,4 +1,4 @@
-"""What a device decides about training: precision, memory layout, pinning, compiling. One function, asked by all."""
+"""How to compute on a device: precision, pinned memory, compiling. One function, :func:`execution`, decides it all."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import torch
 from torch import Tensor
 
 PRECISIONS = ("auto", "bfloat16", "float32")
-FORCE = "HISTCOLOR_PRECISION"  #: the environment variable that answers for every device
-COMPILING_PAYS = 900.0  #: seconds of training on a GPU from which torch.compile, which takes a minute or two, pays
+FORCE = "HISTCOLOR_PRECISION"  #: the environment variable that sets the precision on every device
+COMPILING_PAYS = 900.0  #: seconds that a run on a GPU must take at least, to make up for the minutes of torch.compile
 
 
 @dataclass(frozen=True)
 class Execution:
-    """How to compute on a device; what is computed stays the same, up to rounding."""
+    """How to compute on a device; the results are the same on all devices, up to rounding."""
 
     device: torch.device
     bfloat16: bool  #: convolutions and products in bfloat16 (autocast); else float32
-    compile: bool  #: through ``torch.compile``
-    pin: bool  #: batches travel from page-locked memory, without being waited for
-    resident: bool  #: the pack is kept in the device's memory, where it fits
-    fused: bool  #: the optimiser's step in one kernel
-    tf32: bool  #: what stays in float32 may use TF32's matrix units
+    compile: bool  #: use ``torch.compile``
+    pin: bool  #: copy batches from page-locked memory, without waiting for the copy
+    resident: bool  #: keep the pack in the device's memory, if it fits
+    fused: bool  #: do the optimiser's step in one kernel
+    tf32: bool  #: let float32 products use TF32
 
     def autocast(self) -> torch.autocast:
-        """The context in which the network is run."""
+        """Return the context in which the network is run."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
 
     def apply(self) -> None:
-        """Set the process's switches for a GPU; does nothing elsewhere."""
+        """Set torch's global options for a GPU; on other devices, do nothing."""
         if self.tf32:
             torch.set_float32_matmul_precision("high")
-            torch.backends.cudnn.benchmark = True  # crops of one size: the first steps find the quickest kernels
+            torch.backends.cudnn.benchmark = True  # crops have one size: the first steps find the fastest kernels
 
     def __str__(self) -> str:
         parts = [str(self.device), "bfloat16" if self.bfloat16 else "float32"]
@@ -43,15 +43,15 @@ class Execution:
 
 
 def cpu_has_bfloat16(capabilities: Mapping[str, object] | None = None) -> bool:
-    """Whether this processor multiplies bfloat16 itself. Without that it is 2.5 to 11 times slower than float32.
+    """Tell whether this processor has bfloat16 instructions. Without them it is 2.5 to 11 times slower than float32.
 
     Args:
-        capabilities: what ``torch.cpu.get_capabilities()`` says; asked for if not given. A torch that can not say
-            counts as no.
+        capabilities: the result of ``torch.cpu.get_capabilities()``, by default for this processor. Older versions of
+            torch do not have that function; then the answer is no.
     """
     if capabilities is None:
-        ask = getattr(torch.cpu, "get_capabilities", None)
-        capabilities = ask() if ask else {}
+        get = getattr(torch.cpu, "get_capabilities", None)
+        capabilities = get() if get else {}
     arm = "bf16" if platform.machine() in ("arm64", "aarch64") else "amx_bf16"
     return any(bool(capabilities.get(name)) for name in ("amx_bf16", "avx512_bf16", arm))
 
@@ -64,14 +64,14 @@ def execution(
     seconds: float | None = None,
     capabilities: Mapping[str, object] | None = None,
 ) -> Execution:
-    """Decide how to compute on a device; it need not be there.
+    """Decide how to compute on a device; the machine need not have that device.
 
     Args:
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` …
         precision: ``"bfloat16"``, ``"float32"``, or ``"auto"``: bfloat16 where the device computes with it.
-            The environment variable HISTCOLOR_PRECISION, if set, takes the place of ``"auto"``.
-        compile: use ``torch.compile``; by default on a GPU, if the run is known to be long enough to pay for it.
-        seconds: how long the run will take, where that is known.
+            The environment variable HISTCOLOR_PRECISION, if set, replaces ``"auto"``.
+        compile: use ``torch.compile``; by default on a GPU, if the run is long enough to make up for it.
+        seconds: how long the run will take, if that is known.
         capabilities: of the processor, see :func:`cpu_has_bfloat16`.
 
     Raises:
@@ -93,7 +93,7 @@ def execution(
 
 
 def send(x: Tensor, device: torch.device) -> Tensor:
-    """Copy a tensor to a device without waiting for what is computed there."""
-    if device.type == "cuda" and x.device.type == "cpu":  # only what lies in the machine's memory can be page-locked
+    """Copy a tensor to a device, without waiting until the device has finished its work."""
+    if device.type == "cuda" and x.device.type == "cpu":  # only the main memory can be page-locked
         x = x.pin_memory()
     return x.to(device, non_blocking=True)

@@ -2,8 +2,8 @@
 
 Every function takes and returns ``[bins, bins]`` histograms (axis 0 is a, axis 1 is b, both ascending over
 [-110, 110]). The input is checked by :func:`histcolor.histogram.check_histogram`, need not be normalised, and is
-never changed; the result is a new float32 tensor, non-negative, free of NaN, summing to 1 within float32 rounding.
-Colours ``ab = (a, b)`` and radii are in units of ab. A bad argument raises a ``ValueError`` that says what to mend.
+never changed. The result is a new float32 tensor, non-negative, without NaN, and sums to 1 up to float32 rounding.
+Colours ``ab = (a, b)`` and radii are in units of ab. A bad argument raises a ``ValueError`` that says how to mend it.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from torch import Tensor
 from histcolor.color import AB_MAX, L_MAX, in_gamut, rgb_to_lab
 from histcolor.histogram import bin_width, check_histogram, splat
 
-RADIUS = 12.0  #: default brush; the same disc for paint, erase and move, so erasing takes all that a stroke painted
+RADIUS = 12.0  #: default radius of paint, erase and move; as it is the same, erasing removes all that a stroke painted
 
 
 def _short(value: object) -> str:
-    """Show a bad argument within one line, however long it is."""
+    """Write a bad argument in one short line, however long it is."""
     return " ".join(reprlib.repr(value).split())
 
 
 def check_number(name: str, value: object, low: float = -math.inf, high: float = math.inf) -> float:
-    """Return a finite number in [low, high] as float, else raise ``ValueError``; texts and booleans are refused."""
+    """Return a finite number in [low, high] as float, else raise ``ValueError``; strings and booleans are refused."""
     try:
         number = math.nan if isinstance(value, str | bytes | bytearray | bool) else float(value)
     except (TypeError, ValueError, RuntimeError, OverflowError):
@@ -75,7 +75,7 @@ def _weights(weights: Iterable[float], things: str) -> list[float]:
 
 
 def _histogram(hist: Tensor, *, allow_blank: bool = False) -> Tensor:
-    """Check one histogram and return it as float64, so that an edit rounds once, at its end."""
+    """Check one histogram and return it as float64, so that an edit is rounded only once, at its end."""
     try:
         hist = torch.as_tensor(hist)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -88,25 +88,25 @@ def _histogram(hist: Tensor, *, allow_blank: bool = False) -> Tensor:
 
 
 def _offsets(bins: int, device: torch.device | None = None) -> Tensor:
-    """Give each bin's place seen from gray, ``[bins, bins, 2]`` in bins: multiples of 1/2, so exact; gray is 0."""
+    """Compute where each bin lies relative to gray, ``[bins, bins, 2]`` in bins: exact, as multiples of 1/2."""
     axis = torch.arange(bins, dtype=torch.float64, device=device) - (bins - 1) / 2
     return torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1)
 
 
 def _warp(hist: Tensor, target: Tensor) -> Tensor:
-    """Carry each bin's mass to ``target``, shared bilinearly among the four nearest bins, as soft_ab_histogram does.
+    """Move each bin's mass to ``target``, shared bilinearly among the four nearest bins, as soft_ab_histogram does.
 
-    ``target`` is ``[bins, bins, 2]``, seen from gray, in bins; beyond the outermost centres each axis is clamped.
-    The mass is conserved, and, clamping apart, the result's mean colour is that of the targets. float64 → float32.
+    ``target`` is ``[bins, bins, 2]``, relative to gray, in bins; beyond the outermost centres each axis is clamped.
+    The mass is conserved. Without clamping, the mean colour is that of the targets. float64 → float32.
     """
     bins = hist.shape[-1]
-    # Rounding noise must not leak 1e-16 into neighbours: the network is shown the colour of every bin above zero.
+    # Rounding must not give neighbours a mass of 1e-16: the network is shown the colour of every bin above zero.
     position = ((target + (bins - 1) / 2) * 2**20).round() / 2**20
     return splat(position.clamp(0, bins - 1).flatten(0, 1).T, bins, hist.flatten()).float()
 
 
 def _pull_in(target: Tensor) -> Tensor:
-    """Pull targets beyond the plane's outermost bins straight towards gray: clamping each axis would turn the hue."""
+    """Move targets beyond the outermost bins straight towards gray; clamping each axis alone would change the hue."""
     reach = (target.shape[0] - 1) / 2
     return target / (target.abs().amax(-1, keepdim=True) / reach).clamp(min=1)
 
@@ -115,16 +115,16 @@ def _disc(ab: tuple[float, float], radius: float, bins: int, device: torch.devic
     """Choose the bins whose centre is within ``radius`` of ab, and the one that holds ab: boolean ``[bins, bins]``."""
     width = bin_width(bins)
     away = _offsets(bins, device) * width - torch.tensor(ab, dtype=torch.float64, device=device)
-    disc = away.norm(dim=-1) <= radius + 1e-6  # the same disc wherever it stands, whatever the rounding
+    disc = away.norm(dim=-1) <= radius + 1e-6  # the same disc everywhere, despite rounding
     i, j = (min(max(int((x + AB_MAX) / width), 0), bins - 1) for x in ab)
-    disc[i, j] = True  # a small brush on a coarse grid still does something
+    disc[i, j] = True  # a small brush on a coarse grid still has a bin
     return disc
 
 
 def _blob(ab: tuple[float, float], radius: float, bins: int, device: torch.device | None = None) -> Tensor:
     """Make a round Gaussian brush of mass 1 with sigma = radius / 3 that ends at the radius: ``[bins, bins]`` float64.
 
-    Each bin gets the integral over its area, not a sample: a narrow blob on a coarse grid cannot vanish.
+    Each bin gets the integral over its area, so that even a narrow blob on a coarse grid has its mass.
     """
     sigma = min(max(radius / 3, 1e-6), 1e4)  # beyond these a bin, or the plane, looks the same
     edges = torch.linspace(-AB_MAX, AB_MAX, bins + 1, dtype=torch.float64, device=device)
@@ -142,13 +142,13 @@ def paint(
 ) -> Tensor:
     """Add a Gaussian blob of one colour, or a stroke along several: ``[bins, bins]`` → ``[bins, bins]``.
 
-    Here the input may be all zero, a blank plane, on which the stroke is then alone.
+    The input may be all zero here; the result is then the stroke alone.
 
     Args:
-        ab: the colour (a, b), each in [-110, 110], or a sequence of them, the stroke's path: a blob on each, all of
-            the same part of the mass. Near the plane's edge a blob is cut and keeps its mass.
-        radius: where a blob ends, three sigma, ≥ 0. 0 paints just the bin that holds ``ab``.
-        strength: the stroke's mass in units of all mass that was there, ≥ 0 (0 changes nothing).
+        ab: the colour (a, b), each in [-110, 110], or a sequence of colours, the stroke's path: each gets a blob, and
+            all blobs have the same mass. A blob that is cut by the plane's edge keeps its mass.
+        radius: where a blob ends, at three sigma, ≥ 0. 0 paints only the bin that holds ``ab``.
+        strength: the stroke's mass divided by the mass before, ≥ 0 (0 changes nothing).
 
     Raises ``ValueError``: not a histogram, a colour outside of the plane, a negative or NaN radius or strength.
     """
@@ -167,14 +167,14 @@ def erase(
     radius: float = RADIUS,
     strength: float = 1.0,
 ) -> Tensor:
-    """Take away mass around one colour or a stroke, and scale up the rest: ``[bins, bins]`` → ``[bins, bins]``.
+    """Remove mass around one colour or a stroke, and scale up the rest: ``[bins, bins]`` → ``[bins, bins]``.
 
     Args:
-        ab: the colour (a, b), each in [-110, 110], or a sequence of them, the stroke's path.
-        radius: bins with their centre this near lose mass, and always the bin that holds ``ab``; ≥ 0.
-        strength: the part of their mass that goes, in [0, 1]. If that is all there is, < 1 changes nothing.
+        ab: the colour (a, b), each in [-110, 110], or a sequence of colours, the stroke's path.
+        radius: bins whose centre is at most this far from ``ab`` lose mass, and always the bin that holds ``ab``; ≥ 0.
+        strength: the part of their mass that is removed, in [0, 1]. If no other bin has mass, < 1 changes nothing.
 
-    Raises ``ValueError``: nothing would remain (a histogram needs some mass), or a bad argument.
+    Raises ``ValueError``: no mass would be left, or a bad argument.
     """
     path, radius = _path(ab), check_number("radius", radius, 0)
     strength, hist = check_number("strength", strength, 0, 1), _histogram(hist)
@@ -189,22 +189,22 @@ def erase(
 
 
 def move(hist: Tensor, start: tuple[float, float], end: tuple[float, float], *, radius: float = RADIUS) -> Tensor:
-    """Shift the mass around one colour by end - start, in its shape: ``[bins, bins]`` → ``[bins, bins]``.
+    """Move the mass around one colour to another colour: ``[bins, bins]`` → ``[bins, bins]``.
 
-    A shift by whole bins is exact, and moving an isolated blob back undoes it; a part of a bin is shared
-    bilinearly. Mass that would leave the plane stays at its edge. Mass already at the end is added to.
+    All of it moves by end - start. A move by whole bins is exact, and moving an isolated blob back undoes it; else each
+    bin's mass is shared bilinearly. Mass that would leave the plane stays at its edge. The mass at the end stays there.
 
     Args:
-        start: colour (a, b) whose surroundings move, each in [-110, 110].
-        end: colour (a, b) where ``start`` goes; it may lie outside of the plane.
-        radius: bins with their centre this near ``start`` move, and always the bin that holds it; ≥ 0.
+        start: the colour (a, b) whose surroundings move, each in [-110, 110].
+        end: the colour (a, b) to which ``start`` moves; it may lie outside of the plane.
+        radius: bins whose centre is at most this far from ``start`` move, and always the bin that holds it; ≥ 0.
 
     Raises ``ValueError``: not a histogram, ``start`` outside of the plane, NaN, a negative radius.
     """
     start, end = check_colour("start", start), check_colour("end", end, math.inf)
     radius = check_number("radius", radius, 0)
     hist = _histogram(hist)
-    # clamped to the plane's width: everything is at the edge by then, and huge numbers stay exact
+    # clamped to the plane's width, which moves everything to the edge: huge numbers would be rounded
     shift = [min(max(q - p, -2 * AB_MAX), 2 * AB_MAX) / bin_width(len(hist)) for p, q in zip(start, end, strict=True)]
     moving = _disc(start, radius, len(hist), hist.device).double().unsqueeze(-1)
     return _warp(hist, _offsets(len(hist), hist.device) + moving * moving.new_tensor(shift))
@@ -213,8 +213,8 @@ def move(hist: Tensor, start: tuple[float, float], end: tuple[float, float], *, 
 def rotate_hue(hist: Tensor, degrees: float) -> Tensor:
     """Turn the hue of every colour by an angle and keep its chroma: ``[bins, bins]`` → ``[bins, bins]``.
 
-    ``degrees`` counts from +a (red) towards +b (yellow); quarter turns are exact, others keep the chroma to
-    within a bin. Mass in the plane's corners that would leave it stays at its edge with the new hue.
+    ``degrees`` counts from +a (red) towards +b (yellow). Quarter turns are exact; others change the chroma by less than
+    a bin. Mass that would leave the plane stays at its edge with the new hue.
     Raises ``ValueError``: not a histogram, or an angle that is not a finite number.
     """
     angle, hist = math.radians(check_number("degrees", degrees) % 360), _histogram(hist)
@@ -226,20 +226,20 @@ def rotate_hue(hist: Tensor, degrees: float) -> Tensor:
 def scale_saturation(hist: Tensor, factor: float) -> Tensor:
     """Multiply every colour's chroma by a factor and keep its hue: ``[bins, bins]`` → ``[bins, bins]``.
 
-    ``factor`` ≥ 0: 0 puts all mass on the bins next to gray, 1 changes nothing; mass that would leave the plane
-    stays at its edge with its hue (:func:`clip_to_gamut` holds it to what a screen can show).
+    ``factor`` ≥ 0: 0 puts all mass on the bins next to gray, 1 changes nothing. Mass that would leave the plane
+    stays at its edge with its hue (:func:`clip_to_gamut` moves it to colours that a screen can show).
     Raises ``ValueError``: not a histogram, or a factor that is negative or not a finite number.
     """
     factor, hist = check_number("factor", factor, 0), _histogram(hist)
-    # 2·bins takes every bin but gray beyond the edge already; more would only overflow
+    # 2·bins already moves every bin but gray beyond the edge; more would only overflow
     return _warp(hist, _pull_in(_offsets(len(hist), hist.device) * min(factor, 2 * len(hist))))
 
 
 def mix(hists: Iterable[Tensor], weights: Iterable[float]) -> Tensor:
     """Mix histograms linearly, Σ_k w_k · hist_k / Σ_k w_k: several ``[bins, bins]`` → ``[bins, bins]``.
 
-    ``weights`` are numbers ≥ 0, one a histogram, not all 0; a histogram of weight 0 has no part, and one that is
-    alone comes out exactly, normalised.
+    ``weights`` are numbers ≥ 0, one for each histogram, not all 0. If only one weight is above 0, the result is exactly
+    that histogram, normalised.
     Raises ``ValueError``: not histograms, different numbers of bins, or bad weights.
     """
     hists, weights = [_histogram(hist) for hist in hists], _weights(weights, "histograms")
@@ -253,7 +253,7 @@ def mix(hists: Iterable[Tensor], weights: Iterable[float]) -> Tensor:
 
 
 def blend(first: Tensor, second: Tensor, t: float = 0.5) -> Tensor:
-    """Mix two ``[bins, bins]``, (1 - t) · first + t · second, as :func:`mix` does; t in [0, 1] is the second's part.
+    """Mix two histograms ``[bins, bins]``, (1 - t) · first + t · second; t in [0, 1] is the second's part.
 
     Raises ``ValueError``: not histograms, different numbers of bins, or t outside of [0, 1].
     """
@@ -264,9 +264,9 @@ def blend(first: Tensor, second: Tensor, t: float = 0.5) -> Tensor:
 def clip_to_gamut(hist: Tensor, L: float) -> Tensor:
     """Move colours that sRGB cannot show at lightness ``L`` in [0, 100] towards gray, to the gamut's edge.
 
-    ``[bins, bins]`` → ``[bins, bins]``. A bin counts as shown when its centre is in gamut; the bins next to gray
-    always do, for where the gamut is thinner than a bin (L near 0 and 100). Shown bins stay; the mass of any other
-    goes to the first shown bin on its way to gray. So afterwards all mass is shown; clipping again changes nothing.
+    ``[bins, bins]`` → ``[bins, bins]``. A bin is in gamut when its centre is; the bins next to gray always count as in
+    gamut, since near L = 0 and 100 the gamut is thinner than a bin. Mass in gamut stays; all other mass moves towards
+    gray, to the first bin that is in gamut. Clipping again changes nothing.
     Raises ``ValueError``: not a histogram, or L outside of [0, 100].
     """
     L, hist = check_number("L", L, 0, L_MAX), _histogram(hist)
@@ -276,7 +276,7 @@ def clip_to_gamut(hist: Tensor, L: float) -> Tensor:
     leaves = ~shown & (hist > 0)  # a few bins of most histograms: fast enough to follow a slider
     hidden = target[leaves]
     landing = torch.zeros_like(hidden)
-    for step in range(1, bins):  # outwards by half a bin at most; the last shown bin on the way counts
+    for step in range(1, bins):  # from gray outwards by half a bin at most; the last shown bin on the way counts
         index = (hidden * (step / bins) + (bins - 1) / 2).round().long()
         lands = shown[index[:, 0], index[:, 1]]
         landing[lands] = index[lands].double() - (bins - 1) / 2
@@ -287,25 +287,25 @@ def clip_to_gamut(hist: Tensor, L: float) -> Tensor:
 def parse_palette(colours: str | Iterable[str]) -> list[str]:
     """Read hex colours: ``'#c33, 2A6'`` → ``['#cc3333', '#22aa66']``.
 
-    ``colours`` is a text with commas between entries, or a list of entries: three or six hex digits each, with or
-    without ``#``, in either case, blanks around them ignored.
-    Raises ``ValueError``: no entry, or one that is not a colour; the message names it and its place.
+    ``colours`` is a string with commas between entries, or a list of entries. Each has three or six hex digits, in
+    upper or lower case, with or without ``#``; blanks around it are ignored.
+    Raises ``ValueError``: there is no entry, or one is not a colour; the message names it and its place.
     """
     try:
         entries = colours.split(",") if isinstance(colours, str) else list(colours)
     except TypeError as error:
-        raise ValueError(f"A palette is a text such as '#c33,#2a6' or a list, got {_short(colours)}.") from error
+        raise ValueError(f"A palette is a string such as '#c33,#2a6' or a list, got {_short(colours)}.") from error
     if not entries:
         raise ValueError("The palette is empty: give at least one colour, such as '#c33'.")
     palette = []
     for place, entry in enumerate(entries, 1):
-        match = re.fullmatch(r"\s*#?([0-9a-f]{6}|[0-9a-f]{3})\s*", entry, re.I) if isinstance(entry, str) else None
-        if match is None:
+        found = re.fullmatch(r"\s*#?([0-9a-f]{6}|[0-9a-f]{3})\s*", entry, re.I) if isinstance(entry, str) else None
+        if found is None:
             raise ValueError(
                 f"Palette entry {place} is {_short(entry)}, not a colour: write three or six hex digits, such as "
                 "'#c33' or '#cc3333', with commas between colours."
             )
-        digits = match[1] if len(match[1]) == 6 else "".join(2 * digit for digit in match[1])
+        digits = found[1] if len(found[1]) == 6 else "".join(2 * digit for digit in found[1])
         palette.append(f"#{digits.lower()}")
     return palette
 
@@ -313,15 +313,14 @@ def parse_palette(colours: str | Iterable[str]) -> list[str]:
 def from_palette(
     colours: str | Iterable[str], bins: int, *, weights: Iterable[float] | None = None, radius: float = RADIUS
 ) -> Tensor:
-    """Make a histogram ``[bins, bins]`` of a few colours: a blob, as :func:`paint` has it, at each colour's ab.
+    """Make a histogram ``[bins, bins]`` of a few colours: each gets a blob at its ab, as in :func:`paint`.
 
-    Lightness is not part of a histogram: ``#000``, ``#888`` and ``#fff`` all stand for gray, which most photos
-    have much of.
+    Lightness is not part of a histogram: ``#000``, ``#888`` and ``#fff`` all give gray, of which most photos have much.
 
     Args:
         colours: hex colours as :func:`parse_palette` takes them.
         bins: bins along each axis, at least 2.
-        weights: one number ≥ 0 a colour, not all 0: their shares of the mass; equal without it.
+        weights: the colours' shares of the mass: a number ≥ 0 for each, not all 0. None: equal shares.
         radius: where a blob ends, ≥ 0, in units of ab; 0 gives each colour one bin.
 
     Raises ``ValueError``: a bad entry, number of bins, weight or radius; the message says which.

@@ -1,7 +1,8 @@
 """The evaluation protocol, for the model and for any folder of predictions.
 
-Protocol: a photo is squashed to 256×256 (bilinear, antialiased), a histogram is taken from it (``true``) or from
-another photo of the set (``foreign``), its L is coloured, the result is rounded to 8-bit RGB and compared.
+Protocol: a photo is resized to 256×256 whatever its shape (bilinear, antialiased). Its target histogram is taken from
+the photo itself (self-reference) or from another photo of the set (cross-reference). Its L is coloured, the result is
+rounded to 8-bit RGB, and compared with the photo and with the target histogram.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from histcolor.color import gray_rgb, rgb_to_lab
-from histcolor.colorize import EncodedPhoto, encode, join, match_asked, predict, resize
+from histcolor.colorize import EncodedPhoto, encode, join, move_to_target, predict, resize
 from histcolor.histogram import ab_histogram
 from histcolor.images import ImageError, read_image
 from histcolor.metrics import PERFECT_PSNR, measure, round8
@@ -25,11 +26,11 @@ from histcolor.model import Colorizer
 
 @dataclass
 class Task:
-    """What a method is given: the L of one photo, and the reference image that the target histogram is taken from."""
+    """What a method is given: the L of one photo, and the reference image, which has the target histogram."""
 
     L: Tensor  #: ``[1, H, W]`` in [0, 100]
-    reference: Tensor  #: Lab of the photo that the histogram is taken from, ``[3, H, W]``
-    encoded: tuple[Colorizer, EncodedPhoto] | None = None  #: the photo's part of the last model that saw it
+    reference: Tensor  #: Lab of the reference image, ``[3, H, W]``
+    encoded: tuple[Colorizer, EncodedPhoto] | None = None  #: the last model that saw the photo, and the photo encoded
     predicted: dict = field(default_factory=dict)  #: what that model predicted, with and without the histogram
 
     def histogram(self, bins: int) -> Tensor:
@@ -46,12 +47,12 @@ Method = Callable[[Task], Tensor]  #: a way to colour: a task → RGB [3, H, W] 
 
 
 def model_method(
-    model: Colorizer, *, match: float = 0.0, flips: bool = False, size: int | None = None, automatic: bool = False
+    model: Colorizer, *, transport: float = 0.0, flips: bool = False, size: int | None = None, automatic: bool = False
 ) -> Method:
     """Make a method of a model: :func:`histcolor.colorize` with the target histogram.
 
-    With ``automatic`` the model is not shown the histogram and chooses the colours itself. The network works at the
-    task's size, or at ``size``. Methods of one model share what they compute for a task.
+    With ``automatic`` the model is not given the histogram and chooses the colours itself. The working size is
+    ``size``, or else the longer side of the task's photo. Methods of one model share what they compute for a task.
     """
 
     def method(task: Task) -> Tensor:
@@ -62,17 +63,17 @@ def model_method(
         if (key := (automatic, flips)) not in task.predicted:
             task.predicted[key] = predict(model, photo, hist, flips=flips)
         ab = task.predicted[key]
-        if match:
-            ab = match_asked(model, photo, ab, hist, match)
+        if transport:
+            ab = move_to_target(model, photo, ab, hist, transport)
         return join(photo.L, ab.cpu(), photo.features.L[0].cpu())[0]
 
     return method
 
 
 def prediction_method(folder: Path, names: Iterable[Path], size: int) -> dict[Path, Method]:
-    """Make methods of the outputs of another program: for each photo, the file of the same stem below ``folder``.
+    """Make methods of another program's results: for each photo, the file in ``folder`` with the same stem.
 
-    Predictions are squashed to the protocol's size, like the photos; they may have any format.
+    The results are resized to the protocol's size, like the photos; they may have any format.
 
     Raises:
         OSError: there is no such folder, or it has no prediction for some photos; the message names the first.
@@ -89,7 +90,7 @@ def prediction_method(folder: Path, names: Iterable[Path], size: int) -> dict[Pa
 
 
 def evenly(photos: list[Path], limit: int | None) -> list[Path]:
-    """At most so many photos, spread evenly over the list; all of them for None."""
+    """Choose at most ``limit`` photos, spread evenly over the list; None chooses all of them."""
     if limit is None:
         return photos
     if limit < 1:
@@ -98,7 +99,7 @@ def evenly(photos: list[Path], limit: int | None) -> list[Path]:
 
 
 def squash(rgb: Tensor, size: int) -> Tensor:
-    """Squash RGB ``[3, H, W]`` to ``[3, size, size]``, rounded to 8 bits, in [0, 1]."""
+    """Resize RGB ``[3, H, W]`` to ``[3, size, size]``, whatever its shape, and round it to 8 bits, in [0, 1]."""
     return round8(resize(rgb, (size, size)))
 
 
@@ -107,51 +108,51 @@ def evaluate(
     methods: dict[str, Method | dict[Path, Method]],
     *,
     size: int = 256,
-    foreign: bool = False,
+    cross: bool = False,
     quiet: bool = False,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Measure methods on photos, and give a table with a line for each photo and method.
+    """Measure methods on photos, and return per-image results: a table with a line for each photo and method.
 
     Args:
-        photos: the files. With ``foreign``, the reference of photo i of n is photo (i + n // 2) mod n.
+        photos: the files. With ``cross``, the reference of photo i of n is photo (i + n // 2) mod n.
         methods: by name, a function, or a function for each photo.
         size: pixels along each side.
-        foreign: the target histogram is from another photo (cross-reference), not from the photo itself.
+        cross: take the target histogram from another photo (cross-reference), not from the photo itself.
         quiet: no progress bar.
 
     Returns:
         The table (columns ``photo``, ``reference``, ``method``, then those of :func:`histcolor.metrics.measure`), and
-        a sentence for each photo that could not be read; those are left out.
+        one sentence for each photo that could not be read; such photos are left out.
 
     Raises:
         OSError: no photo could be read.
-        ValueError: ``foreign`` with fewer than two photos.
+        ValueError: ``cross`` with fewer than two photos.
     """
-    if foreign and len(photos) < 2:
-        raise ValueError("Foreign histograms need at least two photos.")
-    rows, failed = [], []
+    if cross and len(photos) < 2:
+        raise ValueError("Cross-reference needs at least two photos.")
+    lines, failed = [], []
     for i, path in enumerate(tqdm(photos, desc="evaluate", unit=" photos", disable=quiet)):
-        other = photos[(i + len(photos) // 2) % len(photos)] if foreign else path
+        other = photos[(i + len(photos) // 2) % len(photos)] if cross else path
         try:
             truth = squash(read_image(path), size)
-            reference = squash(read_image(other), size) if foreign else truth
+            reference = squash(read_image(other), size) if cross else truth
         except ImageError as error:
             failed.append(str(error))
             continue
         task = Task(rgb_to_lab(truth)[:1], rgb_to_lab(reference))
         for name, method in methods.items():
             output = (method[path] if isinstance(method, dict) else method)(task)
-            numbers = measure(output, task.reference, None if foreign else truth)
-            rows.append({"photo": path.stem, "reference": other.stem, "method": name, **numbers})
-    if not rows:
+            numbers = measure(output, task.reference, None if cross else truth)
+            lines.append({"photo": path.stem, "reference": other.stem, "method": name, **numbers})
+    if not lines:
         raise OSError(
             f"None of the {len(photos)} photos could be measured; first: {failed[0] if failed else 'none given'}"
         )
-    return pd.DataFrame(rows), failed
+    return pd.DataFrame(lines), failed
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """Average a table over photos: a line a method, in the order met; an infinite PSNR counts as 100 dB."""
+    """Average per-image results over photos: one line for each method, in their order; an infinite PSNR is 100 dB."""
     numbers = table.drop(columns=["photo", "reference"]).replace(np.inf, PERFECT_PSNR)
     means = numbers.groupby("method", sort=False).mean()
     means.insert(0, "photos", numbers.groupby("method", sort=False).size())

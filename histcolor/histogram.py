@@ -1,4 +1,4 @@
-"""The ab histogram: counted exactly or differentiably, shown to the network, and compared (2.1, 2.3).
+"""The ab histogram: how it is counted, exactly or differentiably, shown to the network, and compared (2.1, 2.3).
 
 Axis 0 of a histogram is a, axis 1 is b, both ascending over [-110, 110]; it sums to 1.
 """
@@ -14,12 +14,12 @@ EXACT = 1024  #: pixels counted in float16, which holds all whole numbers up to 
 
 
 def bin_width(bins: int) -> float:
-    """Give the width of a bin in units of a or b: 220 / bins."""
+    """Return the width of a bin in units of a or b: 220 / bins."""
     return 2 * AB_MAX / bins
 
 
 def bin_centres(bins: int, *, dtype=torch.float32, device=None) -> Tensor:
-    """Give the centres of the bins along one axis: ``[bins]``, ascending, in units of a or b."""
+    """Return the centres of the bins along one axis: ``[bins]``, ascending, in units of a or b."""
     return (torch.arange(bins, dtype=dtype, device=device) + 0.5) * bin_width(bins) - AB_MAX
 
 
@@ -33,7 +33,7 @@ def ab_histogram(ab: Tensor, bins: int) -> Tensor:
     """Count the ab values of each image exactly (R_H, 2.1).
 
     Args:
-        ab: ``[..., 2, H, W]`` in [-110, 110]; what lies outside falls into the bins at the edge.
+        ab: ``[..., 2, H, W]`` in [-110, 110]; colours outside are counted in the bins at the edge.
         bins: bins along each axis.
 
     Returns:
@@ -49,10 +49,10 @@ def ab_histogram(ab: Tensor, bins: int) -> Tensor:
 
 
 def count_ab(ab: Tensor, bins: int, *, product: bool | None = None) -> Tensor:
-    """Count as :func:`ab_histogram` does, without its checks: in training, looking for NaN would wait for the device.
+    """Count as :func:`ab_histogram` does, but without its checks, which would make training wait for the device.
 
-    With ``product``, by default on a GPU, pixels are counted by products of matrices of zeros and ones, to the same
-    numbers: a GPU adds to one place one after the other, and most pixels of a photo fall into few bins.
+    With ``product``, by default on a GPU, pixels are counted by products of matrices of zeros and ones. The numbers are
+    the same, but a GPU is slow at adding many ones to the same few bins, as a photo needs it.
     """
     lead, pixels = ab.shape[:-3], ab.shape[-1] * ab.shape[-2]
     index = ((ab + AB_MAX) / bin_width(bins)).floor().long().clamp(0, bins - 1).flatten(-2)
@@ -70,17 +70,16 @@ def count_ab(ab: Tensor, bins: int, *, product: bool | None = None) -> Tensor:
 def soft_ab_histogram(ab: Tensor, bins: int, *, method: str | None = None) -> Tensor:
     """Count ab values differentiably: each pixel shares its mass among its four nearest bins (T_H in (6)).
 
-    The kernel is the triangle of width two bins along each axis, so a pixel's weights sum to 1; at the edge
-    a pixel beyond the last centre gives that bin all of its mass. With pixels on bin centres it
-    equals :func:`ab_histogram`. Memory grows with pixels × bins at most, never with pixels × bins².
+    The kernel is a triangle, two bins wide along each axis, so a pixel's weights sum to 1. A pixel beyond the last
+    centre gives all of its mass to the bin at the edge. If all pixels lie on bin centres, the result equals
+    :func:`ab_histogram`. Memory grows with pixels × bins at most, never with pixels × bins².
 
     Args:
         ab: ``[..., 2, H, W]`` in [-110, 110].
         bins: bins along each axis, at least 2.
-        method: ``"splat"`` (four additions a pixel) or ``"matmul"`` (two [pixels, bins] weight matrices and their
-            product). By default the splat on the CPU, where it is the faster one
-            (``tests/benchmarks/bench_histogram.py``), and the product elsewhere, as its sums always come in the same
-            order.
+        method: ``"splat"`` (four additions for each pixel) or ``"matmul"`` (the product of two weight matrices
+            [pixels, bins]). The default is splat on the CPU, where it is faster (see
+            ``tests/benchmarks/bench_histogram.py``), and matmul elsewhere, since it always adds in the same order.
 
     Returns:
         ``[..., bins, bins]`` in the type of ``ab``, summing to 1, with a gradient to ``ab``.
@@ -111,14 +110,14 @@ def splat(position: Tensor, bins: int, mass: Tensor | None = None) -> Tensor:
     Args:
         position: ``[..., 2, P]`` in [0, bins - 1], counted in bins from the centre of the first one.
         bins: bins along each axis, at least 2.
-        mass: ``[P]``, or 1 for every point.
+        mass: ``[P]``; None: 1 for every point.
 
     Returns:
         ``[..., bins, bins]``, with a gradient to ``position``; a NaN in ``position`` gives NaN.
     """
     lower = position.detach().floor().clamp(max=bins - 2)
     upper_weight = position - lower
-    corner = lower.nan_to_num().long()  # NaN stays in the weights and so in the result; it must not index
+    corner = lower.nan_to_num().long()  # NaN can not be an index; it stays in the weights, and so in the result
     total = position.new_zeros(*position.shape[:-2], bins * bins)
     for da in (0, 1):
         for db in (0, 1):
@@ -132,10 +131,10 @@ def splat(position: Tensor, bins: int, mass: Tensor | None = None) -> Tensor:
 def check_histogram(hist: Tensor, bins: int | None = None) -> Tensor:
     """Check a histogram ``[..., bins, bins]`` and return it as float32 summing to 1.
 
-    A histogram need not be normalised, and mass on colours outside of sRGB is allowed (they are clipped when shown).
+    The histogram need not be normalised. Colours outside of sRGB may have mass; pictures of them are clipped.
 
     Raises:
-        ValueError: wrong shape, NaN or infinity, a negative value, or no mass at all; the message says which.
+        ValueError: wrong shape, NaN or infinity, a negative value, or no mass; the message says which.
     """
     hist = torch.as_tensor(hist)
     if hist.ndim < 2 or hist.shape[-1] != hist.shape[-2] or hist.shape[-1] < 2:
@@ -152,14 +151,14 @@ def check_histogram(hist: Tensor, bins: int | None = None) -> Tensor:
     peak = hist.amax((-2, -1), keepdim=True)
     if (peak == 0).any():
         raise ValueError("The histogram is all zero: paint at least one colour.")
-    hist = hist / peak  # first, so that huge values cannot overflow in the sum
+    hist = hist / peak  # so that the sum of huge values can not overflow
     return (hist / hist.sum((-2, -1), keepdim=True)).float()
 
 
 def resize_histogram(hist: Tensor, bins: int) -> Tensor:
-    """Bring a histogram ``[..., n, n]`` to ``[..., bins, bins]``; each bin gives its mass to the bins that it overlaps.
+    """Change a histogram's number of bins, ``[..., n, n]`` → ``[..., bins, bins]``; bins share their mass by overlap.
 
-    Exact when one number of bins divides the other; mass is taken as uniform within a bin.
+    The mass within a bin is taken as uniform. The result is exact when one number of bins divides the other.
     """
     hist = check_histogram(hist)
     n = hist.shape[-1]
@@ -175,15 +174,15 @@ def resize_histogram(hist: Tensor, bins: int) -> Tensor:
 def represent(hist: Tensor, *, with_palette: bool = True) -> Tensor:
     """Make the network's input R_I = [R_H, R_P] (2.1) from histograms.
 
-    R_H is shown as sqrt(R_H / max R_H): a photo's histogram has one tall peak near gray, and its
-    root keeps the rare colours visible. R_P is zero where R_H is zero, as in the authors' release.
+    R_H is given as sqrt(R_H / max R_H): a photo's histogram has one tall peak near gray, and the root keeps the rare
+    colours visible. R_P is zero where R_H is zero, as in the authors' release.
 
     Args:
         hist: ``[N, bins, bins]``, summing to 1.
-        with_palette: without it R_P is all zero (the ablation "no palette").
+        with_palette: if false, R_P is zero everywhere (the ablation "no palette").
 
     Returns:
-        ``[N, 3, bins, bins]``: the root of R_H in [0, 1], then a and b of the bin over 110, in [-1, 1].
+        ``[N, 3, bins, bins]``: the root of R_H in [0, 1], then a and b of the bin divided by 110, in [-1, 1].
     """
     root = (hist / hist.amax((-2, -1), keepdim=True).clamp(min=1e-12)).sqrt()
     colours = palette(hist.shape[-1], dtype=hist.dtype, device=hist.device).permute(2, 0, 1) / AB_MAX
@@ -207,9 +206,9 @@ def hellinger(p: Tensor, q: Tensor) -> Tensor:
 
 
 def earth_movers(p: Tensor, q: Tensor, *, directions: int = 16) -> Tensor:
-    """Compute the sliced earth mover's distance: how far mass must travel in the ab plane, in units of ab.
+    """Compute the sliced earth mover's distance: how far mass must move in the ab plane, in units of ab.
 
-    Averaged over directions in the plane. Unlike :func:`intersection` it says how far apart two disjoint colours are.
+    It is the mean over directions in the plane. Unlike :func:`intersection`, it tells how far apart two colours are.
     """
     colours = palette(p.shape[-1], dtype=p.dtype, device=p.device).flatten(0, 1)  # [bins², 2]
     difference = (p - q).flatten(-2)

@@ -1,4 +1,4 @@
-"""Read and write photos, and write any file so that a crash never leaves half of it."""
+"""Read and write photos, and write all files atomically: a crash never leaves half a file."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-PACKED = ".json.xz"  #: tables with this suffix are stored by columns and compressed
+PACKED = ".json.xz"  #: tables with this suffix are stored column by column, and compressed
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"})
 
 
 class ImageError(OSError):
-    """A file that is no readable photo; the message names it."""
+    """A file is no readable photo; the message names the file."""
 
 
 @contextmanager
 def atomic(path: str | os.PathLike) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; when the block ends well it becomes ``path`` in one step.
+    """Yield a temporary path beside ``path``; if the block ends well, that file becomes ``path`` in one step.
 
-    Whatever stops the block, ``path`` is either as it was or complete.
+    Whatever happens, ``path`` is either the old file or the complete new one.
 
     Raises:
         OSError: the folder can not be made or written to.
@@ -53,20 +53,20 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def clear_temporaries(folder: Path) -> None:
-    """Remove what :func:`atomic` left in a folder when its process was killed; nobody else may be writing there."""
+    """Remove the files that a killed process left in :func:`atomic`; no other process may be writing in the folder."""
     for path in folder.glob(".*-????????.*"):
         path.unlink(missing_ok=True)
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
-    """Convert a PIL picture of any mode to 8-bit RGB: first frame, turned as EXIF says, alpha over white."""
+    """Convert a PIL picture of any mode to 8-bit RGB: its first frame, turned as EXIF says, with alpha over white."""
     picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I") or picture.mode == "F":
         values = np.nan_to_num(np.asarray(picture).astype(np.float64))
         peak = values.max(initial=0)
-        if picture.mode == "F" and peak <= 1:  # a float file is taken as 0 to 1
+        if picture.mode == "F" and peak <= 1:  # floating point usually means 0 to 1
             top = 1.0
-        else:  # I;16 has 16 bits however dark the photo; I and F hold whatever was put there
+        else:  # I;16 has 16 bits, however dark the photo is; I and F may have any range
             top = 65535.0 if picture.mode.startswith("I;16") or peak > 255 else 255.0
         return Image.fromarray((values / top * 255).clip(0, 255).round().astype(np.uint8)).convert("RGB")
     if picture.has_transparency_data:
@@ -85,7 +85,7 @@ def open_rgb(file: str | os.PathLike | IO[bytes], name: str | None = None) -> Im
     name = name or str(file)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # large photos are welcome; oddities in metadata don't matter
+            warnings.simplefilter("ignore")  # about large photos and odd metadata
             with Image.open(file) as picture:
                 return to_rgb(picture)
     except Image.DecompressionBombError as error:
@@ -97,7 +97,7 @@ def open_rgb(file: str | os.PathLike | IO[bytes], name: str | None = None) -> Im
     except IsADirectoryError as error:
         raise ImageError(f"{name}: is a folder, not a photo.") from error
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, RuntimeError, struct.error) as error:
-        # PIL's plugins raise any of these on damaged files
+        # PIL's plugins raise any of these for damaged files
         raise ImageError(f"{name}: is not a readable image, or is damaged.") from error
 
 
@@ -127,10 +127,10 @@ def to_uint8(rgb: Tensor) -> np.ndarray:
 
 
 def write_image(rgb: Tensor, path: str | os.PathLike) -> None:
-    """Write RGB ``[3, H, W]`` in [0, 1] as an 8-bit image; the suffix of ``path`` says the format (JPEG at quality 95).
+    """Write RGB ``[3, H, W]`` in [0, 1] as an 8-bit image; the suffix of ``path`` is the format (JPEG with quality 95).
 
     Raises:
-        ValueError: wrong shape, or a suffix that no format has which can be written.
+        ValueError: wrong shape, or no format with this suffix can be written.
         OSError: the file can not be written.
     """
     if rgb.ndim != 3 or rgb.shape[0] != 3:
@@ -144,7 +144,7 @@ def write_image(rgb: Tensor, path: str | os.PathLike) -> None:
 
 
 def find_images(folder: str | os.PathLike) -> list[Path]:
-    """List all photos below a folder, sorted by path; or the one file that was given.
+    """List all photos in a folder and its subfolders, sorted by path; or the one file that is given.
 
     Raises:
         OSError: there is no such folder, or it holds no photo.
@@ -169,8 +169,8 @@ def write_text(text: str, path: str | os.PathLike) -> None:
 def write_table(table: Any, path: str | os.PathLike) -> None:
     """Write a pandas table atomically: as CSV, or with the suffix :data:`PACKED` as compressed columns.
 
-    Columns compress far better than lines: a name that recurs costs next to nothing. The bytes depend on the table
-    alone, and ``pandas.read_json`` reads them too.
+    Columns compress far better than lines, since the same names repeat. Equal tables give equal files, and
+    ``pandas.read_json`` reads them, too.
     """
     with atomic(path) as temporary:
         if str(path).endswith(PACKED):
@@ -181,7 +181,7 @@ def write_table(table: Any, path: str | os.PathLike) -> None:
 
 
 def read_table(path: str | os.PathLike) -> Any:
-    """Read a table of per-image results that :func:`write_table` wrote; names of photos are text, even "0001"."""
+    """Read per-image results that :func:`write_table` wrote; the names of photos stay strings, even "0001"."""
     import pandas as pd
 
     if str(path).endswith(PACKED):

@@ -10,8 +10,8 @@ from histcolor.color import lab_to_rgb, rgb_to_lab
 from histcolor.histogram import ab_histogram, earth_movers, hellinger, intersection
 
 PERFECT_PSNR = 100.0  #: dB that the infinite PSNR of a perfect result counts as in a mean
-CONTROL_BINS = 16  #: bins along each axis in which asked and achieved histograms are compared
-#: decimals that tables keep of a photo's numbers; what rounding does to a mean over photos can not be seen
+FIDELITY_BINS = 16  #: bins along each axis in which target and achieved histograms are compared
+#: decimals that per-image results keep; a mean over photos looks the same with or without this rounding
 DIGITS = {"psnr": 3, "ssim": 4, "ssim_gauss": 4, "hellinger": 3, "intersection": 3, "earth_movers": 3}
 DIGITS |= {"colourfulness": 2, "colourfulness_reference": 2}
 
@@ -22,7 +22,7 @@ def round8(rgb: Tensor) -> Tensor:
 
 
 def psnr(x: Tensor, y: Tensor) -> Tensor:
-    """Compute the PSNR in dB over the last three axes of RGB ``[..., 3, H, W]`` in [0, 1]; equal pictures have ∞."""
+    """Compute the PSNR in dB over the last three axes of RGB ``[..., 3, H, W]`` in [0, 1]; ∞ for equal pictures."""
     return -10 * torch.log10(((x - y) ** 2).mean((-3, -2, -1)))
 
 
@@ -37,7 +37,7 @@ def ssim(x: Tensor, y: Tensor, *, gauss: bool = False) -> float:
 
 
 def colourfulness(rgb: Tensor) -> float:
-    """Compute how colourful RGB ``[3, H, W]`` in [0, 1] is (Hasler and Süsstrunk 2003): 0 gray, about 60 quite so."""
+    """Compute how colourful RGB ``[3, H, W]`` in [0, 1] is (Hasler and Süsstrunk 2003): 0 gray, 59 quite colourful."""
     r, g, b = (rgb * 255).double()
     rg, yb = r - g, (r + g) / 2 - b
     spread = torch.sqrt(rg.var(correction=0) + yb.var(correction=0))
@@ -49,21 +49,21 @@ def measure(output: Tensor, reference: Tensor, truth: Tensor | None = None) -> d
 
     Args:
         output: the result, RGB ``[3, H, W]`` in [0, 1]; it is rounded to 8 bits first.
-        reference: Lab ``[3, h, w]`` of the photo that the target histogram is taken from.
-        truth: RGB ``[3, H, W]`` in [0, 1]; without it, as with another photo's histogram, there is no PSNR or SSIM.
+        reference: the reference image, Lab ``[3, h, w]``, which has the target histogram.
+        truth: the true photo, RGB ``[3, H, W]`` in [0, 1]; None, as with cross-reference, gives no PSNR and no SSIM.
 
     Returns:
         ``psnr`` in dB, ``ssim``, ``ssim_gauss``, ``hellinger``, ``intersection``, ``earth_movers`` in units of ab,
         ``colourfulness`` of the result, ``colourfulness_reference``.
     """
     output = round8(output)
-    target = ab_histogram(reference[1:], CONTROL_BINS)
-    achieved = ab_histogram(rgb_to_lab(output)[1:], CONTROL_BINS)
-    row: dict[str, float] = {}
+    target = ab_histogram(reference[1:], FIDELITY_BINS)
+    achieved = ab_histogram(rgb_to_lab(output)[1:], FIDELITY_BINS)
+    quality: dict[str, float] = {}
     if truth is not None:
-        row["psnr"] = float(psnr(output, truth))
-        row["ssim"], row["ssim_gauss"] = ssim(output, truth), ssim(output, truth, gauss=True)
-    return row | {
+        quality["psnr"] = float(psnr(output, truth))
+        quality["ssim"], quality["ssim_gauss"] = ssim(output, truth), ssim(output, truth, gauss=True)
+    return quality | {
         "hellinger": float(hellinger(target, achieved)),
         "intersection": float(intersection(target, achieved)),
         "earth_movers": float(earth_movers(target, achieved)),

@@ -18,27 +18,27 @@ from histcolor.unet import UNet, in_eights, make_norm, upsample
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """All that decides what the network is; a checkpoint carries it. The ablation (Table 1) is switches of this class.
+    """The network's configuration, which a checkpoint holds; its fields also give the ablation's networks (Table 1).
 
     Raises:
-        ValueError: a value is out of its range, or does not go with another; the message names the field.
+        ValueError: a value is out of its range, or does not fit another field's; the message names the field.
     """
 
     backbone: str = "tf_efficientnet_lite0"  #: the ImageNet network in S: "vgg19" or a name of timm's
     width: int = 16  #: channels of the U-Net's first group
-    channels: int = 64  #: C, the length of a feature in F_T and F_R
-    lateral: int = 32  #: channels that each of the backbone's four maps is brought to (the paper: C/4)
+    channels: int = 64  #: C, the number of channels of F_T and F_R
+    lateral: int = 32  #: number of channels to which each of the backbone's four maps is reduced (the paper: C/4)
     bins: int = 64  #: B, bins of the histogram along each axis
-    stride: int = 2  #: bins of a token along each axis: (bins/stride)² tokens
+    stride: int = 2  #: bins of a token along each axis: there are (bins/stride)² tokens
     keep: int = 256  #: how many of the heaviest tokens the attention sees; 0: all of them
-    palette: bool = True  #: R_I = [R_H, R_P]; without: R_H alone
-    attention: bool = True  #: S, which looks at the photo; without: F_R resized and joined to L
-    readout: str = "palette"  #: what C takes from S: "features" as in (2); "palette": also the tokens' mass and colour
-    values: str = "F_R"  #: what the attention adds up: the features "F_R", or their normalised form "Phi_R" as in (2)
+    palette: bool = True  #: R_I = [R_H, R_P]; if false, R_H alone
+    attention: bool = True  #: S compares photo and histogram; if false, F_R is resized and joined to L
+    readout: str = "palette"  #: what C gets from S: "features" as in (2); "palette": also the tokens' mass and colour
+    values: str = "F_R"  #: values of the attention: the features "F_R", or their normalised form "Phi_R" as in (2)
     temperature: float = 0.25  #: of the softmax in (2)
     learn_temperature: bool = True
     balance: int = 2  #: rounds of Sinkhorn's balancing, which make all places together use each token by its mass
-    squeeze: int = 16  #: F_U is brought to so many channels before it is upsampled, for speed; 0: not (the paper)
+    squeeze: int = 16  #: number of channels to which F_U is reduced before upsampling, for speed; 0: not (the paper)
     norm: str = "group"  #: "instance" as in the paper, or "group"
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ PRESETS: dict[str, ModelConfig] = {
 
 
 def config_from_dict(values: dict) -> ModelConfig:
-    """Make a configuration of what a checkpoint or ``config.json`` holds.
+    """Make a configuration from the values in a checkpoint or ``config.json``.
 
     Raises:
         ValueError: a field is unknown or missing; the message names it.
@@ -89,18 +89,18 @@ def config_from_dict(values: dict) -> ModelConfig:
 
 @dataclass
 class PhotoFeatures:
-    """What depends on the photo alone: computed once by :meth:`Colorizer.encode`, used with many histograms."""
+    """The features that depend on the photo alone: :meth:`Colorizer.encode` computes them once, for many histograms."""
 
     L: Tensor  #: ``[N, 1, H, W]`` in [0, 100]
-    f_t: Tensor | None  #: F_T, ``[N, C, H/4, W/4]``; None for a network that does not look at the photo's content
+    f_t: Tensor | None  #: F_T, ``[N, C, H/4, W/4]``; None for a network without attention
 
     def expand(self, n: int) -> PhotoFeatures:
-        """The features of one photo, repeated for ``n`` histograms without a copy."""
+        """Repeat the features of one photo for ``n`` histograms, without copying them."""
         return PhotoFeatures(*(None if x is None else x.expand(n, -1, -1, -1) for x in (self.L, self.f_t)))
 
 
 class ResidualBlock(nn.Module):
-    """Two normalised 3×3 convolutions and the identity."""
+    """A residual block: two 3×3 convolutions, each normalised, and the identity."""
 
     def __init__(self, channels: int, norm: str) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class ResidualBlock(nn.Module):
 
 
 class PhotoBranch(nn.Module):
-    """The first branch of S: L → T_RGB → backbone → F_T. The backbone is frozen unless training frees it."""
+    """The first branch of S: L → T_RGB → backbone → F_T. The backbone is frozen, unless training changes it."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -129,9 +129,9 @@ class PhotoBranch(nn.Module):
         self.blocks = nn.Sequential(*(ResidualBlock(config.channels, config.norm) for _ in range(3)))
 
     def hypercolumns(self, L: Tensor) -> Tensor:
-        """The backbone's four maps, joined at one resolution: ``[N, 1, H, W]`` → ``[N, C, H/4, W/4]``."""
+        """Join the backbone's four maps at one resolution: ``[N, 1, H, W]`` → ``[N, C, H/4, W/4]``."""
         size = (L.shape[-2] // 4, L.shape[-1] // 4)
-        # a frozen backbone leaves no trace for the backward pass: neither its input nor its weights want a gradient
+        # a frozen backbone costs nothing in the backward pass: neither its input nor its weights need a gradient
         maps = self.backbone(gray_rgb(L).contiguous(memory_format=torch.channels_last))
         joined = [upsample(lateral(x), size) for lateral, x in zip(self.laterals, maps, strict=True)]
         return self.join(torch.cat(joined, dim=1))
@@ -142,7 +142,7 @@ class PhotoBranch(nn.Module):
 
 
 class HistogramBranch(nn.Module):
-    """The second branch of S: R_I → F_R, one feature a token, on the grid of the ab plane."""
+    """The second branch of S: R_I → F_R, one feature vector for each token, on the grid of the ab plane."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class Colorizer(nn.Module):
         features = config.squeeze or config.channels
         self.squeeze = nn.Conv2d(config.channels + colours, features, 1) if config.squeeze else nn.Identity()
         self.unet = UNet(1 + features + colours, config.width, config.norm)
-        # the average histogram of the training images; zeros: never taught to colour without a histogram
+        # the average histogram of the training images; zeros: not trained for automatic colouring
         self.register_buffer("average", torch.zeros(config.bins, config.bins))
         # the exponent, so that the temperature stays positive while it is learned
         self.log_temperature = nn.Parameter(torch.tensor(math.log(config.temperature)))
@@ -178,14 +178,14 @@ class Colorizer(nn.Module):
 
     @property
     def automatic(self) -> bool:
-        """Whether the network was taught to colour without a histogram."""
+        """Whether the network was trained to colour without a histogram."""
         return bool(self.average.any())
 
     def average_histogram(self) -> Tensor:
-        """The histogram that stands in where none is given: the mean over the training images, ``[bins, bins]``.
+        """Return the average histogram of the training images, ``[bins, bins]``, which is used where none is given.
 
         Raises:
-            ValueError: the model was not taught to do without a histogram.
+            ValueError: the model was not trained to colour without a histogram.
         """
         if not self.automatic:
             raise ValueError("This model was not taught to colour without a histogram: give one.")
@@ -195,7 +195,7 @@ class Colorizer(nn.Module):
         """Compute what depends on the photo alone.
 
         Args:
-            L: ``[N, 1, H, W]`` in [0, 100]; H and W multiples of 32 are best, of 8 needed.
+            L: ``[N, 1, H, W]`` in [0, 100]; H and W must be multiples of 8, and better of 32.
 
         Raises:
             ValueError: wrong shape, or a size that is not a multiple of 8.
@@ -204,17 +204,17 @@ class Colorizer(nn.Module):
         return PhotoFeatures(L, self.photo(L) if self.photo else None)
 
     def tokens(self, hist: Tensor) -> Tokens:
-        """Turn histograms ``[N, bins, bins]`` that sum to 1 into the tokens that the attention sees."""
+        """Turn histograms ``[N, bins, bins]`` that sum to 1 into the attention's tokens."""
         f_r = self.histogram(represent(hist, with_palette=self.config.palette))
         return make_tokens(f_r, hist, self.config.stride, self.config.keep)
 
     def compare(self, f_t: Tensor, tokens: Tokens, given: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and bias of (2), see :func:`histcolor.attention.compare`."""
+        """Compute queries, keys and bias of (2), see :func:`histcolor.attention.compare`."""
         prior, temperature = self.config.readout == "palette", self.log_temperature.float().exp()
         return compare(f_t, tokens, temperature, given, prior=prior, rounds=self.config.balance)
 
     def attend(self, f_t: Tensor, tokens: Tokens, given: Tensor | None = None) -> Tensor:
-        """F_U' (2), with the tokens' mean colour as two more channels in palette readout: ``[N, C (+2), H/4, W/4]``."""
+        """Compute F_U' (2), with palette readout also the attended mean colour: ``[N, C (+2), H/4, W/4]``."""
         query, key, bias = self.compare(f_t, tokens, given)
         value = key if self.config.values == "Phi_R" else tokens.f_r.float()
         if self.config.readout == "palette":
@@ -223,9 +223,9 @@ class Colorizer(nn.Module):
         return out.unflatten(2, f_t.shape[-2:])
 
     def attention_weights(self, photo: PhotoFeatures, hist: Tensor, given: Tensor | None = None) -> Tensor:
-        """softmax_j(M(i, j)) of (2) for every place and token: ``[N, H/4, W/4, bins/stride, bins/stride]``.
+        """Compute softmax_j(M(i, j)) of (2) for all places and tokens: ``[N, H/4, W/4, bins/stride, bins/stride]``.
 
-        What the attention explorer shows. Holds places × tokens numbers: use it on one photo.
+        The attention explorer shows it. These are places × tokens numbers, so use it for one photo only.
         """
         tokens = self.tokens(hist)
         query, key, bias = self.compare(photo.f_t, tokens, given)
@@ -241,27 +241,27 @@ class Colorizer(nn.Module):
         Args:
             photo: from :meth:`encode`, for N photos.
             hist: ``[N, bins, bins]``, each summing to 1; the average histogram where none is given.
-            given: ``[N]``, booleans, where one is given; without: everywhere.
+            given: ``[N]``, booleans: whether a histogram is given. None: given everywhere.
 
         Returns:
-            Y_ab over 110, ``[N, 2, H, W]``, about [-1, 1].
+            Y_ab divided by 110, ``[N, 2, H, W]``, about [-1, 1].
         """
         L = scale_L(photo.L)
         if photo.f_t is None:
             f_u = self.histogram(represent(hist, with_palette=self.config.palette))
         else:
             tokens = self.tokens(hist)
-            with torch.autocast(L.device.type, enabled=False):  # its short floats would round the logits
+            with torch.autocast(L.device.type, enabled=False):  # bfloat16 would round the logits
                 f_u = self.attend(photo.f_t, tokens, given)
         if self.config.readout == "features":
             return self.unet(torch.cat([L, upsample(self.squeeze(f_u), L.shape[-2:])], dim=1))
-        colours = upsample(f_u[:, -2:], L.shape[-2:])  # the attended colour of each place; C adds what it knows better
+        colours = upsample(f_u[:, -2:], L.shape[-2:])  # the attended colour of each place, which C corrects
         f_u = in_eights(self.squeeze, f_u) if self.config.squeeze else f_u[:, :-2]
         features = upsample(f_u, L.shape[-2:])
         return colours + self.unet(torch.cat([L.to(features), features, colours.to(features)], dim=1))
 
     def forward(self, L: Tensor, hist: Tensor, given: Tensor | None = None) -> Tensor:
-        """Y_ab over 110 for L ``[N, 1, H, W]`` in [0, 100] and histograms ``[N, bins, bins]``: ``[N, 2, H, W]``.
+        """Compute Y_ab / 110 for L ``[N, 1, H, W]`` in [0, 100] and histograms ``[N, bins, bins]``: ``[N, 2, H, W]``.
 
         ``given``: see :meth:`decode`.
         """
@@ -269,15 +269,15 @@ class Colorizer(nn.Module):
 
 
 def check_L(L: Tensor) -> None:
-    """Refuse what no network can work on with a ValueError: see :meth:`Colorizer.encode`."""
+    """Raise a ValueError if the networks can not use this L: see :meth:`Colorizer.encode`."""
     if L.ndim != 4 or L.shape[1] != 1 or L.shape[2] % 8 or L.shape[3] % 8 or L.numel() == 0:
         raise ValueError(f"L must be [N, 1, H, W] with H and W multiples of 8, got {tuple(L.shape)}.")
 
 
 def start(*parts: nn.Module | None) -> None:
-    """Give learned layers the start of He et al. 2015; the U-Net's last layer starts at zero.
+    """Initialise trained layers as He et al. 2015 do; the U-Net's last layer is zero.
 
-    So training starts from gray or from the attended colours, not from noise.
+    So the first results are gray or the attended colours, not noise.
     """
     for part in parts:
         for module in part.modules() if part is not None else ():

@@ -1,4 +1,4 @@
-"""Figures and styled tables: one look for notebooks, training and results."""
+"""Figures and styled tables, which look alike in notebooks, training and results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from histcolor.histogram import bin_width, palette
 from histcolor.images import atomic, to_uint8
 
 PLANE = (-AB_MAX, AB_MAX, -AB_MAX, AB_MAX)  #: the ab plane as matplotlib's extent
-FAINTEST = 1e-5  #: mass of a bin that begins to be seen
+FAINTEST = 1e-5  #: a bin with less mass than this is not seen
 STYLE = {
     "figure.dpi": 110,
     "savefig.dpi": 160,
@@ -42,7 +42,7 @@ def use_style() -> None:
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure to a file atomically; the suffix of ``path`` says the format."""
+    """Write a figure to a file atomically; the suffix of ``path`` is the format."""
     with atomic(path) as temporary:
         figure.savefig(temporary, facecolor="white")
 
@@ -67,7 +67,7 @@ def upright(values: Tensor) -> Tensor:
 
 
 def plane_picture(L: float, side: int = 256) -> Tensor:
-    """Draw the ab plane in its own colours at lightness L, clipped at sRGB: RGB ``[3, side, side]``, upright."""
+    """Draw the ab plane in its own colours at lightness L, clipped to sRGB: RGB ``[3, side, side]``, b upwards."""
     return upright(lab_to_rgb(plane_lab(L, side)))
 
 
@@ -81,7 +81,7 @@ def visible_mass(hist: Tensor) -> Tensor:
 
 
 def _contours(values: Tensor, level: float) -> list[list[list[float]]]:
-    """Find the lines [[a, b], …] where ``values`` ``[side, side]``, one a bin, pass the level; they are closed."""
+    """Find the closed lines [[a, b], …] along which ``values`` ``[side, side]``, one for each bin, equal the level."""
     from skimage.measure import find_contours
 
     side = len(values)
@@ -94,14 +94,14 @@ def _contours(values: Tensor, level: float) -> list[list[list[float]]]:
 def gamut_outline(L: float, side: int = 128) -> list[list[list[float]]]:
     """Find the edge of what sRGB can show at lightness L: lines of points [a, b] in units of ab."""
     rgb = lab_to_rgb(plane_lab(L, side).double(), clip=False)
-    room = torch.minimum(rgb, 1 - rgb).amin(0)  # to the nearest face of the cube: negative outside
-    return _contours(room + 1e-3, 0)  # white and black are on the face: a little beyond, or nothing would be left
+    room = torch.minimum(rgb, 1 - rgb).amin(0)  # distance to the nearest face of the cube: negative outside
+    return _contours(room + 1e-3, 0)  # a little wider: white and black lie on the faces, and would have no outline
 
 
 def mass_outline(hist: Tensor, share: float = 0.9) -> list[list[list[float]]]:
     """Find the line around a histogram's densest bins that hold ``share`` of its mass: lines of points [a, b].
 
-    The histogram ``[bins, bins]`` is smoothed first, by a triangle of two bins, so that single bins do not fray it.
+    The histogram ``[bins, bins]`` is smoothed first, by a triangle of two bins, so that the line is not ragged.
     """
     kernel = torch.tensor([0.25, 0.5, 0.25], dtype=torch.float64)
     smooth = F.conv2d(hist.double()[None, None], torch.outer(kernel, kernel)[None, None], padding=1)[0, 0]
@@ -113,7 +113,7 @@ def mass_outline(hist: Tensor, share: float = 0.9) -> list[list[list[float]]]:
 def histogram_picture(hist: Tensor, L: float, *, scale: int = 4) -> Tensor:
     """Draw a histogram in its own colours at lightness L, as in the paper's figures: RGB ``[3, B·scale, B·scale]``.
 
-    a runs to the right, b upwards. White means no mass; the colour's strength grows with the logarithm of the
+    a runs to the right, b upwards. White means no mass; the strength of a colour grows with the logarithm of the
     mass, so that a peak and a thin tail can both be seen.
     """
     picture = upright(1 + visible_mass(hist) * (lab_to_rgb(plane_lab(L, hist.shape[-1])) - 1))
@@ -123,11 +123,11 @@ def histogram_picture(hist: Tensor, L: float, *, scale: int = 4) -> Tensor:
 def heat_overlay(gray: Tensor, heat: Tensor) -> Tensor:
     """Lay a heat map over a photo: gray where the heat is 0, orange where it is 1, RGB ``[3, H, W]`` in [0, 1].
 
-    Blended in Lab, so that equal steps of heat look equal: a and b grow in proportion to it, towards a hue that no
-    gray has, and L goes six tenths of the way, so that edges stay and black and white both take the colour.
+    Blended in Lab, so that equal steps of heat look equal. a and b grow in proportion to the heat; L goes six tenths of
+    the way to orange, so that edges can still be seen, and black and white become orange, too.
 
     Args:
-        gray: RGB ``[3, H, W]`` in [0, 1]; its colours, if it has any, are dropped.
+        gray: RGB ``[3, H, W]`` in [0, 1]; only its L is used.
         heat: ``[h, w]`` in [0, 1], as from :func:`histcolor.editor.explore.places_of`; enlarged bilinearly.
     """
     heat = F.interpolate(heat[None, None], gray.shape[-2:], mode="bilinear", align_corners=False)[0]
@@ -153,7 +153,7 @@ def show_histogram(axes: Axes, hist: Tensor, L: float = 65.0, title: str = "", *
 
 
 def show_pixels(axes: Axes, lab: Tensor, title: str = "", *, points: int = 4000) -> None:
-    """Scatter the pixels of a photo, Lab ``[3, H, W]``, over the ab plane, each in its own colour.
+    """Draw the pixels of a photo, Lab ``[3, H, W]``, as points in the ab plane, each in its own colour.
 
     At most ``points`` pixels are drawn, evenly chosen in reading order.
     """
@@ -173,10 +173,10 @@ def show_values(
     signed: bool = True,
     limit: float | None = None,
 ) -> None:
-    """Show numbers with a colour bar: a map ``[H, W]`` over a photo, or with ``plane`` one number a bin, ``[B, B]``.
+    """Show numbers with a colour bar: a map ``[H, W]``, or with ``plane`` a number for each bin, ``[B, B]``.
 
-    Signed numbers run from purple over white to orange, symmetrical about zero up to ``limit`` (default: the
-    largest size); others from white at zero over orange to black. NaN stays white.
+    Signed numbers are purple below zero, white at zero and orange above it, up to ±``limit`` (by default the largest
+    absolute value). Others go from white at zero over orange to black. NaN is white.
     """
     limit = limit or float(values.abs().nan_to_num().max()) or 1.0
     shown = axes.imshow(
@@ -196,7 +196,7 @@ def show_values(
 
 
 def frame_plane(axes: Axes, title: str) -> None:
-    """Give a picture of the ab plane its axes: the same limits, ticks and names everywhere."""
+    """Give a picture of the ab plane its axes: limits, ticks and names, the same in all figures."""
     axes.axhline(0, color="#d1d5db", lw=0.5, zorder=0)
     axes.axvline(0, color="#d1d5db", lw=0.5, zorder=0)
     axes.set(xlim=(-AB_MAX, AB_MAX), ylim=(-AB_MAX, AB_MAX), xticks=(-100, 0, 100), yticks=(-100, 0, 100), title=title)
@@ -213,7 +213,10 @@ def image_grid(
     notes: Sequence[Sequence[str]] | None = None,
     height: float = 1.7,
 ) -> Figure:
-    """Draw a grid of RGB pictures with a title a column; ``notes`` are texts below pictures; None leaves a gap."""
+    """Draw a grid of RGB pictures with a title over each column; ``notes`` are texts below pictures.
+
+    Where a picture is None, its place stays empty.
+    """
     widths = [next(p.shape[2] / p.shape[1] for row in rows if (p := row[j]) is not None) for j in range(len(columns))]
     space = 0.22 if notes else 0.04
     figure, axes = plt.subplots(
@@ -237,26 +240,23 @@ def image_grid(
     return figure
 
 
-def contact_sheet(
-    gray: Tensor, truth: Tensor, predicted: Tensor, foreign: Tensor, reference: Tensor, notes=None
-) -> Figure:
-    """Draw the sheet that training saves: ``[N, 3, H, W]`` each; ``foreign`` has the reference's histogram."""
-    columns = ("gray", "true", "with its own histogram", "with the reference's", "reference")
-    return image_grid(list(zip(gray, truth, predicted, foreign, reference, strict=True)), columns, notes=notes)
-
-
 def save_sheet(sheet: Sequence[Tensor], path: Path) -> None:
-    """Write a :func:`contact_sheet` in the project's look, whatever look is set."""
+    """Draw the sheet of pictures that training saves, in the project's look, and write it.
+
+    ``sheet`` holds five times ``[N, 3, H, W]``: gray and true photos, results with self-reference and with
+    cross-reference, and the reference images of the latter.
+    """
+    columns = ("gray", "true", "self-reference", "cross-reference", "reference image")
     with plt.rc_context():
         use_style()
-        figure = contact_sheet(*sheet)
+        figure = image_grid(list(zip(*sheet, strict=True)), columns)
         save_figure(figure, path)
         plt.close(figure)
 
 
 def training_curves(history: pd.DataFrame) -> Figure:
     """Draw the terms of the loss (3) and, where measured, the validation's numbers over the photos seen."""
-    checks = [c for c in ("psnr", "intersection_foreign") if c in history and history[c].notna().any()]
+    checks = [c for c in ("psnr", "intersection_cross") if c in history and history[c].notna().any()]
     figure, axes = plt.subplots(1, 1 + len(checks), figsize=(4.2 * (1 + len(checks)), 3), squeeze=False)
     names = {"gt": r"$\mathcal{L}_{GT}$", "grad": r"$\mathcal{L}_{Grad}$", "hist": r"$\mathcal{L}_H$"}
     window = max(1, len(history) // 40)
@@ -268,8 +268,8 @@ def training_curves(history: pd.DataFrame) -> Figure:
         end = (history["photos"].iloc[-1], smooth.iloc[-1])
         place = {"textcoords": "offset points", "va": "center", "color": line.get_color()}
         axes[0, 0].annotate(label, end, xytext=(5, 0), **place)
-    axes[0, 0].set(yscale="log", xlabel="photos seen", title="terms of the loss, each over its δ")
-    titles = {"psnr": "validation PSNR, dB", "intersection_foreign": "intersection with foreign histograms"}
+    axes[0, 0].set(yscale="log", xlabel="photos seen", title="terms of the loss, each divided by its δ")
+    titles = {"psnr": "validation PSNR, dB", "intersection_cross": "validation intersection, cross-reference"}
     for axis, column in zip(axes[0, 1:], checks, strict=True):
         measured = history.dropna(subset=[column])
         axis.plot(measured["photos"], measured[column], marker="o", ms=3)
@@ -278,7 +278,7 @@ def training_curves(history: pd.DataFrame) -> Figure:
 
 
 def style_table(table: pd.DataFrame, *, best: dict[str, str] | None = None):
-    """Style a table for a notebook: three digits, the best of a column bold (``best``: column → "max" or "min")."""
+    """Style a table for a notebook: three decimals, a column's best number bold (``best``: column → "max" or "min")."""
     digits = {
         c: "{:.2f}" if c.startswith(("psnr", "colourfulness")) else "{:.3f}" for c in table.select_dtypes("floating")
     }

@@ -1,7 +1,7 @@
 """Training: one plain loop, for one device or several (``torchrun``), that resumes exactly where it was stopped.
 
-What a step sees is a function of the seed and the step alone (:func:`histcolor.batch.plan_batch`), so a run that was
-killed and started again, or spread over processes, computes the same numbers as an unbroken one.
+The seed and the step's number decide what a step sees (:func:`histcolor.batch.plan_batch`). So a run that was killed
+and started again, or that uses several processes, computes the same numbers as an unbroken one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from histcolor.model import ModelConfig
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a model is trained: with model, loss and packs, it decides every number (on one kind of device).
+    """How a model is trained. Together with model, loss and packs it decides every number (on one kind of device).
 
     Raises:
         ValueError: a value is out of its range; the message names the field.
@@ -45,23 +45,23 @@ class TrainConfig:
     batch_size: int = 8  #: photos a step, over all processes together
     size: int = 128  #: pixels along each side of a crop
     lr: float = 5e-4  #: peak learning rate
-    temperature_lr: float = 10.0  #: the temperature learns this many times faster
-    backbone_lr: float = 0.0  #: the backbone, after its first map, learns at this part of the rate; 0: it stays
+    temperature_lr: float = 10.0  #: learning rate of the temperature, as a multiple of lr
+    backbone_lr: float = 0.0  #: learning rate of the backbone after its first map, as a multiple of lr; 0: frozen
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 1e-4
     schedule: str = "cosine"  #: "cosine" to zero, "constant", or "step": times 0.1 after each third (the paper at 256)
-    until: float = 0.0  #: seconds after which the run ends, the schedule being over them; 0: over ``steps``
+    until: float = 0.0  #: if above 0, the run ends after so many seconds, and not after ``steps``; so does its schedule
     warmup: int = 200  #: steps of linear warm-up
     clip: float = 1.0  #: largest norm of the gradient
-    ema: float = 0.999  #: decay of the weights' moving average, which is what is shipped
-    foreign: float = 0.2  #: share of photos that get a foreign or mixed histogram, and L_H alone
-    dropped: float = 0.0  #: share of photos without a histogram, and without L_H: teaches automatic colouring
-    zoom: float = 1.0  #: crops show 1/zoom of the photo's height and width, or more, resized; 1: plain crops
+    ema: float = 0.999  #: decay of the weights' moving average, which is the model that is saved for use
+    cross: float = 0.2  #: share of photos with cross-reference (half of them mixed with self-reference), and only L_H
+    dropped: float = 0.0  #: share of photos without a histogram, and without L_H: for automatic colouring
+    zoom: float = 1.0  #: crops show from 1/zoom of the photo's height and width to all of it, resized; 1: plain crops
     jitter: float = 0.0  #: how much L's curve, chroma and (half as much, in radians) hue are changed at random
     seed: int = 0
     precision: str = "auto"  #: of the network in training: "bfloat16", "float32", or "auto", see histcolor.device
     log_every: int = 50  #: steps between lines of the history
-    save_every: int = 500  #: steps between checkpoints and validations, a multiple of log_every
+    save_every: int = 500  #: steps between checkpoints, which are validated; a multiple of log_every
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "size", "log_every", "save_every"):
@@ -78,13 +78,13 @@ class TrainConfig:
         for name, low, high in (("zoom", 1, 4), ("jitter", 0, 1), ("until", 0, math.inf)):
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must be in [{low}, {high}], got {getattr(self, name)}.")
-        for name in ("foreign", "dropped"):
+        for name in ("cross", "dropped"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}.")
 
 
 def learning_rate(config: TrainConfig, step: int, seconds: float = 0.0) -> float:
-    """The learning rate of a step, counted from 0, and of a moment, in seconds since the start (for ``until``)."""
+    """Compute the learning rate of a step, counted from 0, or with ``until`` of a time, in seconds since the start."""
     rate = config.lr * min(1.0, (step + 1) / max(1, config.warmup))
     done = min(1.0, seconds / config.until if config.until else step / config.steps)
     if config.schedule == "cosine":
@@ -94,7 +94,7 @@ def learning_rate(config: TrainConfig, step: int, seconds: float = 0.0) -> float
     return rate
 
 
-# --- set-up: what there is before the first step ---
+# --- set-up: before the first step ---
 
 
 def set_up(
@@ -106,28 +106,28 @@ def set_up(
     backbone: dict[str, Tensor] | None = None,
     init: nn.Module | None = None,
 ) -> nn.Module:
-    """Make a run's model as it is before the first step: weights from the seed, from ImageNet, from another model.
+    """Make a run's model as it is before the first step: its weights are new, from ImageNet, or from another model.
 
     Args:
-        config: its seed decides the fresh weights; also says whether the backbone learns, and whether the average
+        config: its seed decides the new weights; it also says whether the backbone is trained, and whether the average
             histogram is needed.
-        model: what the network is.
+        model: the network's configuration.
         pack: the photos, for the average histogram.
         method: one of :data:`histcolor.checkpoint.METHODS`.
         backbone: ImageNet weights by name (see :func:`histcolor.backbone.load_imagenet_weights`).
-        init: start from this model's weights (the stage at 256 pixels starts from the one at 128), as far as names and
-            shapes are the same; the rest starts fresh, the backbone from ``backbone``.
+        init: a model to start from (as the paper's stage at 256 pixels starts from the one at 128): its weights are
+            copied where names and shapes are the same; all others are as without ``init``.
 
     Returns:
         The model, on the CPU.
 
     Raises:
-        ValueError: ``init`` is another network, or a method that sees no histogram is to be trained with some.
+        ValueError: ``init`` is another network, or ``config`` has histograms for a method that uses none.
     """
     torch.manual_seed(config.seed)
     network = build(model, method)
-    if not getattr(network, "sees_histogram", True) and (config.foreign or config.dropped):
-        raise ValueError(f"The method {method!r} sees no histogram: it needs foreign=0 and dropped=0.")
+    if not getattr(network, "sees_histogram", True) and (config.cross or config.dropped):
+        raise ValueError(f"The method {method!r} sees no histogram: it needs cross=0 and dropped=0.")
     photo = getattr(network, "photo", None)
     if backbone and photo:
         load_imagenet_weights(photo.backbone, backbone)
@@ -141,29 +141,29 @@ def set_up(
 
 
 def start_from(model: nn.Module, init: nn.Module) -> list[str]:
-    """Copy what another model has under the same name and in the same shape; names what it has not, and starts fresh.
+    """Copy the tensors that another model has with the same name and shape, and return the names of the others.
 
     Raises:
-        ValueError: it has less than half of them: that is another network.
+        ValueError: the other model has less than half of them, so it is another network.
     """
     mine, given = model.state_dict(), init.state_dict()
     shared = [name for name, value in mine.items() if name in given and given[name].shape == value.shape]
     count = sum(".backbone." not in name for name in shared), sum(".backbone." not in name for name in mine)
     if 2 * count[0] < count[1]:
         raise ValueError(
-            f"The model to start from has {count[0]} of this one's {count[1]} tensors: give one of the same preset."
+            f"The model to start from has {count[0]} of this model's {count[1]} tensors: give one of the same preset."
         )
     fill(model, mine | {name: given[name] for name in shared}, "init")
     return [name for name in mine if name not in shared]
 
 
 def trained(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters that training changes, by name."""
+    """Return the parameters that training changes, by name."""
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig, *, fused: bool = False) -> torch.optim.AdamW:
-    """AdamW; the temperature and the backbone in groups of their own, at their own rates, the former without decay."""
+    """Make AdamW, with own learning rates for temperature and backbone, and no weight decay for the temperature."""
     groups: dict[str, list] = {"rest": [], "temperature": [], "backbone": []}
     for name, p in trained(model).items():
         kind = "temperature" if name == "log_temperature" else "backbone" if ".backbone." in name else "rest"
@@ -183,16 +183,16 @@ def make_optimizer(model: nn.Module, config: TrainConfig, *, fused: bool = False
 
 
 def moving_average(model: nn.Module, decay: float) -> AveragedModel:
-    """The moving average of the weights: smoother than the last ones, and what is shipped.
+    """Make the moving average of the weights, which is the model that is saved for use.
 
-    It moves faster in the first steps, when it still holds the start.
+    It moves faster in the first steps, to forget the first weights.
     """
 
     def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
         torch._foreach_lerp_(averaged, current, 1 - min(decay, int(count) / (9 + int(count))))
 
     averaged = AveragedModel(model, multi_avg_fn=update)
-    averaged.n_averaged = torch.ones((), dtype=torch.long)  # it holds the start; on the CPU, not to wait for a GPU
+    averaged.n_averaged = torch.ones((), dtype=torch.long)  # the first weights count; on the CPU: no wait for a GPU
     return averaged.eval()
 
 
@@ -202,8 +202,8 @@ def moving_average(model: nn.Module, decay: float) -> AveragedModel:
 def batches(
     config: TrainConfig, model: nn.Module, loss: Any, pack: Pack, part: slice, device: torch.device
 ) -> Callable[..., Batch]:
-    """A function from a step's number to this process's part of its batch; see :func:`histcolor.batch.make_batch`."""
-    shares = {name: getattr(config, name) for name in ("batch_size", "seed", "foreign", "dropped", "zoom", "jitter")}
+    """Make a function that gives this process's part of a step's batch; see :func:`histcolor.batch.make_batch`."""
+    shares = {name: getattr(config, name) for name in ("batch_size", "seed", "cross", "dropped", "zoom", "jitter")}
     average = model.average_histogram() if config.dropped else None
     options = {"size": config.size, "bins": (model.config.bins, loss.histogram_bins), "average": average}
 
@@ -214,22 +214,22 @@ def batches(
 
 
 def forward_pass(network: nn.Module, loss: Callable, how: Execution) -> Callable[[Batch], tuple[Tensor, dict]]:
-    """The forward pass and the loss as one function: what there is to differentiate, and to compile."""
+    """Make one function of forward pass and loss, which can be differentiated and compiled."""
 
     def objective(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         with how.autocast():
             y_ab = network(batch.L, batch.hist, batch.given)
-        return loss(y_ab.float(), batch.t_ab, batch.r_h, batch.own, batch.given)
+        return loss(y_ab.float(), batch.t_ab, batch.r_h, batch.self_reference, batch.given)
 
     return objective
 
 
 def compiled(objective: Callable, batch: Batch) -> Callable:
-    """The objective through ``torch.compile``, tried on a batch; as it is, with a warning, where that fails."""
+    """Compile the objective and try it on a batch; where that fails, warn and return it as it is."""
     try:
         fast = torch.compile(objective, dynamic=False)
         fast(batch)[0].backward()
-    except Exception as error:  # compilers fail in many ways, and none of them need stop a run
+    except Exception as error:  # compilers fail in many ways, and none of them should stop a run
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         warnings.warn(f"torch.compile does not work here, training goes on without it: {reason}", stacklevel=3)
         return objective
@@ -239,7 +239,7 @@ def compiled(objective: Callable, batch: Batch) -> Callable:
 def seconds_a_step(
     config: TrainConfig, model: nn.Module, loss: Callable, pack: Pack, device: str = "cpu", *, steps: int = 2
 ) -> float:
-    """How long a step of such a run takes here, from a few steps that change the model: to tell before a long run."""
+    """Measure how many seconds a step of such a run takes here, by doing a few steps, which change the model."""
     how = execution(device, precision=config.precision, compile=False)
     model = model.to(how.device, memory_format=torch.channels_last).train()
     objective, optimizer = forward_pass(model, loss, how), make_optimizer(model, config, fused=how.fused)
@@ -278,15 +278,14 @@ def train(
 
     Args:
         model: from :func:`set_up`, with the same ``config``; it is changed.
-        loss: :class:`histcolor.losses.Loss`, or another function of the network's output, the truth, the target
-            histogram and the masks that gives the loss and its terms.
+        loss: :class:`histcolor.losses.Loss`, or another function with the same arguments and results.
         pack: the photos.
-        config: all else that decides the run's numbers.
+        config: everything else that decides the run's numbers.
         run: the run's folder.
         validate: called with the averaged model and the step at every checkpoint; its numbers go into the history.
         callback: called with each line of the history.
-        minutes: stop at the next line of the history after this time; a later call goes on.
-        device: where to train; a pack that fits is kept in a GPU's memory.
+        minutes: stop at the first line of the history after this time; a later call goes on.
+        device: where to train; a GPU keeps the pack in its memory, if the pack fits.
         compile: use ``torch.compile``, see :func:`histcolor.device.execution`.
         quiet: no progress bar.
 
@@ -294,8 +293,8 @@ def train(
         The model with averaged weights, in eval mode.
 
     Raises:
-        ValueError: the folder holds another run, or one on other photos; the batch can not be shared out, or a photo
-            is too small.
+        ValueError: the folder holds another run, or one on other photos; or the batch can not be divided among the
+            processes; or the pack's photos are too small.
         FloatingPointError: the loss became NaN; the last good checkpoint is kept.
     """
     entered = time.perf_counter()
@@ -340,7 +339,7 @@ def train(
         if step % config.log_every and step < steps:
             continue
 
-        # the one place in the loop where the device is waited for
+        # the only place in the loop that waits for the device
         line = means(sums, step - logged, world) | {"lr": rate}
         if line["loss"] != line["loss"]:
             raise FloatingPointError(f"The loss became NaN at step {step}; the last good checkpoint is in {run}.")
@@ -378,19 +377,23 @@ def train(
 
 
 def check_share(config: TrainConfig, pack: Pack, rank: int, world: int) -> slice:
-    """This process's part of a batch; refuses, with a ValueError, what can not be shared out or cut."""
+    """Return this process's part of a batch.
+
+    Raises:
+        ValueError: the batch can not be divided among the processes, or the pack's photos are smaller than the crops.
+    """
     if config.batch_size % world:
-        raise ValueError(f"batch_size {config.batch_size} can not be shared out to {world} processes.")
+        raise ValueError(f"batch_size {config.batch_size} can not be divided among {world} processes.")
     if pack.images.shape[1] < config.size:
         raise ValueError(
-            f"The pack's photos have {pack.images.shape[1]} pixels a side, crops of {config.size} are wanted."
+            f"The pack's photos have {pack.images.shape[1]} pixels a side, too few for crops of {config.size}."
         )
     share = config.batch_size // world
     return slice(rank * share, (rank + 1) * share)
 
 
 def describe(model: nn.Module, loss: Callable, config: TrainConfig) -> dict[str, Any]:
-    """All that decides a run's numbers, as ``config.json`` holds it."""
+    """Collect everything that decides a run's numbers, as ``config.json`` holds it."""
     about_loss = {k: v for k, v in vars(loss).items() if isinstance(v, int | float | str)}
     return {"method": model.method, "model": asdict(model.config), "loss": about_loss, **asdict(config)}
 
@@ -405,7 +408,7 @@ def resume(
     *,
     chief: bool,
 ) -> tuple[int, float, list[dict]]:
-    """Go on from a run's folder, or begin in it: the step, the seconds since its start, the history up to there.
+    """Go on from a run's folder, or begin in it. Returns the step, the seconds since the start, and the history.
 
     Raises:
         ValueError: the folder holds a run of another model or configuration, or on other photos.
@@ -427,22 +430,25 @@ def resume(
 
 
 def check_same_run(config: dict, path: Path) -> None:
-    """Compare with the ``config.json`` of the run that is resumed.
+    """Compare a configuration with the ``config.json`` of the run that is to be resumed.
 
     Raises:
-        ValueError: another configuration; the message names the first field that differs.
+        ValueError: they differ; the message names the first such field.
     """
     then, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(config))
     if different := sorted(k for k in {**then, **now} if then.get(k) != now.get(k)):
         key = different[0]
         raise ValueError(
             f"{path.parent}: holds a run with {key} = {then.get(key)}, now it is {now.get(key)}: "
-            "start it again with the same options, or name another folder."
+            "start it again with the same options, or choose another folder."
         )
 
 
 def agree(value: float, device: torch.device) -> float:
-    """What the first process says: clocks differ, and processes that part wait for one another for ever."""
+    """Return the first process's value on all processes.
+
+    Clocks differ; if one process stopped earlier than another, the other would wait for it forever.
+    """
     if not dist.is_initialized():
         return value
     shared = torch.tensor([value], dtype=torch.float64, device=device)
@@ -451,7 +457,7 @@ def agree(value: float, device: torch.device) -> float:
 
 
 def means(sums: dict[str, Tensor], steps: int, world: int) -> dict[str, float]:
-    """Means over the last ``steps`` steps and all processes."""
+    """Average sums over the last ``steps`` steps and all processes."""
     values = torch.stack(list(sums.values())) / (steps * world)
     if world > 1:
         dist.all_reduce(values)

@@ -1,4 +1,4 @@
-"""Optimal transport: moves predicted colours towards a target histogram, and keeps neighbours together."""
+"""Optimal transport: moves predicted colours towards a target histogram; pixels that are neighbours stay alike."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from histcolor.histogram import bin_width, palette
 
 
 def sample_histogram(hist: Tensor, n: int) -> Tensor:
-    """Draw n colours from a histogram ``[bins, bins]`` without chance, spread evenly within their bins: ``[n, 2]``."""
+    """Take n colours that have a given histogram ``[bins, bins]``, spread evenly within each bin: ``[n, 2]``.
+
+    No random numbers: the same histogram always gives the same colours.
+    """
     bins = hist.shape[-1]
     cumulated = hist.double().flatten().cumsum(0)
     place = (torch.arange(n, dtype=torch.float64, device=hist.device) + 0.5) / n * cumulated[-1]
@@ -26,10 +29,10 @@ def sample_histogram(hist: Tensor, n: int) -> Tensor:
 def sliced_transport(start: Tensor, goal: Tensor, directions: range) -> Tensor:
     """Move colours ``[N, P, 2]`` so that they have the distribution of the goal's colours ``[N, P, 2]``: ``[N, P, 2]``.
 
-    Along each of several directions in the ab plane, the colours in their order take the places of the goal's colours
-    in theirs (sliced optimal transport, Pitié et al. 2007; Rabin et al. 2011).
+    For each of several directions in the ab plane, both sets of colours are sorted along it, and the k-th colour moves
+    to where the goal's k-th colour lies (sliced optimal transport, Pitié et al. 2007; Rabin et al. 2011).
     """
-    angles = [math.pi * k * (math.sqrt(5) - 1) / 2 for k in directions]  # the golden angle: no direction comes twice
+    angles = [math.pi * k * (math.sqrt(5) - 1) / 2 for k in directions]  # the golden angle: all directions differ
     axes = start.new_tensor([(math.cos(angle), math.sin(angle)) for angle in angles])
     goals = (axes @ goal.transpose(1, 2)).sort(dim=2).values
     moved = start
@@ -48,31 +51,31 @@ def box(x: Tensor, radius: int) -> Tensor:
 def guided(x: Tensor, L: Tensor, *, radius: int = 2, epsilon: float = 20.0) -> tuple[Tensor, Tensor]:
     """Fit x around each pixel as a line in L, and give its slope and its offset (guided filter, He et al. 2013).
 
-    Both ``[N, 2, h, w]``, as x. slope · L + offset is x smoothed, but for the edges of L. ``epsilon`` is in squared
-    units of L: contrasts of L below its root count as texture, not as edges.
+    Both are ``[N, 2, h, w]``, as x. slope · L + offset is x smoothed everywhere except across the edges of L.
+    ``epsilon`` is in squared units of L: contrasts of L below its root count as texture, not as edges.
     """
     mean_L, mean_x = box(L, radius), box(x, radius)
     slope = (box(L * x, radius) - mean_L * mean_x) / (box(L * L, radius) - mean_L**2 + epsilon)
     return box(slope, radius), box(mean_x - slope * mean_L, radius)
 
 
-def match_histogram(ab: Tensor, hist: Tensor, L: Tensor, amount: float, *, rounds: int = 3) -> Tensor:
-    """Move colours towards a histogram by sliced optimal transport, a fraction ``amount`` of the way.
+def move_to_histogram(ab: Tensor, hist: Tensor, L: Tensor, strength: float, *, rounds: int = 3) -> Tensor:
+    """Move colours towards a target histogram by sliced optimal transport, a part ``strength`` of the way.
 
-    Transport knows colours, not places: it tears neighbours of one colour apart, and the picture gets blotches. So all
-    rounds but the last smooth the way that each pixel goes, but for the edges of L (Rabin et al. 2011), and the last
-    one, which makes the match exact, counts only as the cube of ``amount``. Computed on every second pixel, then
-    carried to all with the edges of L.
+    Transport knows colours, not places: it may send neighbours of one colour different ways, and the picture gets
+    blotches. So in all rounds but the last, the pixels' ways are smoothed everywhere except across the edges of L
+    (Rabin et al. 2011). The last round makes the histogram exact, and counts only as the cube of ``strength``. All of
+    this is computed on every second pixel, and then interpolated along the edges of L.
 
     Args:
         ab: ``[N, 2, h, w]``.
         hist: ``[N, bins, bins]``, each summing to 1.
         L: ``[N or 1, 1, h, w]`` in [0, 100].
-        amount: from 0 (nothing moves) to 1.
-        rounds: of eight directions each.
+        strength: the transport strength, from 0 (nothing moves) to 1 (all the way).
+        rounds: how many; each has eight directions.
 
     Returns:
-        ``[N, 2, h, w]``, each pixel at most 100 % of its way.
+        ``[N, 2, h, w]``.
     """
     n, (h, w) = len(ab), ab.shape[-2:]
     coarse, guide = ab[..., ::2, ::2], L[..., ::2, ::2].expand(n, -1, -1, -1)
@@ -86,7 +89,7 @@ def match_histogram(ab: Tensor, hist: Tensor, L: Tensor, amount: float, *, round
         if i < rounds - 1:
             slope, offset = guided(way + rest, guide, radius=4)
             way = slope * guide + offset
-    way = way + amount**2 * rest
+    way = way + strength**2 * rest
     maps = torch.cat([way, guided(way, guide)[0], guide], dim=1)
     up = F.interpolate(maps, (h, w), mode="bilinear", align_corners=False)
-    return ab + amount * (up[:, :2] + up[:, 2:4] * (L - up[:, 4:]))
+    return ab + strength * (up[:, :2] + up[:, 2:4] * (L - up[:, 4:]))

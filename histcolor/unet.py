@@ -8,16 +8,16 @@ from torch import Tensor, nn
 
 
 def make_norm(kind: str, channels: int) -> nn.Module:
-    """``instance`` as in the paper, or ``group``: groups of about 8 channels, which keep what is uniform in a photo."""
+    """Make a normalisation: ``instance`` (the paper's), or ``group`` (about 8 channels), which keeps uniform colour."""
     if kind == "instance":
         return nn.InstanceNorm2d(channels, affine=True)
     return nn.GroupNorm(max(1, channels // 8), channels)
 
 
 def in_eights(layer: nn.Conv2d, x: Tensor, *, fill: bool | None = None) -> Tensor:
-    """``layer(x)``, with channels of zeros added, in and out, up to multiples of 8: by default on a GPU.
+    """Compute ``layer(x)`` with numbers of channels that are multiples of 8, by adding zeros: by default on a GPU.
 
-    Its matrix units take channels in eights; a library that has to add them copies the tensor each time.
+    A GPU's matrix units take channels in eights; a library that has to add channels copies the tensor each time.
     """
     more_in, more_out = -layer.in_channels % 8, -layer.out_channels % 8
     if not (x.is_cuda if fill is None else fill) or not (more_in or more_out):
@@ -28,17 +28,17 @@ def in_eights(layer: nn.Conv2d, x: Tensor, *, fill: bool | None = None) -> Tenso
 
 
 def linear_weights(inputs: int, outputs: int, like: Tensor) -> Tensor:
-    """The matrix of linear interpolation from ``inputs`` to ``outputs`` samples, as F.interpolate places them."""
+    """Compute the matrix of linear interpolation from ``inputs`` to ``outputs`` samples, as F.interpolate does it."""
     where = (torch.arange(outputs, device=like.device, dtype=torch.float32) + 0.5) * (inputs / outputs) - 0.5
     grid = torch.arange(inputs, device=like.device, dtype=torch.float32)
     return (1 - (where.clamp(0, inputs - 1)[:, None] - grid).abs()).clamp(min=0).to(like.dtype)
 
 
 def upsample(x: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
-    """Bilinear interpolation of ``[N, C, h, w]`` to ``size``, as two products with constant matrices.
+    """Interpolate ``[N, C, h, w]`` bilinearly to ``size``, by two products with constant matrices.
 
-    The same numbers as ``F.interpolate(…, mode="bilinear", align_corners=False)``; but its backward pass is two
-    products as well, where that of ``F.interpolate`` adds pixel by pixel.
+    The result is that of ``F.interpolate(…, mode="bilinear", align_corners=False)``. The backward pass is faster: it is
+    two products as well, while that of ``F.interpolate`` adds pixel by pixel.
     """
     if tuple(x.shape[-2:]) == tuple(size):
         return x
@@ -49,7 +49,7 @@ def upsample(x: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
 
 
 def _group(inputs: int, outputs: int, convolutions: int, norm: str, *, dilation: int = 1) -> nn.Sequential:
-    """A convolution group: 3×3 convolutions with ReLU, one normalisation at its end."""
+    """Make a convolution group: 3×3 convolutions with ReLU, and a normalisation at the end."""
     layers: list[nn.Module] = []
     for i in range(convolutions):
         layers += [nn.Conv2d(inputs if i == 0 else outputs, outputs, 3, padding=dilation, dilation=dilation), nn.ReLU()]
@@ -60,7 +60,7 @@ class UNet(nn.Module):
     """Ten convolution groups, groups 5 and 6 dilated, skips added from 3 to 8, 2 to 9 and 1 to 10, tanh at the end.
 
     Channels are those of the paper at ``width=64``: 64, 128, 256, 512 … 512, 256, 128, 128.
-    With ``classes`` above 0 it gives so many logits instead of ab, without tanh.
+    With ``classes`` above 0 it returns so many logits instead of ab, without tanh.
     """
 
     def __init__(self, inputs: int, width: int, norm: str, classes: int = 0) -> None:
@@ -83,11 +83,11 @@ class UNet(nn.Module):
         self.out = nn.Conv2d(w2, classes or 2, 1)
 
     def forward(self, x: Tensor, hint: Tensor | None = None) -> Tensor:
-        """Colour features, with a hint for all places at once if there is one.
+        """Predict ab from features, with a hint for the whole photo if there is one.
 
         Args:
             x: ``[N, inputs, H, W]``; H and W divisible by 8.
-            hint: ``[N, 8·width]``, added at every place of group 4, as the global hints of Zhang et al. 2017 are.
+            hint: ``[N, 8·width]``, added at every place after group 4, like the global hints of Zhang et al. 2017.
 
         Returns:
             ``[N, 2, H, W]`` in (-1, 1), or logits ``[N, classes, H, W]``.

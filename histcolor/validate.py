@@ -1,4 +1,4 @@
-"""What a training run measures at every checkpoint; it draws nothing."""
+"""Validation: what a training run measures at every checkpoint."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from histcolor.color import lab_to_rgb, rgb_to_lab, unscale_ab
 from histcolor.data import Pack
 from histcolor.device import execution
 from histcolor.histogram import ab_histogram, intersection
-from histcolor.metrics import CONTROL_BINS, psnr, round8
+from histcolor.metrics import FIDELITY_BINS, psnr, round8
 
 
 def make_validator(
@@ -23,12 +23,12 @@ def make_validator(
     batch_size: int = 20,
     look: Callable[[int, list[torch.Tensor]], None] | None = None,
 ) -> Callable[[nn.Module, int], dict[str, float]]:
-    """A function for :func:`histcolor.train.train` that measures a model on photos it does not train on.
+    """Make a function for :func:`histcolor.train.train` that measures a model on photos that it is not trained on.
 
-    It gives ``psnr`` (dB, true histograms) and ``intersection_foreign`` (each photo asked the next one's
-    histogram, 16 bins), over the middle crops of ``photos`` photos, always the same ones. It computes as training does
-    by default (bfloat16 where the device has it). ``look`` is called with the step and the first eight photos, RGB
-    ``[8, 3, size, size]`` each: gray, true, coloured with their own and with the others' histograms, the others.
+    It returns ``psnr`` (dB, self-reference) and ``intersection_cross`` (16 bins, the next photo as reference image),
+    the means over the middle crops of ``photos`` photos, always the same ones. It computes in training's default
+    precision (bfloat16 where the device has it). ``look`` is called with the step and a list of pictures of the first
+    eight photos, RGB ``[8, 3, size, size]`` each: gray, true, self-reference, cross-reference, the reference images.
     """
     chosen = np.random.default_rng(0).permutation(len(pack))[:photos]
     middle, straight = np.full((len(chosen), 2), 0.5), np.zeros(len(chosen), bool)
@@ -41,22 +41,23 @@ def make_validator(
         return round8(lab_to_rgb(torch.cat([lab[:, :1], unscale_ab(y_ab.float().cpu())], dim=1)))
 
     def validate(model: nn.Module, step: int) -> dict[str, float]:
-        quality, control, sheet = [], [], []
+        quality, fidelity, sheet = [], [], []
         for start in range(0, len(chosen), batch_size):
-            rows = torch.arange(start, min(start + batch_size, len(chosen)))
-            own, others = truth[rows], truth[(rows + 1) % len(chosen)]
-            lab, lab_others = rgb_to_lab(own), rgb_to_lab(others)
-            hist = ab_histogram(lab[:, 1:], model.config.bins)
-            asked = ab_histogram(lab_others[:, 1:], model.config.bins)
-            predicted, foreign = colour(model, lab, hist), colour(model, lab, asked)
-            quality.append(psnr(predicted, own))
-            coarse = ab_histogram(lab_others[:, 1:], CONTROL_BINS)
-            control.append(intersection(ab_histogram(rgb_to_lab(foreign)[:, 1:], CONTROL_BINS), coarse))
+            part = torch.arange(start, min(start + batch_size, len(chosen)))
+            true, references = truth[part], truth[(part + 1) % len(chosen)]
+            lab, lab_references = rgb_to_lab(true), rgb_to_lab(references)
+            hists = [ab_histogram(x[:, 1:], model.config.bins) for x in (lab, lab_references)]
+            self_reference, cross_reference = (colour(model, lab, hist) for hist in hists)
+            quality.append(psnr(self_reference, true))
+            target, achieved = (
+                ab_histogram(x[:, 1:], FIDELITY_BINS) for x in (lab_references, rgb_to_lab(cross_reference))
+            )
+            fidelity.append(intersection(achieved, target))
             if look and not sheet:
                 gray = lab_to_rgb(torch.cat([lab[:, :1], torch.zeros_like(lab[:, 1:])], dim=1))
-                sheet = [x[:8] for x in (gray, own, predicted, foreign, others)]
+                sheet = [x[:8] for x in (gray, true, self_reference, cross_reference, references)]
         if look:
             look(step, sheet)
-        return {"psnr": float(torch.cat(quality).mean()), "intersection_foreign": float(torch.cat(control).mean())}
+        return {"psnr": float(torch.cat(quality).mean()), "intersection_cross": float(torch.cat(fidelity).mean())}
 
     return validate

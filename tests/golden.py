@@ -1,7 +1,7 @@
 """What the project computes, as a few thousand numbers that must not change: python tests/golden.py writes golden.json.
 
-Made by commit c262470, before training was rebuilt. ``test_golden.py`` compares. Whoever changes behaviour on purpose
-writes the file anew in the commit that changes it, and says so.
+They were computed by commit c262470, before training was rewritten; ``test_golden.py`` compares. A commit that changes
+behaviour on purpose also writes the file anew, and says so.
 """
 
 import json
@@ -36,13 +36,13 @@ def summary(rgb: torch.Tensor) -> list[float]:
 
 
 def colours(name: str) -> dict[str, list[float]]:
-    """A shipped model on each photo: its own histogram, moved half of the way and all of it, and none."""
+    """A shipped model on each photo: self-reference with three transport strengths, and automatic."""
     model, found = hc.load(name), {}
     for photo, image in demo(128).items():
         hist = hc.ab_histogram(hc.rgb_to_lab(image)[1:], model.config.bins)
         encoded = hc.encode(model, image, size=128)
-        for match in (0.0, 0.5, 1.0):
-            found[f"{photo} {match:g}"] = summary(hc.colorize(model, encoded, hist, match=match))
+        for strength in (0.0, 0.5, 1.0):
+            found[f"{photo} {strength:g}"] = summary(hc.colorize(model, encoded, hist, transport=strength))
         found[f"{photo} automatic"] = summary(hc.colorize(model, encoded))
     return found
 
@@ -62,18 +62,18 @@ def loss_terms() -> dict[str, list[float]]:
 
 
 def history(**options) -> list[list[float]]:
-    """Loss and gradient norm of 24 steps of ``tiny``, two at a time, in float32."""
+    """Loss and gradient norm of 24 steps of ``tiny``, every second step, in float32."""
     images = torch.stack([photo[:, :72, :72] for photo in demo(72).values()])
     pack = Pack(np.ascontiguousarray((images * 255).round().byte().permute(0, 2, 3, 1).numpy()))
-    rows: list[dict] = []
+    lines: list[dict] = []
     config = TrainConfig(
-        steps=24, batch_size=4, size=64, warmup=4, log_every=2, save_every=24, foreign=0.3,
+        steps=24, batch_size=4, size=64, warmup=4, log_every=2, save_every=24, cross=0.3,
         dropped=0.2, **(options or {"precision": "float32"}),
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as run:
         model = set_up(config, hc.PRESETS["tiny"], pack)
-        train(model, losses.Loss(), pack, config, run, callback=rows.append, quiet=True)
-    return [[row["loss"], row["gradient_norm"]] for row in rows]
+        train(model, losses.Loss(), pack, config, run, callback=lines.append, quiet=True)
+    return [[line["loss"], line["gradient_norm"]] for line in lines]
 
 
 if __name__ == "__main__":

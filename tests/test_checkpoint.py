@@ -62,7 +62,7 @@ def test_pickles_are_not_loaded(tmp_path):
         hc.load(path)
 
 
-def test_foreign_file_and_other_version(saved, tmp_path):
+def test_file_of_another_program_and_other_version(saved, tmp_path):
     other = tmp_path / "other.safetensors"
     save_file({"x": torch.zeros(1)}, other)
     with pytest.raises(CheckpointError, match="not written by histcolor"):
@@ -82,7 +82,7 @@ def without_first_bias(tensors, metadata):
     return {k: v for k, v in tensors.items() if k != "unet.out.bias"}, metadata
 
 
-def with_foreign_key(tensors, metadata):
+def with_unknown_key(tensors, metadata):
     return {**tensors, "zebra": torch.zeros(1)}, metadata
 
 
@@ -94,7 +94,7 @@ def with_wrong_shape(tensors, metadata):
     ("change", "message"),
     [
         (without_first_bias, r"lacks 1 tensors, first 'unet\.out\.bias'"),
-        (with_foreign_key, "has foreign 1 tensors, first 'zebra'"),
+        (with_unknown_key, "has 1 unknown tensors, first 'zebra'"),
         (with_wrong_shape, r"'unet\.out\.bias' has shape \(3,\), needed is \(2,\)"),
     ],
 )

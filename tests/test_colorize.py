@@ -44,7 +44,7 @@ def test_the_five_lines_of_the_readme(photos, tmp_path):
 
 
 def test_flips_make_the_mirrored_photo_the_mirrored_picture(model, photo):
-    """Averaged over both, colouring and mirroring commute, which they do not quite for the network alone."""
+    """The mean over both makes it the same to mirror before or after colouring; the network alone differs a little."""
     hist = histogram(photo)
     twice = hc.colorize(model, photo, torch.stack([hist, hist.flip(0)]), flips=True, size=64)
     mirrored = hc.colorize(model, photo.flip(-1), hist, flips=True, size=64).flip(-1)
@@ -60,9 +60,9 @@ def test_shipped_model_follows_the_histogram(photos):
     hists = torch.stack([histogram(x, model.config.bins) for x in images])
     photo = hc.encode(model, images[0])
     achieved = torch.stack([histogram(out, 16) for out in hc.colorize(model, photo, hists)])
-    asked = hc.resize_histogram(hists, 16)
-    overlap = hc.intersection(achieved[:, None], asked[None])
-    assert (overlap.argmax(dim=0) == torch.arange(len(images))).all(), "each result must be nearest to what was asked"
+    targets = hc.resize_histogram(hists, 16)
+    overlap = hc.intersection(achieved[:, None], targets[None])
+    assert (overlap.argmax(dim=0) == torch.arange(len(images))).all(), "each result must be nearest to its own target"
     assert overlap.diagonal().mean() > 0.5
 
 
@@ -74,11 +74,11 @@ def test_without_a_histogram(model, photo):
     average = torch.zeros(16, 16)
     average[3, 12], average[8, 8] = 0.25, 0.75
     assert torch.equal(model.average_histogram(), average)
-    alone, given = hc.colorize(model, photo), hc.colorize(model, photo, average)
-    assert not torch.equal(alone, given)  # given by hand it is a target as any other …
-    assert not torch.equal(hc.colorize(model, photo, average, match=1), given)  # … and can be matched
-    with pytest.raises(ValueError, match="match needs a histogram to match"):
-        hc.colorize(model, photo, match=0.5)
+    automatic, given = hc.colorize(model, photo), hc.colorize(model, photo, average)
+    assert not torch.equal(automatic, given)  # the average histogram can also be a target like any other …
+    assert not torch.equal(hc.colorize(model, photo, average, transport=1), given)  # … for transport, too
+    with pytest.raises(ValueError, match="transport needs a target histogram"):
+        hc.colorize(model, photo, transport=0.5)
 
 
 def test_a_network_that_sees_no_histogram_needs_none(photo):
@@ -87,7 +87,7 @@ def test_a_network_that_sees_no_histogram_needs_none(photo):
     assert torch.equal(hc.colorize(model, photo), hc.colorize(model, photo, torch.ones(16, 16)))
 
 
-def test_the_photos_colours_are_not_looked_at(model, photo):
+def test_the_photos_colours_do_not_count(model, photo):
     gray = gray_rgb(hc.rgb_to_lab(photo)[:1])
     hist = histogram(photo)
     torch.testing.assert_close(hc.colorize(model, photo, hist), hc.colorize(model, gray, hist), atol=2e-3, rtol=0)
@@ -112,7 +112,7 @@ def test_a_batch_of_histograms_equals_one_by_one(model, photo):
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 5000), (5000, 3), (97, 131), (31, 64), (1, 40)])
 def test_any_size(model, height, width):
     rgb = torch.rand(3, height, width)
-    out = hc.colorize(model, rgb, histogram(rgb), match=0.5)
+    out = hc.colorize(model, rgb, histogram(rgb), transport=0.5)
     assert out.shape == rgb.shape
     assert torch.isfinite(out).all()
 
@@ -146,9 +146,9 @@ def test_joined_colours_follow_edges_that_the_small_picture_lost():
 
 
 @pytest.mark.parametrize("bad", [-0.1, 1.1, float("nan")])
-def test_wrong_match(model, photo, bad):
-    with pytest.raises(ValueError, match="match must be in"):
-        hc.colorize(model, photo, histogram(photo), match=bad)
+def test_wrong_transport_strength(model, photo, bad):
+    with pytest.raises(ValueError, match="transport must be in"):
+        hc.colorize(model, photo, histogram(photo), transport=bad)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_wrong_histograms(model, photo, hist, message):
 def test_mass_out_of_gamut_is_allowed_and_clipped(model, photo):
     hist = torch.zeros(16, 16)
     hist[0, 0] = 1.0  # a = b = -103: no screen shows it
-    out = hc.colorize(model, photo, hist, match=1.0)
+    out = hc.colorize(model, photo, hist, transport=1.0)
     assert torch.isfinite(out).all()
     assert 0 <= out.min() <= out.max() <= 1
 
@@ -198,7 +198,7 @@ def test_wrong_size(model, photo):
 
 @pytest.mark.slow
 def test_a_hundred_megapixels_in_bounded_memory(tmp_path):
-    """12,000 × 9,000 from file to file in a process of its own: the peak stays near the picture's own few copies."""
+    """12,000 × 9,000 pixels from file to file, in a new process: its peak memory is a few copies of the picture."""
     ramp = np.add.outer(np.arange(9000), np.arange(12000)) % 256
     Image.fromarray(ramp.astype(np.uint8)).save(tmp_path / "large.jpg", quality=60)
     code = """

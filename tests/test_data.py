@@ -380,7 +380,7 @@ def test_a_crop_may_be_the_whole_photo_but_no_more():
     pack, index, none = numbered_pack(), np.array([1]), np.array([False])
     whole = pack.crops(index, np.array([[0.99, 0.99]]), none, 6)
     assert np.array_equal(whole[0].permute(1, 2, 0).numpy(), pack.images[1])
-    with pytest.raises(ValueError, match="6 pixels a side, crops of 7"):
+    with pytest.raises(ValueError, match="6 pixels a side, too few for crops of 7"):
         pack.crops(index, np.array([[0.0, 0.0]]), none, 7)
 
 

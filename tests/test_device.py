@@ -1,4 +1,4 @@
-"""What a device decides, asked about devices that need not be there."""
+"""Decisions about devices, which the machine need not have."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def _unforced(monkeypatch):
     ("more", "answer"),
     [
         ({}, False),
-        ({"avx512_f": True, "avx512_bw": True}, False),  # AVX-512 alone has no bfloat16 products
+        ({"avx512_f": True, "avx512_bw": True}, False),  # AVX-512 alone has no bfloat16 instructions
         ({"avx512_f": True, "avx512_bf16": True}, True),
         ({"amx_bf16": True}, True),
     ],
@@ -27,19 +27,19 @@ def test_processors(more, answer):
     assert execution("cpu", capabilities=AVX2 | more).bfloat16 is answer
 
 
-def test_this_processor_is_asked():
+def test_this_processor_by_default():
     assert cpu_has_bfloat16() is any(
         torch.cpu.get_capabilities().get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16")
     )
-    assert cpu_has_bfloat16({}) is False, "a torch that can not say counts as no"
+    assert cpu_has_bfloat16({}) is False, "a torch without that function counts as no"
 
 
-def test_the_answer_can_be_forced(monkeypatch):
+def test_the_environment_decides_for_auto(monkeypatch):
     assert execution("cpu", precision="bfloat16", capabilities=AVX2).bfloat16
     assert not execution("cuda", precision="float32").bfloat16
     monkeypatch.setenv(FORCE, "float32")
     assert not execution("cuda").bfloat16
-    assert execution("cuda", precision="bfloat16").bfloat16, "what a run asks for itself stands"
+    assert execution("cuda", precision="bfloat16").bfloat16, "a run's own option comes first"
     monkeypatch.setenv(FORCE, "half")
     with pytest.raises(ValueError, match="precision must be one of auto, bfloat16, float32, got 'half'"):
         execution("cpu")
@@ -78,5 +78,5 @@ def test_only_what_is_in_memory_is_pinned(monkeypatch):
     assert not pinned
     send(torch.zeros(2), torch.device("cuda"))
     assert len(pinned) == 1
-    send(torch.zeros(2, device="meta"), torch.device("cuda"))  # as what a resident pack cuts: it is there already
+    send(torch.zeros(2, device="meta"), torch.device("cuda"))  # as crops of a resident pack, which are there already
     assert len(pinned) == 1

@@ -1,4 +1,4 @@
-"""The protocol: its tables, and predictions of other programs."""
+"""The protocol: its tables, and the results of other programs."""
 
 import numpy as np
 import pandas as pd
@@ -43,12 +43,12 @@ def test_table_and_summary(files):
     assert means["psnr"][1] == pytest.approx(table.query("method == 'small'")["psnr"].mean())
 
 
-def test_foreign_references_are_other_photos(files):
-    table, _ = evaluate(files, {"mean": mean_colour}, size=32, foreign=True, quiet=True)
+def test_cross_reference_takes_other_photos(files):
+    table, _ = evaluate(files, {"mean": mean_colour}, size=32, cross=True, quiet=True)
     assert (table["photo"] != table["reference"]).all()
     assert sorted(table["reference"]) == sorted(table["photo"])
     with pytest.raises(ValueError, match="at least two"):
-        evaluate(files[:1], {"gray": gray}, foreign=True, quiet=True)
+        evaluate(files[:1], {"gray": gray}, cross=True, quiet=True)
 
 
 def test_unreadable_photos_are_left_out_and_named(files, tmp_path):

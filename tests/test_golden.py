@@ -1,4 +1,4 @@
-"""The numbers of ``golden.json`` hold, to rounding."""
+"""The numbers in ``golden.json`` stay the same, up to rounding."""
 
 import json
 
@@ -28,5 +28,5 @@ def test_terms_of_the_loss():
 def test_24_steps_of_training():
     found, expected = np.array(golden.history()), np.array(EXPECTED["history"])
     np.testing.assert_allclose(found[:, 0], expected[:, 0], rtol=5e-3)
-    # Huber's kinks make the gradient jump: its norm tells apart only as long as rounding has not grown
+    # Huber's kinks make the gradient jump: its norm can be compared only while rounding errors are small
     np.testing.assert_allclose(found[:6, 1], expected[:6, 1], rtol=2e-3)

@@ -105,7 +105,7 @@ def test_the_terms_hold_no_graph():
     assert not any(term.requires_grad for term in terms.values())  # the history would keep every step's memory
 
 
-def test_foreign_photos_get_the_histogram_term_alone():
+def test_cross_reference_has_the_histogram_term_alone():
     y_ab, t_ab, r_h = batch()
     config = losses.Loss()
     loss, terms = config(y_ab, t_ab, r_h, torch.zeros(2))
@@ -116,31 +116,31 @@ def test_foreign_photos_get_the_histogram_term_alone():
 def test_a_photo_without_a_histogram_has_no_histogram_term():
     y_ab, t_ab = torch.rand(2, 2, 2, 16, 16) - 0.5
     r_h = losses.soft_ab_histogram(t_ab * 110, 16)
-    config, own = losses.Loss(), torch.ones(2)
-    given, terms = config(y_ab, t_ab, r_h, own, own)
-    assert torch.equal(given, config(y_ab, t_ab, r_h, own)[0])
-    dropped, _ = config(y_ab, t_ab, r_h, own, torch.zeros(2))
+    config, yes = losses.Loss(), torch.ones(2)
+    given, terms = config(y_ab, t_ab, r_h, yes, yes)
+    assert torch.equal(given, config(y_ab, t_ab, r_h, yes)[0])
+    dropped, _ = config(y_ab, t_ab, r_h, yes, torch.zeros(2))
     torch.testing.assert_close(dropped, terms["gt"] + terms["grad"])
 
 
-def test_a_foreign_photo_in_a_batch_does_not_see_its_truth():
+def test_with_cross_reference_the_true_photo_does_not_count():
     y_ab, t_ab, r_h = batch()
-    own = torch.tensor([1.0, 0.0])
+    self_reference = torch.tensor([1.0, 0.0])
     other_truth = torch.stack([t_ab[0], -t_ab[1]])
     config = losses.Loss()
-    loss, _ = config(y_ab, t_ab, r_h, own)
-    same, _ = config(y_ab, other_truth, r_h, own)
-    differs, _ = config(y_ab, -t_ab, r_h, own)
+    loss, _ = config(y_ab, t_ab, r_h, self_reference)
+    same, _ = config(y_ab, other_truth, r_h, self_reference)
+    differs, _ = config(y_ab, -t_ab, r_h, self_reference)
     assert loss == same
     assert loss != differs
-    # the mean stays over the whole batch: a foreign photo must not make its neighbours count more
-    config = losses.Loss(lambda_2=0, lambda_foreign=0)
-    alone, _ = config(y_ab[:1], t_ab[:1], r_h[:1], own[:1])
-    both, _ = config(y_ab, t_ab, r_h, own)
+    # the mean is over the whole batch: a photo with cross-reference does not make the others count more
+    config = losses.Loss(lambda_2=0, lambda_cross=0)
+    alone, _ = config(y_ab[:1], t_ab[:1], r_h[:1], self_reference[:1])
+    both, _ = config(y_ab, t_ab, r_h, self_reference)
     torch.testing.assert_close(both, alone / 2)
-    # and L_H has a weight of its own where it is alone
-    config = losses.Loss(lambda_1=0, lambda_2=2, lambda_foreign=3)
-    loss, _ = config(t_ab, t_ab, r_h.flip(0), own)
+    # and L_H has another weight where it is alone
+    config = losses.Loss(lambda_1=0, lambda_2=2, lambda_cross=3)
+    loss, _ = config(t_ab, t_ab, r_h.flip(0), self_reference)
     off = losses.histogram_loss(t_ab, r_h.flip(0)) / losses.DELTA
     torch.testing.assert_close(loss, (2 * off[0] + 3 * off[1]) / 2)
 
@@ -172,14 +172,14 @@ def test_gradient_of_the_histogram_loss_is_right():
     torch.testing.assert_close(gradient, expected, atol=1e-7, rtol=1e-3)
 
 
-def test_histogram_loss_takes_what_autocast_gives():
+def test_histogram_loss_takes_bfloat16_from_autocast():
     y_ab, _, r_h = batch()
     loss = losses.histogram_loss(y_ab.bfloat16(), r_h)
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, losses.histogram_loss(y_ab, r_h), atol=1e-6, rtol=0.05)
 
 
-def test_the_histogram_loss_alone_brings_colours_to_the_asked_ones():
+def test_the_histogram_loss_alone_moves_colours_to_their_targets():
     y_ab = torch.full((1, 2, 8, 8), 0.12).requires_grad_()  # a kernel reaches one bin, of 0.125
     r_h = soft_ab_histogram(torch.full((1, 2, 8, 8), 0.2 * AB_MAX), BINS)
     optimizer = torch.optim.Adam([y_ab], lr=0.01)

@@ -1,4 +1,4 @@
-"""The paper's preset trained as written, as far as no network is needed: its three stages, and VGG19 from a file."""
+"""The paper's preset, trained as the paper says but without a download: its three stages, and VGG19 from a file."""
 
 import json
 
@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 import histcolor as hc
 from histcolor.cli.main import main
 
-# section 3.1: Adam at 1e-4; the losses' δ and λ are the defaults. Steps and photos are few, all else is as written
+# section 3.1: Adam at 1e-4; the losses' δ and λ are the defaults. Only steps and photos are fewer than in the paper
 RULES = ["--preset", "paper", "--lr", "1e-4", "--weight-decay", "0", "--foreign", "0", "--warmup", "0", "--ema", "0"]
 SMALL = ["--batch-size", "2", "--steps", "3", "--log-every", "1", "--save-every", "3", "--precision", "float32"]
 

@@ -1,4 +1,4 @@
-"""Figures: what they show is where it should be, and they are written whole."""
+"""Figures: everything in them is in its place, and they are written completely."""
 
 from itertools import pairwise
 
@@ -17,7 +17,7 @@ import histcolor as hc
 from histcolor import plots
 from histcolor.checkpoint import build
 from histcolor.editor.explore import attention_figure, attention_maps
-from histcolor.metrics import CONTROL_BINS
+from histcolor.metrics import FIDELITY_BINS
 
 pytestmark = pytest.mark.usefixtures("style")
 
@@ -27,9 +27,9 @@ pytestmark = pytest.mark.usefixtures("style")
     [((60.0, 60.0), (0, 1)), ((-60.0, 60.0), (0, 0)), ((60.0, -60.0), (1, 1)), ((-60.0, -60.0), (1, 0))],
 )
 def test_a_runs_right_and_b_runs_up(ab, corner):
-    hist = hc.ab_histogram(torch.tensor(ab)[:, None, None].expand(2, 3, 3), CONTROL_BINS)
+    hist = hc.ab_histogram(torch.tensor(ab)[:, None, None].expand(2, 3, 3), FIDELITY_BINS)
     picture = plots.histogram_picture(hist, 60.0, scale=2)
-    half = CONTROL_BINS
+    half = FIDELITY_BINS
     inked = (picture < 0.999).any(0)
     rows, columns = slice(corner[0] * half, (corner[0] + 1) * half), slice(corner[1] * half, (corner[1] + 1) * half)
     assert inked[rows, columns].sum() == inked.sum() == 4
@@ -73,7 +73,7 @@ def test_heat_is_orange_over_every_gray():
     red, green, blue = plots.heat_overlay(ramp, torch.ones(1, 1))
     assert (red > green).all()
     assert (green >= blue).all()
-    # edges stay, and colours are not looked at
+    # edges stay, and the photo's colours do not count
     assert (hc.rgb_to_lab(plots.heat_overlay(ramp, torch.ones(1, 1)))[0].diff(dim=1) > -0.1).all()
     red_photo = torch.tensor([0.9, 0.1, 0.1])[:, None, None].expand(3, 4, 4)
     assert hc.rgb_to_lab(plots.heat_overlay(red_photo, torch.zeros(4, 4)))[1:].abs().max() < 0.5
@@ -96,7 +96,7 @@ def test_attention_figure_has_rows_of_one_height(tmp_path, photos, places, colou
     figure = attention_figure(photo, photo, hist, maps, places, colours)
     titles = [axis.get_title(loc="left") for axis in figure.axes]
     assert titles.count("coloured photo") == bool(places)
-    assert titles.count("asked histogram") == bool(colours)
+    assert titles.count("target histogram") == bool(colours)
     rows = [1 + len(answers) for answers in (places, colours) if answers]
     assert len(figure.axes) == sum(rows)
     plots.save_figure(figure, tmp_path / "attention.png")

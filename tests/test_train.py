@@ -1,4 +1,4 @@
-"""Training: it learns, resumes to the same bits, runs on two processes, and stops well."""
+"""Training: it learns, resumes with the same bits, runs on two processes, and stops cleanly."""
 
 import json
 import os
@@ -46,18 +46,18 @@ CONFIG = TrainConfig(
     warmup=2,
     log_every=2,
     save_every=4,
-    foreign=0.3,
+    cross=0.3,
     precision="float32",
 )
 
 
 def run(config, pack, folder, *, model=TINY, init=None, loss=None, **options):
-    """What the command does: set up, then train or go on."""
+    """Set up, then train or go on, as the command does."""
     return train(set_up(config, model, pack, init=init), loss or Loss(), pack, config, folder, quiet=True, **options)
 
 
 def plan_of(config, photos, step):
-    names = ("batch_size", "seed", "foreign", "dropped", "zoom", "jitter")
+    names = ("batch_size", "seed", "cross", "dropped", "zoom", "jitter")
     return plan_batch(photos, step, **{name: getattr(config, name) for name in names})
 
 
@@ -86,12 +86,12 @@ def test_each_epoch_takes_each_photo_once():
     assert not np.array_equal(index[:6], index[6:12])
 
 
-def test_foreign_histograms_come_as_often_as_asked():
-    config = replace(CONFIG, batch_size=1000, foreign=0.3)
+def test_cross_reference_comes_as_often_as_configured():
+    config = replace(CONFIG, batch_size=1000, cross=0.3)
     share = plan_of(config, 50, 0).share
     assert abs((share < 1).mean() - 0.3) < 0.05
-    assert 0.3 < (share[share < 1] == 0).mean() < 0.7  # about half purely foreign, the others mixtures
-    assert (plan_of(replace(config, foreign=0.0), 50, 0).share == 1).all()
+    assert 0.3 < (share[share < 1] == 0).mean() < 0.7  # about half of them, the others are mixtures
+    assert (plan_of(replace(config, cross=0.0), 50, 0).share == 1).all()
 
 
 def test_a_run_does_not_go_on_with_other_photos(pack, tmp_path):
@@ -103,12 +103,12 @@ def test_a_run_does_not_go_on_with_other_photos(pack, tmp_path):
 
 
 def test_dropped_histograms(pack):
-    config = replace(CONFIG, batch_size=1000, foreign=0.3, dropped=0.2)
+    config = replace(CONFIG, batch_size=1000, cross=0.3, dropped=0.2)
     plan, before = plan_of(config, 50, 0), plan_of(replace(config, dropped=0.0), 50, 0)
     assert abs(plan.dropped.mean() - 0.2) < 0.04
     assert (plan.share[plan.dropped] == 1).all()
     assert not before.dropped.any()
-    for name in ("index", "corner", "flip", "other"):  # what runs of before saw has not changed
+    for name in ("index", "corner", "flip", "other"):  # all else is as without the option
         assert np.array_equal(getattr(plan, name), getattr(before, name))
     assert np.array_equal(plan.share[~plan.dropped], before.share[~plan.dropped])
 
@@ -120,7 +120,7 @@ def test_dropped_histograms(pack):
     assert torch.equal(batch.hist[::4], average.expand(2, -1, -1))
     assert torch.equal(batch.hist[1:4], given.hist[1:4])
     assert batch.given.tolist() == [False, True, True, True] * 2
-    assert batch.own.sum() == 8
+    assert batch.self_reference.sum() == 8
 
 
 def test_mean_histogram_is_the_mean(pack):
@@ -130,28 +130,27 @@ def test_mean_histogram_is_the_mean(pack):
     torch.testing.assert_close(mean_histogram(pack, 16), expected)
 
 
-def test_training_without_some_histograms_teaches_to_do_without(pack, tmp_path):
-    assert not run(replace(CONFIG, steps=2), pack, tmp_path / "asked").automatic
+def test_dropped_histograms_teach_automatic_colouring(pack, tmp_path):
+    assert not run(replace(CONFIG, steps=2), pack, tmp_path / "given").automatic
     config = replace(CONFIG, dropped=0.5)
     model = run(config, pack, tmp_path / "run")
     torch.testing.assert_close(model.average, mean_histogram(pack, 16))
     out = colorize(load(tmp_path / "run/model.safetensors"), torch.rand(3, 40, 60))
     assert out.shape == (3, 40, 60)
-    # the next stage keeps what the first one took for the average, whatever its photos are
-    brighter = replace(CONFIG, steps=2, dropped=0.5, seed=1)
+    # the next stage keeps the first one's average histogram, whatever its photos are
     model.average.mul_(0.5).add_(0.5 / 256)
-    went_on = run(brighter, pack, tmp_path / "next", init=model)
-    assert torch.equal(went_on.average, model.average)
+    second = run(replace(CONFIG, steps=2, dropped=0.5, seed=1), pack, tmp_path / "next", init=model)
+    assert torch.equal(second.average, model.average)
 
 
-def test_a_run_starts_from_what_another_model_has(pack, tmp_path, capsys):
+def test_a_run_starts_from_another_models_weights(pack, tmp_path, capsys):
     first = run(replace(CONFIG, steps=2), pack, tmp_path / "first")
-    other = replace(TINY, squeeze=3)  # the layer that squeezes, and the one that reads it, start fresh
+    other = replace(TINY, squeeze=3)  # the squeezing layer, and the one that reads it, get new weights
     second = set_up(CONFIG, other, pack, init=first)
     assert re.search(r"init: \d+ tensors are not in the model to start from, first squeeze\.", capsys.readouterr().err)
     assert torch.equal(second.unet.group4[0].weight, first.unet.group4[0].weight)
     narrow = replace(TINY, width=3, channels=24, lateral=12, squeeze=3)
-    with pytest.raises(ValueError, match=r"has \d+ of this one's \d+ tensors: give one of the same preset"):
+    with pytest.raises(ValueError, match=r"has \d+ of this model's \d+ tensors: give one of the same preset"):
         set_up(CONFIG, narrow, pack, init=first)
 
 
@@ -185,8 +184,8 @@ def test_crops_of_any_extent(pack):
 
 
 def test_tone_changes_colours_and_their_histogram_alike(pack):
-    config = replace(CONFIG, zoom=1.5, jitter=0.3, foreign=0.0)
-    plan, plain = plan_of(config, len(pack), 0), plan_of(replace(CONFIG, foreign=0.0), len(pack), 0)
+    config = replace(CONFIG, zoom=1.5, jitter=0.3, cross=0.0)
+    plan, plain = plan_of(config, len(pack), 0), plan_of(replace(CONFIG, cross=0.0), len(pack), 0)
     for name in ("index", "corner", "flip", "other", "share", "dropped"):  # drawn after all else
         assert np.array_equal(getattr(plan, name), getattr(plain, name))
     assert plan.extent.min() >= 1 / 1.5
@@ -202,18 +201,18 @@ def test_tone_changes_colours_and_their_histogram_alike(pack):
     torch.testing.assert_close(lengths[0], chroma[inside] * lengths[1], atol=1e-4, rtol=1e-4)
 
 
-def test_batches_ask_for_the_mixture_that_was_planned(pack):
-    config = replace(CONFIG, foreign=1.0, batch_size=8)
+def test_batches_have_the_planned_mixtures_as_targets(pack):
+    config = replace(CONFIG, cross=1.0, batch_size=8)
     plan = plan_of(config, len(pack), 0)
     batch = batch_of(config, pack, plan)
-    own = batch_of(config, pack, replace(plan, share=np.ones(8, np.float32)))
+    itself = batch_of(config, pack, replace(plan, share=np.ones(8, np.float32)))
     other = batch_of(config, pack, replace(plan, share=np.zeros(8, np.float32)))
     share = torch.from_numpy(plan.share)[:, None, None]
-    torch.testing.assert_close(batch.hist, share * own.hist + (1 - share) * other.hist)
-    torch.testing.assert_close(batch.r_h, share * own.r_h + (1 - share) * other.r_h)
-    assert batch.own.sum() == 0
-    assert own.own.sum() == 8
-    torch.testing.assert_close(batch.t_ab, own.t_ab)
+    torch.testing.assert_close(batch.hist, share * itself.hist + (1 - share) * other.hist)
+    torch.testing.assert_close(batch.r_h, share * itself.r_h + (1 - share) * other.r_h)
+    assert batch.self_reference.sum() == 0
+    assert itself.self_reference.sum() == 8
+    torch.testing.assert_close(batch.t_ab, itself.t_ab)
 
 
 def test_parts_of_a_batch_are_the_batch(pack):
@@ -225,7 +224,7 @@ def test_parts_of_a_batch_are_the_batch(pack):
 
 
 def test_a_pack_in_memory_cuts_the_same_crops(pack):
-    """What a GPU does with a pack that it holds: one indexing instead of a cut a photo."""
+    """What a GPU does with the pack in its memory: it cuts all crops at once by indexing."""
     draw = np.random.default_rng(0)
     index, corner, flip = draw.integers(len(pack), size=9), draw.random((9, 2)), draw.random(9) < 0.5
     resident = pack.reside("cpu")
@@ -270,8 +269,8 @@ def test_compiling_changes_nothing_and_need_not_work(pack, tmp_path, monkeypatch
 
 
 def test_a_step_is_compiled_once(pack):
-    """Batches differ in how many histograms are foreign or dropped; none of that may reach the compiler."""
-    config = replace(CONFIG, foreign=0.4, dropped=0.4, zoom=1.2, jitter=0.1)
+    """Batches differ in how many histograms are mixed, from other photos or dropped; the compiler must not notice."""
+    config = replace(CONFIG, cross=0.4, dropped=0.4, zoom=1.2, jitter=0.1)
     model, loss = set_up(config, TINY, pack), Loss()
     how, counter = execution("cpu", precision="float32"), CompileCounter()
     objective = torch.compile(forward_pass(model, loss, how), dynamic=False, backend=counter)
@@ -301,7 +300,7 @@ def test_learning_rate_schedules():
         ("size", 40),
         ("save_every", 3),
         ("schedule", "linear"),
-        ("foreign", 1.5),
+        ("cross", 1.5),
         ("batch_size", 0),
         ("precision", "half"),
         ("zoom", 0.5),
@@ -316,7 +315,7 @@ def test_wrong_configurations(field, value):
 
 def test_it_learns(pack, tmp_path):
     rows = []
-    config = replace(CONFIG, steps=60, lr=2e-3, foreign=0.0, log_every=10, save_every=60)
+    config = replace(CONFIG, steps=60, lr=2e-3, cross=0.0, log_every=10, save_every=60)
     run(config, pack, tmp_path / "run", callback=rows.append)
     assert rows[-1]["loss"] < 0.9 * rows[0]["loss"]
 
@@ -330,7 +329,7 @@ def test_a_run_leaves_what_is_needed(pack, tmp_path):
     assert history["step"].tolist() == list(range(2, 13, 2))
     assert history["photos"].tolist() == [4 * s for s in history["step"]]
     assert history.dropna(subset=["psnr"])["step"].tolist() == [4, 8, 12]
-    assert history["intersection_foreign"].dropna().between(0, 1).all()
+    assert history["intersection_cross"].dropna().between(0, 1).all()
     assert list(seen) == [4, 8, 12]
     assert [picture.shape for picture in seen[12]] == [(4, 3, 32, 32)] * 5
     shipped = load(folder / "model.safetensors").state_dict()
@@ -400,7 +399,7 @@ def test_start_from_another_model(pack, tmp_path):
 
 
 def test_too_small_a_pack(pack, tmp_path):
-    with pytest.raises(ValueError, match="64 pixels a side, crops of 96 are wanted"):
+    with pytest.raises(ValueError, match="64 pixels a side, too few for crops of 96"):
         run(replace(CONFIG, size=96), pack, tmp_path)
 
 
@@ -454,7 +453,7 @@ def test_killed_three_times_gives_the_same_bits(pack_folder, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_give_the_curve_of_one(pack_folder, tmp_path):
-    options = ["--steps", "10", "--log-every", "2", "--save-every", "10", "--foreign", "0.3"]
+    options = ["--steps", "10", "--log-every", "2", "--save-every", "10", "--cross", "0.3"]
     subprocess.run(command(pack_folder, tmp_path / "one", *options), check=True, capture_output=True, timeout=300)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--"]
     module = command(pack_folder, tmp_path / "two", *options)[2:]  # without "python -m"; "--": --run is not torchrun's
@@ -469,13 +468,13 @@ def test_two_processes_give_the_curve_of_one(pack_folder, tmp_path):
         np.testing.assert_allclose(two[column], one[column], rtol=2e-3, err_msg=column)
 
 
-def test_a_batch_that_can_not_be_shared_out(pack, tmp_path, monkeypatch):
+def test_a_batch_that_can_not_be_divided(pack, tmp_path, monkeypatch):
     import torch.distributed as dist
 
     monkeypatch.setattr(dist, "is_initialized", lambda: True)
     monkeypatch.setattr(dist, "get_rank", lambda: 0)
     monkeypatch.setattr(dist, "get_world_size", lambda: 3)
-    with pytest.raises(ValueError, match="4 can not be shared out to 3 processes"):
+    with pytest.raises(ValueError, match="4 can not be divided among 3 processes"):
         run(CONFIG, pack, tmp_path)
 
 
@@ -485,7 +484,7 @@ def test_a_step_can_be_timed_beforehand(pack):
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float32"])
-def test_training_computes_in_what_is_asked(pack, tmp_path, precision, monkeypatch):
+def test_training_computes_in_the_given_precision(pack, tmp_path, precision, monkeypatch):
     seen = []
     real = Colorizer.forward
 

@@ -1,10 +1,10 @@
-"""Transport: colours that it draws from a histogram, how near it brings a picture to one, and what it spares."""
+"""Transport: the colours that it takes from a histogram, how near it brings a picture to one, and what it keeps."""
 
 import pytest
 import torch
 
 import histcolor as hc
-from histcolor.transport import match_histogram, sample_histogram, sliced_transport
+from histcolor.transport import move_to_histogram, sample_histogram, sliced_transport
 
 
 @pytest.fixture(scope="module")
@@ -26,31 +26,31 @@ def test_sampled_colours_have_the_histogram():
     assert hc.intersection(achieved, hist) > 0.995
 
 
-def test_match_reaches_the_histogram(photo, goal):
+def test_transport_reaches_the_histogram(photo, goal):
     lab = hc.rgb_to_lab(photo)
     overlap = []
-    for amount in (0.0, 0.5, 1.0):
-        ab = match_histogram(lab[None, 1:], goal, lab[None, :1], amount)
+    for strength in (0.0, 0.5, 1.0):
+        ab = move_to_histogram(lab[None, 1:], goal, lab[None, :1], strength)
         overlap.append(float(hc.earth_movers(hc.ab_histogram(ab, 64)[0], goal[0])))
     assert overlap[1] < 0.65 * overlap[0]
     assert overlap[2] < 0.15 * overlap[0]
-    torch.testing.assert_close(match_histogram(lab[None, 1:], goal, lab[None, :1], 0.0), lab[None, 1:])
+    torch.testing.assert_close(move_to_histogram(lab[None, 1:], goal, lab[None, :1], 0.0), lab[None, 1:])
 
 
-def test_match_keeps_neighbours_together(photo, goal):
-    """Plain transport tears one colour apart between the places that it must go to; ours by far not as much."""
+def test_transport_keeps_neighbours_together(photo, goal):
+    """Plain transport sends neighbours of one colour far apart in the ab plane; ours does so much less."""
     lab = hc.rgb_to_lab(photo)
     ab, L = lab[None, 1:] * 0.1, lab[None, :1]
     pixels = ab.flatten(2).transpose(1, 2)
-    torn = sliced_transport(pixels, sample_histogram(goal[0], pixels.shape[1])[None], range(24))
-    torn = torn.transpose(1, 2).reshape(ab.shape)
-    matched = match_histogram(ab, goal, L, 1.0)
+    rough = sliced_transport(pixels, sample_histogram(goal[0], pixels.shape[1])[None], range(24))
+    rough = rough.transpose(1, 2).reshape(ab.shape)
+    smooth = move_to_histogram(ab, goal, L, 1.0)
 
     def roughness(x):
         return float(x.diff(dim=2).abs().mean() + x.diff(dim=3).abs().mean())
 
-    assert roughness(matched) < 0.8 * roughness(torn)
-    asked, plain, ours = (
-        hc.resize_histogram(h, 16) for h in (goal[0], *(hc.ab_histogram(x[0], 64) for x in (torn, matched)))
+    assert roughness(smooth) < 0.8 * roughness(rough)
+    target, plain, ours = (
+        hc.resize_histogram(h, 16) for h in (goal[0], *(hc.ab_histogram(x[0], 64) for x in (rough, smooth)))
     )
-    assert hc.intersection(ours, asked) > hc.intersection(plain, asked) - 0.05
+    assert hc.intersection(ours, target) > hc.intersection(plain, target) - 0.05

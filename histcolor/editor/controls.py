@@ -1,4 +1,4 @@
-"""What the editor consists of: the plane, the photos, and the standard widgets around them, laid out."""
+"""The editor's parts and their layout: the plane, the photos, and standard widgets around them."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from histcolor.editor.painting import Painting
 STATIC = Path(__file__).parent / "static"
 TOOLS = (
     ("Paint", "paint", "paint-brush", "Add the colour under the brush"),
-    ("Erase", "erase", "eraser", "Take the colours under the brush away"),
-    ("Move", "move", "arrows-alt", "Drag colours to another place"),
-    ("Pick", "pick", "eye-dropper", "Add a colour from a photo: point at it"),
-    ("Look", "look", "eye", "Point at the photo: its colours; at a colour: its places"),
+    ("Erase", "erase", "eraser", "Remove the colours under the brush"),
+    ("Move", "move", "arrows-alt", "Drag colours to another place in the plane"),
+    ("Pick", "pick", "eye-dropper", "Click on a photo to add its colour there"),
+    ("Look", "look", "eye", "Point at the photo to see its colours there; point at a colour to see its places"),
 )
 HINT = (
-    "Keys on the plane: arrows move the cross (Shift: faster), Enter paints, <b>[ ]</b> brush, <b>− +</b> strength, "
-    "<b>p e m c l</b> tools, Ctrl+Z. Wheel: brush; with Shift: strength. Dashed: the edge of sRGB at the photo's mean "
-    "lightness. Solid: 97 % of the picture's colours lie within."
+    "Keys on the plane: arrows move the cross (faster with Shift), Enter paints, <b>[ ]</b> change the brush, "
+    "<b>− +</b> the strength, <b>p e m c l</b> the tool, Ctrl+Z undoes. The wheel changes the brush; with Shift, the "
+    "strength. Dashed line: the edge of sRGB at the photo's mean lightness. Solid line: it holds 97 % of the picture's "
+    "pixels."
 )
 
 
 class PlaneView(anywidget.AnyWidget):
-    """The ab plane (``static/plane.js``): sends an edit at the end of each stroke."""
+    """The ab plane (``static/plane.js``). It sends an edit at the end of each stroke."""
 
     _esm = STATIC / "plane.js"
     _css = STATIC / "editor.css"
     bins = traitlets.Int(64).tag(sync=True)
     colours = traitlets.Bytes(help="the plane in its own colours, a PNG").tag(sync=True)
-    mass = traitlets.Bytes(help="how strongly each bin is shown, one byte each, row by row along a").tag(sync=True)
+    mass = traitlets.Bytes(help="how strongly each bin is shown, one byte each; axis 0 is a").tag(sync=True)
     glow = traitlets.Bytes(help="the same for the tokens that a place looks at; empty: none").tag(sync=True)
     gamut = traitlets.List(help="lines of points [a, b]").tag(sync=True)
     achieved = traitlets.List(help="lines of points [a, b]").tag(sync=True)
@@ -43,31 +44,31 @@ class PlaneView(anywidget.AnyWidget):
     tool = traitlets.Unicode("paint").tag(sync=True)
     radius = traitlets.Float(12.0, min=2.0, max=60.0, help="of the brush, units of ab").tag(sync=True)
     strength = traitlets.Float(0.1, min=0.01, max=1.0, help="of a stroke").tag(sync=True)
-    label = traitlets.Unicode("The ab plane: a to the right, b upwards; the histogram to paint on").tag(sync=True)
+    label = traitlets.Unicode("The ab plane: a to the right, b upwards; paint the target histogram here").tag(sync=True)
     edit = traitlets.Dict(help="the newest edit").tag(sync=True)
     look = traitlets.Dict(help="the colour under the pointer, ab, while looking").tag(sync=True)
 
 
 class PhotoView(anywidget.AnyWidget):
-    """A photo with a before/after divider (``static/photo.js``): sends where it is pointed at."""
+    """A photo with a before/after divider (``static/photo.js``). It sends the place that the pointer is at."""
 
     _esm = STATIC / "photo.js"
     _css = STATIC / "editor.css"
     before = traitlets.Bytes(help="JPEG; empty: no divider").tag(sync=True)
     after = traitlets.Bytes(help="JPEG").tag(sync=True)
-    heat = traitlets.Bytes(help="JPEG of where a colour goes, over the photo; empty: none").tag(sync=True)
-    version = traitlets.Int(0, help="counts what ``after`` shows").tag(sync=True)
-    divider = traitlets.Float(0.0, help="where it stands, from 0, all after, to 1, all before").tag(sync=True)
+    heat = traitlets.Bytes(help="JPEG of the photo with the places of a colour; empty: none").tag(sync=True)
+    version = traitlets.Int(0, help="counts the pictures that ``after`` has shown").tag(sync=True)
+    divider = traitlets.Float(0.0, help="its place: 0 shows only ``after``, 1 only ``before``").tag(sync=True)
     tool = traitlets.Unicode("paint").tag(sync=True)
     label = traitlets.Unicode("A photo").tag(sync=True)
-    pick = traitlets.Dict(help="the place x, y that was picked, fractions of the photo").tag(sync=True)
+    pick = traitlets.Dict(help="the place x, y that was picked, as fractions of the photo").tag(sync=True)
     look = traitlets.Dict(help="the place under the pointer, while looking").tag(sync=True)
 
 
 def slider(
     name: str, value: float, low: float, high: float, step: float, tip: str, form: str = ".2f"
 ) -> widgets.FloatSlider:
-    """A slider that reports while it is dragged."""
+    """Make a slider, which sends its value while it is dragged."""
     return widgets.FloatSlider(
         value, min=low, max=high, step=step, description=name, tooltip=tip, readout_format=form,
         style={"description_width": "6.5em"}, layout=widgets.Layout(width="auto", max_width="380px"),
@@ -75,23 +76,23 @@ def slider(
 
 
 def button(name: str, icon: str, tip: str) -> widgets.Button:
-    """A button as wide as its name."""
+    """Make a button as wide as its name."""
     return widgets.Button(description=name, icon=icon, tooltip=tip, layout=widgets.Layout(width="auto"))
 
 
 def upload(name: str, accept: str, tip: str) -> widgets.FileUpload:
-    """A button that takes one file from the reader's computer."""
+    """Make a button that loads one file from the user's computer."""
     return widgets.FileUpload(
         accept=accept, multiple=False, description=name, tooltip=tip, layout=widgets.Layout(width="auto")
     )
 
 
 class Controls:
-    """The editor's parts. It knows how they look and which of them belong to what; it decides nothing.
+    """The editor's parts, their layout and their connections. What an edit does is decided elsewhere.
 
     Args:
         plane, photo, reference: the three views.
-        names: photos to choose from.
+        names: the photos that can be chosen from a list.
     """
 
     def __init__(self, plane: PlaneView, photo: PhotoView, reference: PhotoView, names: Sequence[str]) -> None:
@@ -102,43 +103,43 @@ class Controls:
             tooltips=[tip for *_, tip in TOOLS],
             style={"button_width": "auto"},
         )
-        self.undo, self.redo = button("Undo", "undo", "Ctrl+Z"), button("Redo", "repeat", "Ctrl+Shift+Z")
-        self.reset = button("Reset", "refresh", "Back to what was first asked")
-        self.usual = button("Usual", "magic", "The usual colours: what the network takes where no histogram is given")
-        self.clip = button("To gamut", "compress", "Bring colours that a screen cannot show to the edge of sRGB")
-        self.radius = slider("brush", 12, 2, 60, 0.5, "Radius of the brush in units of ab", ".0f")
-        self.strength = slider("strength", 0.1, 0.01, 1, 0.01, "Mass of a stroke, or the part that is erased")
-        self.hue = slider("turn hue", 0, -180, 180, 1, "Degrees, from red towards yellow", ".0f")
-        self.saturation = slider("saturation", 1, 0, 2, 0.01, "Every colour's chroma times this")
-        self.match = slider(
-            "exactness", 0, 0, 1, 0.05, "0: the network's word; 1: the histogram, as near as sRGB allows"
-        )
-        tips = ("the photo's own histogram", "the reference's", "what was painted")
+        self.undo = button("Undo", "undo", "Undo the last edit (Ctrl+Z)")
+        self.redo = button("Redo", "repeat", "Redo the edit that was undone (Ctrl+Shift+Z)")
+        self.reset = button("Reset", "refresh", "Go back to the first target histogram")
+        self.average = button("Average", "magic", "The average histogram of all training images: the network chooses")
+        self.clip = button("To gamut", "compress", "Move colours that a screen cannot show to the edge of sRGB")
+        self.radius = slider("Brush", 12, 2, 60, 0.5, "Radius of the brush in units of ab", ".0f")
+        self.strength = slider("Strength", 0.1, 0.01, 1, 0.01, "How much a stroke adds, or what part of it is erased")
+        self.hue = slider("Turn hue", 0, -180, 180, 1, "Degrees, from red towards yellow", ".0f")
+        self.saturation = slider("Saturation", 1, 0, 2, 0.01, "Factor of every colour's chroma")
+        tip = "0: the network's colours; 1: the target histogram is met exactly, as far as sRGB can show it"
+        self.transport = slider("Transport", 0, 0, 1, 0.05, tip)
+        tips = ("the photo's own histogram", "the reference image's histogram", "the painted histogram")
         self.mix = [slider(name, 0, 0, 1, 0.01, f"Part of {tip} in the mixture") for name, tip in zip(
-            ("photo's own", "reference", "painted"), tips, strict=True)]  # fmt: skip
+            ("Photo's own", "Reference", "Painted"), tips, strict=True)]  # fmt: skip
         wide = widgets.Layout(width="auto", max_width="380px")
         style = {"description_width": "6.5em"}
         self.palette = widgets.Text(
             placeholder="#7a9e4f, #c9b18a, #5b86b5",
-            description="hex colours",
+            description="Hex colours",
             continuous_update=False,
             layout=wide,
             style=style,
         )
         choices = [("choose …", ""), *((name, name) for name in names)]
-        self.names = widgets.Dropdown(options=choices, description="photo", layout=wide, style=style)
-        self.references = widgets.Dropdown(options=choices, description="reference", layout=wide, style=style)
+        self.names = widgets.Dropdown(options=choices, description="Photo", layout=wide, style=style)
+        self.references = widgets.Dropdown(options=choices, description="Reference", layout=wide, style=style)
         self.own_photo = upload("Own photo", "image/*", "Colour a photo from your computer")
         self.own_reference = upload("Own reference", "image/*", "Take the colours of a photo from your computer")
-        self.own_histogram = upload("Load .npy", ".npy", "A histogram that was saved before")
+        self.own_histogram = upload("Load .npy", ".npy", "Load a histogram that was saved before")
         self.saves = {
-            "picture": button("Save picture", "download", "The coloured photo at its full size, PNG"),
-            "histogram": button("Save .npy", "download", "The histogram's numbers"),
-            "plane": button("Save plane", "download", "The histogram as a picture, PNG"),
+            "picture": button("Save picture", "download", "Save the coloured photo at its full size, as PNG"),
+            "histogram": button("Save .npy", "download", "Save the target histogram's numbers"),
+            "plane": button("Save plane", "download", "Save the target histogram as a picture, PNG"),
         }
         self.number, self.message = widgets.HTML(), widgets.HTML()
         self.layout = self._layout()
-        self._silent = False  # while the sliders are set from the state
+        self._silent = False  # true while the sliders are set from the state
 
     def _layout(self) -> list[widgets.Widget]:
         def box(children: list[widgets.Widget], name: str) -> widgets.Box:
@@ -146,10 +147,10 @@ class Controls:
             made.add_class(f"histcolor-{name}")
             return made
 
-        tools = box([self.tools, self.undo, self.redo, self.reset, self.usual, self.clip], "tools")
+        tools = box([self.tools, self.undo, self.redo, self.reset, self.average, self.clip], "tools")
         side = box([self.plane, self.radius, self.strength], "side")
         result = box([self.photo, self.number, self.message], "result")
-        mixing = box([_heading("Mix and turn"), *self.mix, self.hue, self.saturation, self.match], "panel")
+        mixing = box([_heading("Mix and turn"), *self.mix, self.hue, self.saturation, self.transport], "panel")
         sources = box(
             [
                 _heading("Photos and colours"), self.names, self.references, self.palette,
@@ -176,13 +177,13 @@ class Controls:
         load: Callable[[bytes, str], None],
         save: Callable[[str], None],
     ) -> None:
-        """Connect the parts to one another, and to the functions that do what they say."""
+        """Connect the parts to one another, and to the editor's functions."""
         for view in (self.plane, self.photo, self.reference):
             widgets.link((self.tools, "value"), (view, "tool"))
         widgets.link((self.radius, "value"), (self.plane, "radius"))
         widgets.link((self.strength, "value"), (self.plane, "strength"))
-        widgets.link((editor, "match"), (self.match, "value"))
-        for name in ("undo", "redo", "reset", "usual", "clip"):
+        widgets.link((editor, "transport"), (self.transport, "value"))
+        for name in ("undo", "redo", "reset", "average", "clip"):
             getattr(self, name).on_click(lambda _, tool=name: edit({"tool": tool}))
         for name, part in self.saves.items():
             part.on_click(lambda _, what=name: save(what))
@@ -203,7 +204,7 @@ class Controls:
         self.own_histogram.observe(lambda c: c.new and load(bytes(c.new[0]["content"]), c.new[0]["name"]), "value")
 
     def show_state(self, painting: Painting) -> None:
-        """Set sliders and buttons to what the painting says."""
+        """Set sliders and buttons to the painting's state."""
         state = painting.state
         self._silent = True
         try:
@@ -215,14 +216,14 @@ class Controls:
         self.undo.disabled, self.redo.disabled = not painting.done, not painting.undone
 
     def show_distance(self, distance: float) -> None:
-        """Say how far the picture's histogram is from what was asked."""
+        """Show how far the picture's histogram is from the target histogram."""
         self.number.value = (
-            f'<span class="histcolor-number">Hellinger distance, asked to achieved: <b>{distance:.3f}</b> '
-            "(0: the same, 1: no colour in common)</span>"
+            f'<span class="histcolor-number">Hellinger distance to the target histogram: <b>{distance:.3f}</b> '
+            "(0: equal, 1: no colour in common)</span>"
         )
 
     def say(self, message: str) -> None:
-        """Show what went wrong, or nothing."""
+        """Show a message about what went wrong, or an empty one."""
         self.message.value = f'<div class="histcolor-message" role="alert">{html.escape(message)}</div>'
 
 

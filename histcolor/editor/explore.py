@@ -1,7 +1,7 @@
 """The attention explorer: which colours a place of the photo looks at, and which places look at a colour (2.2).
 
-Both are read off the same weights, softmax_j(M(i, j)) of equation (2) for places i and tokens j: a place's are a
-distribution over the histogram, a token's are a map over the photo. They are kept, so an answer takes milliseconds.
+Both come from the same weights, softmax_j(M(i, j)) of equation (2) for places i and tokens j: those of a place are a
+distribution over the histogram, those of a token a map over the photo. They are computed once, for many questions.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ Pairs = Sequence[tuple[float, float]]
 class AttentionMaps:
     """The attention of one photo to one histogram, on the CPU; :func:`attention_maps` makes it.
 
-    The photo has h × w places, H/4 × W/4 of the size the network works at; the ab plane has t × t tokens of
-    stride × stride bins, axis 0 is a, axis 1 is b. Tokens that the network does not keep have no attention.
+    The photo has h × w places, a quarter of the working size along each axis. The ab plane has t × t tokens of
+    stride × stride bins; axis 0 is a, axis 1 is b. Tokens that the network does not keep have no attention.
     """
 
     weights: Tensor  #: softmax_j(M(i, j)) (2), float32 ``[h, w, t, t]`` in [0, 1], each place summing to 1
-    colours: Tensor  #: mean colour of each token's mass, its centre where there is none: ``[t, t, 2]`` in units of ab
-    mass: Tensor  #: the share of the histogram that each token holds, ``[t, t]``, summing to 1
+    colours: Tensor  #: mean colour of each token's mass, or the token's centre if it has none: ``[t, t, 2]``
+    mass: Tensor  #: each token's share of the histogram, ``[t, t]``, summing to 1
 
 
 @torch.no_grad()
 def attention_maps(model: Colorizer, photo: EncodedPhoto, hist: Tensor, *, automatic: bool = False) -> AttentionMaps:
     """Compute the attention of every place of a photo to every token of a histogram, equation (2).
 
-    Holds places × tokens numbers: 16 MB for the small model at its usual 256 × 256 pixels.
+    These are places × tokens numbers: 16 MB for the small model at 256 × 256 pixels.
 
     Args:
         model: from :func:`histcolor.load`, with attention.
         photo: from :func:`histcolor.encode` with the same model.
         hist: ``[bins, bins]`` with the model's bins; normalised to sum to 1.
-        automatic: it is the average histogram, which stands for none.
+        automatic: ``hist`` is the average histogram, and no histogram is given.
 
     Raises:
         ValueError: a model without attention, a photo encoded by another model, several photos or histograms, or a
@@ -78,18 +78,18 @@ def attention_maps(model: Colorizer, photo: EncodedPhoto, hist: Tensor, *, autom
 
 
 def colours_at(maps: AttentionMaps, x: float, y: float, radius: float = 0.02) -> tuple[Tensor, tuple[float, float]]:
-    """Say which colours a place of the photo looks at: the mean of its attention and its close neighbours'.
+    """Find which colours a place of the photo looks at: the mean attention of the place and its close neighbours.
 
-    The expected colour is the tokens' mean colours weighted by that attention. With the palette readout it is what
-    the attention hands on, the last two channels of :meth:`histcolor.Colorizer.attend` in units of ab, before the
-    network C corrects them; with the features readout no network sees it.
+    The expected colour is the mean of the tokens' colours, weighted by that attention. With the palette readout, the
+    network C gets it as the last two channels of :meth:`histcolor.Colorizer.attend` (there divided by 110) and corrects
+    it; with the features readout, the network does not use it.
 
     Args:
         maps: from :func:`attention_maps`.
         x: in [0, 1], a fraction of the photo's width, 0 at the left edge.
         y: in [0, 1], a fraction of the photo's height, 0 at the top edge.
-        radius: in [0, 0.5], a fraction of the photo's shorter side; places whose middle lies within it count, and
-            always the one that holds (x, y). 0 takes that one alone.
+        radius: in [0, 0.5], a fraction of the photo's shorter side. Places whose middle is at most this far from (x, y)
+            count, and always the place that holds (x, y); with 0, only that one.
 
     Returns:
         The attention ``[t, t]`` in [0, 1], axis 0 is a, axis 1 is b, summing to 1; and the expected colour (a, b).
@@ -108,7 +108,7 @@ def colours_at(maps: AttentionMaps, x: float, y: float, radius: float = 0.02) ->
 
 
 def tokens_near(maps: AttentionMaps, ab: tuple[float, float], radius: float = RADIUS) -> Tensor:
-    """Tokens whose mean colour lies within ``radius`` of ab, and always the one that holds ab: boolean ``[t, t]``.
+    """Find the tokens whose mean colour is within ``radius`` of ab, and the one that holds ab: boolean ``[t, t]``.
 
     The arguments and errors are those of :func:`places_of`.
     """
@@ -121,12 +121,12 @@ def tokens_near(maps: AttentionMaps, ab: tuple[float, float], radius: float = RA
 
 
 def places_of(maps: AttentionMaps, ab: tuple[float, float], radius: float = RADIUS) -> Tensor:
-    """Say where in the photo a colour goes: the share of each place's attention that the colour's tokens get.
+    """Find where in the photo a colour goes: the share of each place's attention that the colour's tokens get.
 
     At place i the number is Σ_j softmax_j(M(i, j)) over the tokens j of :func:`tokens_near`: 0 where the place looks
-    at none of them, 1 where it looks at nothing else. Its mean over the places is the share of all attention that
-    the colour gets. Balanced by :func:`histcolor.attention.balance`, that is about the share of the histogram that
-    these tokens hold, ``maps.mass[tokens_near(maps, ab, radius)].sum()``; a model without it is not held to that.
+    at none of them, 1 where it looks at nothing else. The mean over all places is the colour's share of all attention.
+    In a model with :func:`histcolor.attention.balance` it is near these tokens' share of the histogram,
+    ``maps.mass[tokens_near(maps, ab, radius)].sum()``; without balance it can be very different.
 
     Args:
         maps: from :func:`attention_maps`.
@@ -144,9 +144,9 @@ def places_of(maps: AttentionMaps, ab: tuple[float, float], radius: float = RADI
 
 
 def _page(rows: Sequence[Sequence[float]]) -> tuple[Figure, list[list[Axes]]]:
-    """Rows of axes across a page, a list of widths over heights each; all axes of a row are of one height."""
+    """Make a figure with rows of axes, all as high as their row; ``rows`` holds each axes' width over its height."""
     gap, end, above, below = 0.42, 0.5, 0.3, 0.36  # inches
-    width = max(7.2, *(end + gap * len(row) + 0.9 * sum(row) for row in rows))  # beyond the page, rather than tiny
+    width = max(7.2, *(end + gap * len(row) + 0.9 * sum(row) for row in rows))  # a page, or wider if axes would be tiny
     heights = [min(2.2, (width - end - gap * len(row)) / sum(row)) for row in rows]
     y = height = sum(heights) + len(rows) * (above + below)
     figure, grid = plt.figure(figsize=(width, height), layout="none"), []
@@ -159,7 +159,7 @@ def _page(rows: Sequence[Sequence[float]]) -> tuple[Figure, list[list[Axes]]]:
 
 
 def _badge(axes: Axes, mark: str, xy: tuple[float, float], fill="white", title: str = "") -> None:
-    """A letter or number in a disc at a point of the data; with a title, before it above the axes."""
+    """Draw a letter or number in a disc at a point of the data, or above the axes with a title beside it."""
     coords, offset = ("axes fraction", (6, 10)) if title else ("data", (0, 0))
     style = {"textcoords": "offset points", "va": "center"}
     disc = {"boxstyle": "circle,pad=0.2", "fc": fill, "lw": 0.8}
@@ -170,17 +170,17 @@ def _badge(axes: Axes, mark: str, xy: tuple[float, float], fill="white", title: 
 def attention_figure(
     image: Tensor, coloured: Tensor, hist: Tensor, maps: AttentionMaps, places: Pairs = (), colours: Pairs = ()
 ) -> Figure:
-    """Which colours some places of a photo look at and, below, which places look at some colours (2.2).
+    """Draw which colours some places of a photo look at and, below, which places look at some colours (2.2).
 
-    Each place, numbered in the coloured photo, has an ab plane: the asked histogram in faint gray, the attended tokens
-    in their colours at the place's L within [40, 65], opaque by the root of their attention over the largest, and a
-    cross at the expected colour, which the title gives. Each colour, lettered in the asked histogram where a ring
-    shows what counts, has its map (:func:`heat_overlay`), its share of the histogram and of all attention.
+    Each place has a number in the coloured photo, and an ab plane with three things: the target histogram in light
+    gray; the attended tokens in their colours (at the place's L within [40, 65]), more opaque with more attention; and
+    a cross at the expected colour, which is also the title. Each colour has a letter and a ring in the target
+    histogram, and a map of the photo (:func:`heat_overlay`), with its shares of the target and of all attention.
 
     Args:
-        image: RGB ``[3, H, W]`` in [0, 1]; its colours are not looked at.
-        coloured: RGB ``[3, H, W]`` in [0, 1], the model's answer.
-        hist: the asked histogram ``[bins, bins]``, summing to 1.
+        image: RGB ``[3, H, W]`` in [0, 1]; only its L is used.
+        coloured: RGB ``[3, H, W]`` in [0, 1], the model's result.
+        hist: the target histogram ``[bins, bins]``, summing to 1.
         maps: from :func:`histcolor.editor.explore.attention_maps`.
         places: (x, y) in [0, 1] each, as in :func:`histcolor.editor.explore.colours_at`.
         colours: (a, b) in [-110, 110] each, as in :func:`histcolor.editor.explore.places_of`.
@@ -202,11 +202,11 @@ def attention_figure(
     for i, ((x, y), (attention, (a, b)), axes) in enumerate(zip(places, answers, planes, strict=False), 1):
         column, row = min(int(x * width), width - 1), min(int(y * height), height - 1)
         _badge(grid[0][0], str(i), (column, row))
-        own = lab_to_rgb(plane_lab(float(L[row, column].clamp(40, 65)), len(attention)))
-        strong = torch.cat([own, (attention / attention.max()).sqrt()[None]]).permute(2, 1, 0)
+        colour = lab_to_rgb(plane_lab(float(L[row, column].clamp(40, 65)), len(attention)))
+        attended = torch.cat([colour, (attention / attention.max()).sqrt()[None]]).permute(2, 1, 0)
         square = {"extent": PLANE, "origin": "lower", "interpolation": "nearest"}
         axes.imshow(visible_mass(hist).T.numpy(), cmap="Greys", vmin=0, vmax=6, **square)
-        axes.imshow(strong.numpy(), **square)
+        axes.imshow(attended.numpy(), **square)
         axes.plot(a, b, "+", ms=11, mew=2.6, color="white")
         axes.plot(a, b, "+", ms=10, mew=1.1, color="black")
         _badge(axes, str(i), (0, 1), title=f"a {round(a)}, b {round(b)}")
@@ -217,8 +217,8 @@ def attention_figure(
         axes.set_anchor("W")
         fill = to_uint8(lab_to_rgb(torch.tensor([65.0, a, b])[:, None, None]))[0, 0] / 255
         _badge(axes, letter, (0, 1), fill, title=f"a {round(a)}, b {round(b)}")
-        asked, gets = 100 * float(maps.mass[tokens_near(maps, (a, b))].sum()), 100 * float(heat.mean())
-        note = f"asked {asked:.1f} %\ngets {gets:.1f} %"
+        share, gets = 100 * float(maps.mass[tokens_near(maps, (a, b))].sum()), 100 * float(heat.mean())
+        note = f"{share:.1f} % of the target\n{gets:.1f} % of the attention"
         axes.annotate(note, (0, 0), (0, -4), "axes fraction", "offset points", va="top", fontsize=7.5)
     if places:
         show_image(grid[0][0], coloured)
@@ -226,13 +226,13 @@ def attention_figure(
         grid[0][0].set_title("coloured photo", loc="left", fontsize=9, pad=8)
     if colours:
         show_histogram(planes[-1], hist, gamut=False)
-        planes[-1].set_title("asked histogram", loc="left", fontsize=9, pad=8)
+        planes[-1].set_title("target histogram", loc="left", fontsize=9, pad=8)
         bar = grid[-1][-1].inset_axes((1 + 0.06 / aspect, 0, 0.06 / aspect, 1))
         ramp = heat_overlay(torch.full((3, 128, 1), 0.5), torch.linspace(0, 1, 128)[:, None])
         bar.imshow(to_uint8(ramp), extent=(0, 1, 0, 1), aspect="auto", origin="lower")
         bar.set(xticks=[], yticks=(0, 0.5, 1), yticklabels=("0", "50 %", "100 %"))
         bar.tick_params(labelsize=7.5, length=2, pad=2, left=False, labelleft=False, right=True, labelright=True)
-    # all planes show the same square: gray, what the histogram holds, what was asked and answered
+    # all planes show the same square: gray, the histogram's colours, the colours of questions and answers
     ends = [(a + d, b + d) for a, b in colours for d in (-RADIUS, RADIUS)] + [ab for _, ab in answers]
     used = torch.cat([maps.colours[maps.mass > 1e-4], torch.tensor([(0.0, 0.0), *ends])])
     low, high = used.amin(0), used.amax(0)

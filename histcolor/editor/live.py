@@ -1,4 +1,4 @@
-"""Colouring in the background for an editor: the newest histogram counts, and what nobody waits for is dropped."""
+"""Colouring in the background for an editor: only the newest histogram counts; older ones are dropped."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from torch import Tensor
 from histcolor.color import rgb_to_lab
 from histcolor.colorize import EncodedPhoto, colorize, encode, resize
 from histcolor.histogram import ab_histogram, hellinger, resize_histogram
-from histcolor.metrics import CONTROL_BINS, round8
+from histcolor.metrics import FIDELITY_BINS, round8
 from histcolor.model import Colorizer
 
 
 @dataclass(frozen=True)
 class Result:
-    """A coloured photo; how near it came to what was asked is computed when it is first looked at."""
+    """A coloured photo and its target histogram; the fidelity is computed when it is first read."""
 
-    asked: Tensor  #: ``[bins, bins]``
+    target: Tensor  #: target histogram, ``[bins, bins]``
     rgb: Tensor  #: RGB ``[3, h, w]`` in [0, 1], at the size that is shown
     seconds: float  #: from :meth:`Live.ask` to the picture
 
@@ -30,23 +30,23 @@ class Result:
     def achieved(self) -> Tensor:
         """Histogram of the picture after rounding to 8 bits, ``[bins, bins]``."""
         ab = rgb_to_lab(round8(self.rgb))[1:]
-        return ab_histogram(ab, self.asked.shape[-1])
+        return ab_histogram(ab, self.target.shape[-1])
 
     @cached_property
     def distance(self) -> float:
-        """Hellinger distance of the two in 16 bins an axis: 0 the same, 1 nothing in common."""
-        achieved, asked = (resize_histogram(hist.cpu(), CONTROL_BINS) for hist in (self.achieved, self.asked))
-        return float(hellinger(achieved, asked))
+        """Hellinger distance of target and achieved histogram, in 16×16 bins: 0 if equal, 1 if they share no colour."""
+        achieved, target = (resize_histogram(hist.cpu(), FIDELITY_BINS) for hist in (self.achieved, self.target))
+        return float(hellinger(achieved, target))
 
 
 class Live:
-    """Colours one photo again and again. The photo's part of the network is computed once, here.
+    """One photo that is coloured many times; what depends on the photo alone is computed once, at the start.
 
     Args:
         model: from :func:`histcolor.load`.
         image: RGB ``[3, H, W]`` in [0, 1], of any size.
-        size: the network works on about size × size pixels.
-        show: the longer side of the pictures that are made, in pixels; :meth:`full` has all of them.
+        size: the working size, see :func:`histcolor.colorize.encode`.
+        show: the longer side of the pictures that are made, in pixels; only :meth:`full` gives the full size.
 
     Raises:
         ValueError: a wrong photo or size (see :func:`histcolor.colorize.encode`).
@@ -59,8 +59,8 @@ class Live:
         scale = min(1.0, show / max(height, width))
         shown = (max(1, round(height * scale)), max(1, round(width * scale)))
         self.small = EncodedPhoto(resize(self.photo.L, shown), self.photo.features)
-        self.result: Result | None = None  #: the newest that is ready
-        self._wanted: tuple | None = None  # the arguments of the newest request
+        self.result: Result | None = None  #: the newest result that is ready
+        self._request: tuple | None = None  # the newest one that the worker has not yet taken
         self._failed: Exception | None = None
         self._changed = threading.Condition()
         self._busy = self._closed = False
@@ -69,21 +69,23 @@ class Live:
     def ask(
         self,
         hist: Tensor,
-        match: float = 0.0,
+        transport: float = 0.0,
         *,
         automatic: bool = False,
         then: Callable[[Result], None] | None = None,
         fail: Callable[[Exception], None] | None = None,
     ) -> None:
-        """Ask for the photo under a histogram ``[bins, bins]``; returns at once.
+        """Ask for the photo with a target histogram ``[bins, bins]``, and return at once.
 
-        With ``automatic`` the histogram is the average one, which stands for none: the network chooses the colours.
-
-        From the worker's thread ``then`` is called with the result, unless something newer is asked before that, or
-        ``fail`` with what went wrong.
+        Args:
+            hist: the target histogram.
+            transport: the transport strength, in [0, 1].
+            automatic: ``hist`` is the average histogram, and the network chooses the colours.
+            then: called with the result, in the worker's thread, if there is no newer request by then.
+            fail: called with the exception, in the worker's thread, if there is no result.
         """
         with self._changed:
-            self._wanted = (hist, match, automatic, time.perf_counter(), then, fail)
+            self._request = (hist, transport, automatic, time.perf_counter(), then, fail)
             if not self._busy:
                 self._busy = True
                 self._worker.submit(self._work)
@@ -93,7 +95,7 @@ class Live:
 
         Raises:
             TimeoutError: it took longer than ``timeout`` seconds.
-            ValueError: the newest histogram could not be used, or nothing has been asked.
+            ValueError: the newest histogram can not be used, or :meth:`ask` was never called.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: not self._busy, timeout):
@@ -101,43 +103,43 @@ class Live:
             if self._failed:
                 raise self._failed
             if self.result is None:
-                raise ValueError("Nothing has been asked for yet.")
+                raise ValueError("There is no picture yet: ask for one first.")
             return self.result
 
-    def full(self, hist: Tensor, match: float = 0.0, *, automatic: bool = False) -> Tensor:
-        """The photo at its full size under a histogram: RGB ``[3, H, W]`` in [0, 1]; see :meth:`ask`."""
-        return self._colour(self.photo, hist, match, automatic)
+    def full(self, hist: Tensor, transport: float = 0.0, *, automatic: bool = False) -> Tensor:
+        """Colour the photo at its full size: RGB ``[3, H, W]`` in [0, 1]; the arguments are those of :meth:`ask`."""
+        return self._colour(self.photo, hist, transport, automatic)
 
-    def _colour(self, photo: EncodedPhoto, hist: Tensor, match: float, automatic: bool) -> Tensor:
+    def _colour(self, photo: EncodedPhoto, hist: Tensor, transport: float, automatic: bool) -> Tensor:
         if automatic:
             return colorize(self.model, photo)
-        return colorize(self.model, photo, hist, match=match)
+        return colorize(self.model, photo, hist, transport=transport)
 
     def close(self) -> None:
-        """Let the worker's thread end; what is being computed is thrown away."""
+        """End the worker's thread; a result that is being computed is dropped."""
         with self._changed:
-            self._wanted, self._closed = None, True
+            self._request, self._closed = None, True
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     def _work(self) -> None:
         while True:
             with self._changed:
-                wanted, self._wanted = self._wanted, None
-                if wanted is None:
+                request, self._request = self._request, None
+                if request is None:
                     self._busy = False
                     self._changed.notify_all()
                     return
-            hist, match, automatic, began, then, fail = wanted
+            hist, transport, automatic, began, then, fail = request
             try:
-                rgb = self._colour(self.small, hist, match, automatic)
-                if self._overtaken():  # nobody waits for the rest
+                rgb = self._colour(self.small, hist, transport, automatic)
+                if self._overtaken():  # nobody needs this result any more
                     continue
                 result = Result(hist, rgb, time.perf_counter() - began)
                 with self._changed:
                     self.result, self._failed = result, None
                 if then and not self._overtaken():
                     then(result)
-            except Exception as error:  # handed to whoever waits or watches; the thread must live
+            except Exception as error:  # for `wait` and `fail`; the thread must live on
                 with self._changed:
                     self._failed = error
                 if fail:
@@ -145,4 +147,4 @@ class Live:
 
     def _overtaken(self) -> bool:
         with self._changed:
-            return self._closed or self._wanted is not None
+            return self._closed or self._request is not None

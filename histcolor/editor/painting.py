@@ -1,4 +1,4 @@
-"""A histogram that is being edited: what is on the palette, the edits made so far, undo and redo. No widget needed."""
+"""A target histogram that is being edited: its sources, the edits so far, undo and redo. It needs no widget."""
 
 from __future__ import annotations
 
@@ -11,41 +11,42 @@ from torch import Tensor
 from histcolor import edit
 from histcolor.histogram import check_histogram, resize_histogram
 
-SOURCES = ("photo", "reference", "painted")  #: what is mixed, in this order
+SOURCES = ("photo", "reference", "painted")  #: the histograms that are mixed, in this order
 STEPS = 200  #: edits that can be undone
 
 
 @dataclass(frozen=True)
 class State:
-    """All that an edit changes, and undo brings back."""
+    """Everything that an edit changes and that undo restores."""
 
     painted: Tensor  #: ``[bins, bins]``
     mix: tuple[float, ...] = (0.0, 0.0, 1.0)  #: weights ≥ 0 of photo, reference, painted
     hue: float = 0.0  #: degrees by which the mixture is turned
     saturation: float = 1.0  #: factor ≥ 0, applied last
-    average: bool = False  #: what is painted is the average histogram, which stands for none
+    average: bool = False  #: ``painted`` is the average histogram: no histogram is given
 
 
 class Painting:
-    """A histogram under edits, each a mapping such as ``{"tool": "paint", "path": [[40, 20]], "radius": 12}``.
+    """A target histogram and its edits, which are mappings such as ``{"tool": "paint", "path": [[40, 20]]}``.
 
-    The tools, and what each takes besides (colours in units of ab; radius and strength as in :mod:`histcolor.edit`):
+    These are the tools and their arguments (colours in units of ab; radius and strength as in :mod:`histcolor.edit`):
 
     - ``paint``, ``erase``: ``path`` (a list of colours), ``radius``, ``strength``;
     - ``move``: ``start``, ``end``, ``radius``;
-    - ``palette``: ``colours`` (hex codes), ``radius``: what is painted becomes these colours;
-    - ``clip``: ``L``: what sRGB cannot show at this lightness comes to the gamut's edge;
-    - ``load``: ``hist``, of any number of bins; with ``average`` it is the average one, which stands for none;
+    - ``palette``: ``colours`` (hex codes), ``radius``: the painted histogram becomes these colours;
+    - ``clip``: ``L``: colours that sRGB cannot show at this lightness move to the gamut's edge;
+    - ``load``: ``hist``, with any number of bins; with ``average``, it is the average histogram: none is given;
     - ``mix``: ``weights`` of photo, reference, painted; ``hue``: ``degrees``; ``saturation``: ``factor``;
-    - ``undo``, ``redo``, ``reset`` (to what was first asked; it can be undone).
+    - ``undo``, ``redo``, ``reset`` (to the first target histogram; this can be undone).
 
-    A stroke acts on what is seen: mixture, hue and saturation become part of what is painted. Several ``mix`` edits
-    in a row are one step to undo, as a slider sends many; so are ``hue`` and ``saturation``.
+    A stroke changes the histogram as it is shown: mixture, hue and saturation become part of the painted histogram.
+    Several ``mix`` edits one after the other are undone in one step, as a slider sends many; so are ``hue`` and
+    ``saturation``.
 
     Args:
         photo: the photo's own histogram, ``[bins, bins]``.
-        reference: another photo's; the photo's own without it.
-        average: ``photo`` is the average histogram: the photo is gray, and has none of its own.
+        reference: the reference image's histogram; by default, the photo's own.
+        average: ``photo`` is the average histogram, since the photo is gray.
 
     Raises:
         ValueError: not a histogram.
@@ -58,7 +59,7 @@ class Painting:
         self.done: list[State] = []
         self.undone: list[State] = []
         self._last = ""  # the last edit's tool
-        self._asks: tuple[tuple, Tensor] | None = None  # what the histogram below was made from, and it
+        self._target: tuple[tuple, Tensor] | None = None  # the target histogram, after what it was computed from
 
     @property
     def bins(self) -> int:
@@ -67,32 +68,32 @@ class Painting:
 
     @property
     def hist(self) -> Tensor:
-        """The histogram asked for, ``[bins, bins]``, summing to 1; the same tensor until it changes."""
+        """The target histogram, ``[bins, bins]``, summing to 1; the same tensor until it changes."""
         source = (self.state, self.photo, self.reference)
-        if self._asks is None or any(a is not b for a, b in zip(self._asks[0], source, strict=True)):
-            self._asks = (source, self._asked(self.state))
-        return self._asks[1]
+        if self._target is None or any(a is not b for a, b in zip(self._target[0], source, strict=True)):
+            self._target = (source, self._compute(self.state))
+        return self._target[1]
 
     @property
     def automatic(self) -> bool:
-        """Whether no histogram is given: the average one stands there as it was loaded, and the network chooses."""
+        """Whether no histogram is given, so that the network chooses the colours: the average one was not edited."""
         state = self.state
         return state.average and (state.mix, state.hue, state.saturation) == ((0.0, 0.0, 1.0), 0.0, 1.0)
 
     def use_photo(self, hist: Tensor, *, average: bool = False) -> None:
-        """Another photo: its histogram is asked for if nothing has been edited, else the edited one stays.
+        """Change the photo. Its histogram becomes the target, but not if there are edits: then the target stays.
 
-        What was painted before stays on the list for undo; a mixture has the new photo's part from now on.
+        Earlier edits can still be undone. Mixtures are made with the new photo's histogram from now on.
         """
-        asked, edited = self.hist, bool(self.done)
+        target, edited = self.hist, bool(self.done)
         self.photo = self._fitting(hist)
         if edited:
-            self.state = State(asked)
+            self.state = State(target)
         else:
             self.first = self.state = State(self.photo, average=average)
 
     def use_reference(self, hist: Tensor) -> None:
-        """Another reference: its histogram is asked for; this can be undone, as a mixture can."""
+        """Change the reference image; its histogram becomes the target. This can be undone, like a mixture."""
         self.reference = self._fitting(hist)
         self._last = ""
         self.apply({"tool": "mix", "weights": (0, 1, 0)})
@@ -102,7 +103,7 @@ class Painting:
         """Apply one edit.
 
         Raises:
-            ValueError: no such tool, or a bad argument; one sentence, and nothing has changed.
+            ValueError: no such tool, or a bad argument. The message is one sentence, and nothing has changed.
         """
         options = dict(action)
         tool = options.pop("tool", None)
@@ -115,20 +116,20 @@ class Painting:
             raise ValueError(f"There is no tool {tool!r}; there are undo, redo, {', '.join(TOOLS)}.")
         try:
             state = TOOLS[tool](self, **options)
-            hist = self._asked(state)  # before anything is changed: it refuses what cannot be asked
-        except TypeError as error:  # an argument that is missing, or that the tool does not have
+            hist = self._compute(state)  # before anything is changed, since it may refuse
+        except TypeError as error:  # an argument is missing, or the tool does not have it
             raise ValueError(f"{tool}: {str(error).removeprefix('<lambda>() ')}.") from error
         if not (tool == self._last and tool in ("mix", "hue", "saturation")):
             self.done = [*self.done[1 - STEPS :], self.state]
         self.undone, self.state, self._last = [], state, tool
-        self._asks = ((state, self.photo, self.reference), hist)
+        self._target = ((state, self.photo, self.reference), hist)
 
     def _step(self, source: list[State], target: list[State]) -> None:
         if source:
             target.append(self.state)
             self.state = source.pop()
 
-    def _asked(self, state: State) -> Tensor:
+    def _compute(self, state: State) -> Tensor:
         mixed = edit.mix((self.photo, self.reference, state.painted), state.mix)
         turned = edit.rotate_hue(mixed, state.hue) if state.hue != 0 else mixed
         return edit.scale_saturation(turned, state.saturation) if state.saturation != 1 else turned

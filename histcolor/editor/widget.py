@@ -1,7 +1,7 @@
-"""The histogram editor for notebooks: an ab plane to paint on beside the photo that changes.
+"""The histogram editor for notebooks: paint on the ab plane, and the photo beside it changes.
 
-Traits and messages only: the histogram lives in :class:`histcolor.editor.painting.Painting`, the maths in
-:mod:`histcolor.edit`, the colouring in :class:`histcolor.editor.live.Live`, the drawing in ``static/``.
+This module only connects traits and messages. The histogram is in :class:`histcolor.editor.painting.Painting`, the
+maths in :mod:`histcolor.edit`, the colouring in :class:`histcolor.editor.live.Live`, the drawing in ``static/``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from histcolor.plots import gamut_outline, heat_overlay, histogram_picture, mass
 
 
 def encoded(rgb: Tensor, kind: str) -> bytes:
-    """RGB ``[3, H, W]`` in [0, 1] as the bytes of a file, ``kind`` "png" or "jpeg"."""
+    """Encode RGB ``[3, H, W]`` in [0, 1] as the bytes of an image file; ``kind`` is "png" or "jpeg"."""
     file = io.BytesIO()
     options = {"quality": 92, "subsampling": 0} if kind == "jpeg" else {"compress_level": 1}
     Image.fromarray(to_uint8(rgb)).save(file, kind, **options)
@@ -42,39 +42,39 @@ def encoded(rgb: Tensor, kind: str) -> bytes:
 
 
 def as_bytes(strength: Tensor) -> bytes:
-    """Numbers in [0, 1] as one byte each."""
+    """Encode numbers in [0, 1] as one byte each."""
     return (strength * 255).round().byte().numpy().tobytes()
 
 
 class HistogramEditor(ipywidgets.VBox):
-    """Paint colours, watch the photo follow.
+    """A widget for notebooks: paint the target histogram, and watch how the photo's colours change.
 
-    ``editor`` at the end of a cell shows it. From Python, and in runs without a browser, it is driven through its
-    traits: ``editor.edit = {"tool": "paint", "path": [(60, 40)]}`` (any edit of
-    :class:`~histcolor.editor.painting.Painting`),
-    ``editor.match = 0.5``; ``editor.wait()`` gives the picture that follows. Undo and redo are edits as well, and so is
-    ``{"tool": "usual"}``, the colours that a model takes where no histogram is given; a gray photo starts from them.
+    ``editor`` at the end of a cell shows it. In Python, also without a browser, use its traits:
+    ``editor.edit = {"tool": "paint", "path": [(60, 40)]}`` makes an edit (all of them are listed in
+    :class:`~histcolor.editor.painting.Painting`), ``editor.transport = 0.5`` sets the transport strength, and
+    ``editor.wait()`` returns the new picture. Undo and redo are edits, too, and so is ``{"tool": "average"}``: it takes
+    the average histogram, and the network chooses the colours. A gray photo starts with it.
 
     Args:
         model: from :func:`histcolor.load`, or the name of a shipped model.
         photo: RGB ``[3, H, W]`` in [0, 1], a path, or the name of one of scikit-image's photos.
-        reference: another photo, whose colours are asked for at first; without it the photo's own are.
-        size: the network works on about size × size pixels.
-        match: where the exactness dial stands at first: half way, as what is painted should be seen.
+        reference: the reference image, which has the first target histogram; by default, the photo itself.
+        size: the working size, see :func:`histcolor.colorize.encode`.
+        transport: the transport strength at first: 0.5, so that painted colours are seen in the photo.
 
     Raises:
-        ValueError, OSError: a wrong photo, model or size; one sentence.
+        ValueError, OSError: a wrong photo, model or size; the message is one sentence.
     """
 
-    edit = traitlets.Dict(help="Set it to edit the histogram.")
-    match = traitlets.Float(0.0, min=0.0, max=1.0, help="How far the colours are moved to the histogram.")
+    edit = traitlets.Dict(help="Set it to edit the target histogram.")
+    transport = traitlets.Float(0.0, min=0.0, max=1.0, help="How far the colours are moved to the target histogram.")
     version = traitlets.Int(0, help="Counts the pictures that were made.")
     message = traitlets.Unicode("", help="What went wrong with the last edit, in one sentence; else empty.")
 
-    @traitlets.validate("match")
+    @traitlets.validate("transport")
     def _number(self, proposal: dict) -> float:
-        if math.isnan(proposal["value"]):  # no comparison with the trait's limits sees it
-            raise traitlets.TraitError("match must be in [0, 1], got nan.")
+        if math.isnan(proposal["value"]):  # the trait's limits do not refuse it
+            raise traitlets.TraitError("transport must be in [0, 1], got nan.")
         return proposal["value"]
 
     def __init__(
@@ -84,48 +84,48 @@ class HistogramEditor(ipywidgets.VBox):
         reference: Tensor | str | Path | None = None,
         *,
         size: int = 256,
-        match: float = 0.5,
+        transport: float = 0.5,
     ) -> None:
         self.model = load(model) if isinstance(model, str) else model
         self.size = size
         self._showing = threading.Lock()
         self._maps: tuple[Tensor, AttentionMaps] | None = None
-        self._hist: Tensor | None = None  # that the plane shows
+        self._hist: Tensor | None = None  # the one that the plane shows
         self.plane, self.photo_view = PlaneView(bins=self.model.config.bins), PhotoView(label="The coloured photo")
-        self.reference_view = PhotoView(label="The reference photo")
+        self.reference_view = PhotoView(label="The reference image")
         image, other = as_photo(photo), None if reference is None else as_photo(reference)
         self.live = self._live(image)
         first, average = self._first(image)
         self.painting = Painting(first, None if other is None else self._histogram(other), average=average)
         self.reference = other
         self.controls = Controls(self.plane, self.photo_view, self.reference_view, DEMO_PHOTOS)
-        self.controls.usual.layout.display = None if self.model.automatic else "none"
+        self.controls.average.layout.display = None if self.model.automatic else "none"
         super().__init__(self.controls.layout)
         self.add_class("histcolor-editor")
-        self.match = match
+        self.transport = transport
         self._connect()
         self._show_photo()
         self._show_reference()
-        self._asked()
+        self._update()
         self._hint(image)
 
-    # --- what it gives ---
+    # --- for Python ---
 
     @property
     def hist(self) -> Tensor:
-        """The histogram asked for, ``[bins, bins]``, summing to 1."""
+        """The target histogram, ``[bins, bins]``, summing to 1."""
         return self.painting.hist
 
     def wait(self, timeout: float | None = 60.0) -> Result:
-        """Wait for the picture under the present histogram: see :meth:`histcolor.editor.live.Live.wait`."""
+        """Wait for the picture with the present target histogram: see :meth:`histcolor.editor.live.Live.wait`."""
         return self.live.wait(timeout)
 
     def save_picture(self, path: str | Path) -> None:
-        """Write the coloured photo at its full size; the suffix says the format."""
+        """Write the coloured photo at its full size; the suffix is the format."""
         write_image(self._full(), path)
 
     def save_histogram(self, path: str | Path) -> None:
-        """Write the histogram: ``.npy`` holds its numbers, float32 ``[bins, bins]``; any other suffix, its picture."""
+        """Write the target histogram: its numbers, float32 ``[bins, bins]``, as ``.npy``; or a picture of it."""
         if Path(path).suffix.lower() != ".npy":
             write_image(histogram_picture(self.hist, self.live.lightness, scale=8), path)
             return
@@ -133,15 +133,15 @@ class HistogramEditor(ipywidgets.VBox):
             np.save(temporary, self.hist.numpy())
 
     def load_histogram(self, path: str | Path) -> None:
-        """Ask for the histogram of an ``.npy`` file, of any number of bins.
+        """Take the target histogram from an ``.npy`` file; it may have any number of bins.
 
         Raises:
-            ValueError, OSError: no histogram in there; one sentence, and nothing has changed.
+            ValueError, OSError: the file holds no histogram. The message is one sentence, and nothing has changed.
         """
         self._load(Path(path).read_bytes(), str(path))
 
     def use_photo(self, photo: Tensor | str | Path) -> None:
-        """Go on with another photo; what was painted stays."""
+        """Change the photo; edits stay."""
         image = as_photo(photo)
         live = self._live(image)
         self.live.close()
@@ -149,18 +149,18 @@ class HistogramEditor(ipywidgets.VBox):
         first, average = self._first(image)
         self.painting.use_photo(first, average=average)
         self._show_photo()
-        self._asked()
+        self._update()
         self._hint(image)
 
     def use_reference(self, photo: Tensor | str | Path) -> None:
-        """Ask for the colours of another photo."""
+        """Change the reference image; its histogram becomes the target."""
         self.reference = as_photo(photo)
         self.painting.use_reference(self._histogram(self.reference))
         self._show_reference()
-        self._asked()
+        self._update()
 
     def close(self) -> None:
-        """Stop computing, and take the editor off the page."""
+        """Stop computing, and remove the editor from the page."""
         self.live.close()
         for view in (self.plane, self.photo_view, self.reference_view):
             view.close()
@@ -171,7 +171,7 @@ class HistogramEditor(ipywidgets.VBox):
     def _connect(self) -> None:
         self.observe(lambda change: self._edit(change.new) if change.new else None, "edit")
         self.plane.observe(lambda change: self._edit(change.new), "edit")
-        self.observe(lambda change: self._guard(self._ask), "match")
+        self.observe(lambda change: self._guard(self._ask), "transport")
         self.observe(lambda change: self.controls.say(change.new), "message")
         self.plane.observe(lambda change: self._guard(self._look, **change.new), "look")
         self.photo_view.observe(lambda change: self._guard(self._look, **change.new), "look")
@@ -188,7 +188,7 @@ class HistogramEditor(ipywidgets.VBox):
         )
 
     def _guard(self, function: Any, *arguments: Any, **options: Any) -> None:
-        """Call what a person asked for; what goes wrong is said on the page, in one sentence."""
+        """Call a function for the user; if it fails, show the message on the page."""
         try:
             self.message = ""
             function(*arguments, **options)
@@ -198,16 +198,16 @@ class HistogramEditor(ipywidgets.VBox):
     def _edit(self, action: dict[str, Any]) -> None:
         self.edit = {}  # so that the same edit can be set again
         self._guard(lambda: self.painting.apply(self._completed(action)))
-        self._asked()
+        self._update()
 
     def _completed(self, action: dict[str, Any]) -> dict[str, Any]:
-        """An edit with what only the editor knows: the photo's lightness, the model's usual colours."""
-        if action.get("tool") == "usual":
+        """Add to an edit what only the editor knows: the photo's lightness, the average histogram."""
+        if action.get("tool") == "average":
             return {"tool": "load", "hist": self.model.average_histogram(), "average": True}
         return {"L": self.live.lightness, **action} if action.get("tool") == "clip" else action
 
-    def _asked(self) -> None:
-        """The histogram may have changed: show it, and ask for the picture."""
+    def _update(self) -> None:
+        """Show the target histogram, which may have changed, and ask for the picture."""
         self.controls.show_state(self.painting)
         if self.hist is not self._hist:
             self._hist = self.hist
@@ -218,22 +218,20 @@ class HistogramEditor(ipywidgets.VBox):
     def _ask(self) -> None:
         self.live.ask(
             self.hist,
-            self.match,
+            self.transport,
             automatic=self.painting.automatic,
             then=self._show_result,
             fail=self._show_failure,
         )
 
     def _full(self) -> Tensor:
-        return self.live.full(self.hist, self.match, automatic=self.painting.automatic)
+        return self.live.full(self.hist, self.transport, automatic=self.painting.automatic)
 
     def _hint(self, image: Tensor) -> None:
-        """Say what to do where the photo is gray, and nobody has asked for a colour."""
+        """Tell the user how to begin, if the photo is gray and there is no target histogram yet."""
         if self.reference is None and not self.painting.done and is_gray(resize(image, (64, 64))):
-            first = (
-                "The photo is gray; its usual colours are guessed" if self.model.automatic else "No colour is asked for"
-            )
-            self.message = f"{first}: choose a reference, type hex colours, or paint on the plane."
+            chosen = " and the network chose its colours" if self.model.automatic else ""
+            self.message = f"The photo is gray{chosen}: choose a reference, type hex colours, or paint on the plane."
 
     def _load(self, content: bytes, name: str) -> None:
         try:
@@ -241,7 +239,7 @@ class HistogramEditor(ipywidgets.VBox):
         except (ValueError, OSError, EOFError) as error:
             raise ValueError(f"{name}: is no .npy file with a histogram.") from error
         self.painting.apply({"tool": "load", "hist": torch.from_numpy(np.array(hist, dtype=np.float64))})
-        self._asked()
+        self._update()
 
     # --- from photos and results to the page ---
 
@@ -252,7 +250,7 @@ class HistogramEditor(ipywidgets.VBox):
         return ab_histogram(rgb_to_lab(shrunk(image))[1:], self.model.config.bins)
 
     def _first(self, image: Tensor) -> tuple[Tensor, bool]:
-        """A photo's first histogram, and whether that is the average one: its own, or for a gray photo the average."""
+        """Return a photo's first target histogram, and whether it is the average one, as it is for a gray photo."""
         if self.model.automatic and is_gray(resize(image, (64, 64))):
             return self.model.average_histogram(), True
         return self._histogram(image), False
@@ -267,11 +265,11 @@ class HistogramEditor(ipywidgets.VBox):
             self.reference_view.after = encoded(shrunk(self.reference, 256), "jpeg")
 
     def _show_result(self, result: Result) -> None:
-        with self._showing:  # the last photo's worker may still be at it when the next one's begins
+        with self._showing:  # the worker of the last photo may still be busy when that of the next one begins
             with self.photo_view.hold_sync():
                 self.photo_view.version = self.version + 1
                 self.photo_view.after = encoded(result.rgb, "jpeg")
-            # the picture is on its way; the rest may come a moment later
+            # the picture is sent first; the rest may come a moment later
             self.plane.achieved = mass_outline(result.achieved, 0.97)
             self.controls.show_distance(result.distance)
             self.version += 1
@@ -294,24 +292,24 @@ class HistogramEditor(ipywidgets.VBox):
     # --- eyedropper and explorer ---
 
     def _pixels_at(self, x: float, y: float) -> Tensor:
-        """The picture under the pointer: the gray one on the left of the divider."""
+        """Return the picture under the pointer: left of the divider, the gray one."""
         return gray_rgb(self.live.small.L) if x < self.photo_view.divider else self.wait().rgb
 
     def _reference_at(self, x: float, y: float) -> Tensor:
         if self.reference is None:
-            raise ValueError("There is no reference photo yet: choose one.")
+            raise ValueError("There is no reference image yet: choose one.")
         return shrunk(self.reference, 256)
 
     def _pick(self, picture_at: Any, at: dict[str, float]) -> None:
         x, y = at["x"], at["y"]
         picture = picture_at(x, y)
         row, column = (min(int(part * side), side - 1) for part, side in zip((y, x), picture.shape[1:], strict=True))
-        around = picture[:, max(0, row - 2) : row + 3, max(0, column - 2) : column + 3]  # grain is not a colour
+        around = picture[:, max(0, row - 2) : row + 3, max(0, column - 2) : column + 3]  # a mean, without the grain
         ab = rgb_to_lab(around)[1:].mean((1, 2)).tolist()
         self.painting.apply(
             {"tool": "paint", "path": [ab], "radius": self.plane.radius, "strength": self.plane.strength}
         )
-        self._asked()
+        self._update()
         self.plane.mark = ab
 
     def _look(self, x: float | None = None, y: float | None = None, ab: list | None = None, serial: int = 0) -> None:
@@ -334,7 +332,7 @@ class HistogramEditor(ipywidgets.VBox):
 
 
 def as_photo(photo: Tensor | str | Path | bytes) -> Tensor:
-    """A photo from a tensor, a path, the name of one of scikit-image's, or the bytes of a file: RGB ``[3, H, W]``."""
+    """Read a photo from a path, a scikit-image name or a file's bytes: RGB ``[3, H, W]``; tensors stay as they are."""
     if isinstance(photo, Tensor):
         return photo
     if isinstance(photo, bytes):
@@ -343,7 +341,7 @@ def as_photo(photo: Tensor | str | Path | bytes) -> Tensor:
 
 
 def shrunk(image: Tensor, longest: int = 512) -> Tensor:
-    """The photo with its longer side at most so many pixels: enough to see it, and for its histogram."""
+    """Shrink a photo until its longer side has at most ``longest`` pixels: enough to show it and to count colours."""
     height, width = image.shape[-2:]
     scale = min(1.0, longest / max(height, width))
     return resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))

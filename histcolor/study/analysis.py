@@ -1,7 +1,7 @@
-"""What a user study's answers say: each method's share of the votes, and how sure that is.
+"""The analysis of a user study: each method's share of the votes, with an interval.
 
-Made-up answers, to try the analysis on, carry ``simulated`` = True: they are never mixed with real ones, and every
-title says SIMULATED.
+Simulated answers, to try the analysis, have ``simulated`` = True. They are never mixed with real ones, and every title
+says SIMULATED.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from histcolor.study.protocol import QUESTIONS, check_methods, plan
 def simulate_answers(
     groups: Sequence[str], preferences: Mapping[str, Mapping[str, float]], participants: int, *, likeness=0.1, seed=0
 ) -> pd.DataFrame:
-    """Make up answers, to try the analysis on; they say nothing about any method.
+    """Simulate answers, to try the analysis; they tell nothing about any method.
 
-    Each participant has a taste of their own: for each question, shares drawn from a Dirichlet distribution around the
-    true ones. For each group they draw an answer by that taste.
+    Each participant has a taste: for each question, shares drawn from a Dirichlet distribution around the true ones.
+    For each group, an answer is drawn with these shares.
 
     Args:
         groups: the groups' names.
         preferences: question → method → true share of the votes, above 0 and summing to 1.
-        participants: how many people to make up.
+        participants: how many people are simulated.
         likeness: how alike one person's answers are: the intraclass correlation, in [0, 1).
         seed: the same seed gives the same answers.
 
     Returns:
-        A row an answer, as from :func:`histcolor.study.answers.read_answers`; all have ``simulated`` = True.
+        One row for each answer, as from :func:`histcolor.study.answers.read_answers`; all have ``simulated`` = True.
 
     Raises:
-        ValueError: unknown questions, or shares or a likeness that are not as said.
+        ValueError: a question is unknown, or the shares or the likeness are out of range.
     """
     rng, rows, start = np.random.default_rng(seed), [], datetime(2000, 1, 1, tzinfo=UTC)
     methods = check_methods(next(iter(preferences.values()), ()))
@@ -62,26 +62,26 @@ def simulate_answers(
 def shares(
     answers: pd.DataFrame, methods: Sequence[str] | None = None, *, resamples: int = 2000, seed: int = 0
 ) -> pd.DataFrame:
-    """Count each method's share of the votes, with a 95 % interval: the table behind the paper's Figure 4.
+    """Compute each method's share of the votes, with a 95 % interval: the table behind the paper's Figure 4.
 
-    When a participant answered one question of one group several times, the **last** answer counts; ``replaced`` says
-    how many answers were replaced so.
+    If a participant answered one question of one group several times, the **last** answer counts; the column
+    ``replaced`` is the number of answers that do not count.
 
     The answers of one person are alike, so n people with k answers each are not n·k independent votes. Therefore the
     bootstrap draws whole participants with all their answers (a cluster bootstrap; Davison and Hinkley 1997, 3.8).
     Its standard error, times √(n / (n - 1)), gives an interval of Student's t on the scale of log odds, as in survey
     statistics (R's ``survey::svyciprop``): shares are skewed, and with 10 people the bootstrap's own percentiles are
-    too narrow. A method with no vote, or with all votes, shows no spread: there each person counts as a single vote
-    (Clopper and Pearson 1934). The interval is about other people before the same photos, not about other photos.
+    too narrow. A method with no votes, or with all of them, has no standard error: there each person counts as a single
+    vote (Clopper and Pearson 1934). The interval is about other people and the same photos, not about other photos.
 
     Args:
         answers: from :func:`histcolor.study.answers.read_answers` or :func:`simulate_answers`.
         methods: all methods that were shown, in the order of the table's rows; default: by name.
-        resamples: how often the bootstrap draws.
+        resamples: how many times the bootstrap draws.
         seed: of the bootstrap.
 
     Returns:
-        A row a question and method: question, method, votes, answers, share, low, high, chance (1 / methods),
+        One row for each question and method: question, method, votes, answers, share, low, high, chance (1 / methods),
         participants, replaced, simulated. The shares of a question sum to 1.
 
     Raises:
@@ -124,13 +124,13 @@ def shares(
 
 
 def heading(table: pd.DataFrame) -> str:
-    """Say how many people answered, and SIMULATED when nobody did: the title of any figure or table of shares."""
-    text = f"{table['participants'].max()} participants, {table['answers'].max()} answers a question"
+    """Write the title of a figure or table of shares: how many people answered, and SIMULATED if nobody did."""
+    text = f"{table['participants'].max()} participants, {table['answers'].max()} answers to each question"
     return f"SIMULATED: {text}; no finding about any method" if table["simulated"].any() else text
 
 
 def show_shares(table: pd.DataFrame) -> Figure:
-    """Draw the table of :func:`shares` as bars with intervals, one panel a question, as in the paper's Figure 4."""
+    """Draw the table of :func:`shares` as bars with intervals, a panel for each question, like the paper's Figure 4."""
     with plt.rc_context(plots.STYLE):
         parts = list(table.groupby("question", sort=False))
         size = (4.6 * len(parts) + 1.2, 0.42 * table["method"].nunique() + 1.7)

@@ -1,8 +1,8 @@
 """The file of a user study's answers: a SQLite database with one table, which a crash can not damage.
 
-Several participants may answer into one file at the same time. Answers are only added, never changed or removed: who
-answers a question again adds a line, and the analysis takes the last one. Keep the file on a disk of the computer that
-runs the study, since locks on network drives can not be trusted. Its suffix is ``.sqlite``.
+Several programs may add answers to one file at the same time. Answers are only added, never changed or removed: a
+second answer to a question is another line, and the analysis takes the last one. Keep the file on a disk of the
+computer that runs the study, since locks on network drives are not reliable. Its suffix is ``.sqlite``.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ REASONS = {
     sqlite3.SQLITE_BUSY: "another program holds the file locked",
     sqlite3.SQLITE_CANTOPEN: "the file can not be opened or made: check its path and permissions",
     sqlite3.SQLITE_READONLY: "the file or its folder is write-protected",
-}  #: said in place of SQLite's own words
+}  #: plainer than SQLite's own messages
 
 
 @contextmanager
 def _transaction(path: Path, write: bool) -> Iterator[tuple[sqlite3.Connection, bool]]:
-    """Open a file of answers for one transaction, and say whether it already has its table.
+    """Open a file of answers for one transaction; yields the database, and whether it already has its table.
 
-    The journal stays SQLite's default, not WAL: so a study at rest is one file, which can be copied. EXTRA makes sure
-    that a finished transaction is on the disk even when the power fails. Reading opens with "rw" too, as it must undo
-    what a killed program left half-written.
+    The journal is SQLite's default, not WAL: so there is only one file when nobody writes, and it can be copied. EXTRA
+    makes sure that a finished transaction is on the disk even if the power fails. Reading also opens with "rw", to undo
+    what a killed program has half written.
     """
     if path.suffix != ".sqlite":
         raise ValueError(f"{path}: is no file of answers; its name must end in .sqlite.")
@@ -82,17 +82,17 @@ def append_answer(
 
     Args:
         path: the file of answers, ``*.sqlite``.
-        participant: who answered; better a code than a name.
+        participant: who answered; a code is better than a name.
         group: the name of the group that was judged.
         question: a key of :data:`histcolor.study.protocol.QUESTIONS`.
         method: the method whose picture was chosen.
         shown: all methods, in the order in which they were shown.
         simulated: True when no person gave the answer.
-        time: when it was given (default: now); it is kept in UTC, to the second.
+        time: when the answer was given (default: now); it is stored in UTC, to the second.
 
     Raises:
-        ValueError: one of these is not as said, or the file is of another kind.
-        OSError: the answer could not be written, and the file is as it was: answer again.
+        ValueError: one of the arguments is wrong, or the file is no file of answers.
+        OSError: the answer could not be written, and the file has not changed: answer again.
     """
     moment = (time or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds")
     record = [moment, participant, group, question, method, "|".join(check_methods(shown))]
@@ -115,12 +115,12 @@ def read_answers(path: str | os.PathLike) -> pd.DataFrame:
     """Read all answers from the file, in the order in which they were given.
 
     Returns:
-        A row an answer, with :data:`COLUMNS`: all are text, except ``simulated``, which is boolean. ``shown`` holds the
+        One row for each answer, with :data:`COLUMNS`: strings, except the boolean ``simulated``. ``shown`` holds the
         methods in the order in which they were shown, with ``|`` between them.
 
     Raises:
-        OSError: the file is missing or may not be read.
-        ValueError: it is of another kind.
+        OSError: the file is missing or can not be read.
+        ValueError: the file is no file of answers.
     """
     path = Path(path)
     if path.suffix == ".sqlite" and not path.exists():
@@ -131,9 +131,9 @@ def read_answers(path: str | os.PathLike) -> pd.DataFrame:
 
 
 def export_csv(path: str | os.PathLike, csv_path: str | os.PathLike) -> None:
-    """Write all answers as a CSV, for other programs; a CSV that is there already is replaced in one step.
+    """Write all answers as a CSV for other programs; an older CSV is replaced in one step.
 
-    Read it in Python by ``pandas.read_csv(csv_path, keep_default_na=False)``, which keeps a name such as "NA" as text.
+    In Python, ``pandas.read_csv(csv_path, keep_default_na=False)`` reads it, and a name such as "NA" stays a string.
 
     Args:
         path: the file of answers, ``*.sqlite``.
@@ -141,7 +141,7 @@ def export_csv(path: str | os.PathLike, csv_path: str | os.PathLike) -> None:
 
     Raises:
         OSError: the answers can not be read, or the CSV can not be written.
-        ValueError: the file of answers is of another kind, or the CSV's name does not end in ``.csv``.
+        ValueError: the first file is no file of answers, or the CSV's name does not end in ``.csv``.
     """
     if Path(csv_path).suffix != ".csv":
         raise ValueError(f"{csv_path}: the name of the exported file must end in .csv.")

@@ -1,4 +1,4 @@
-"""The rules of the paper's user study (3.2, Figure 4): the questions, what is judged, and in which order."""
+"""The rules of the paper's user study (3.2, Figure 4): the questions, the pictures, and their order."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 QUESTIONS = {
     "natural": "Which image is more natural?",
     "consistent": "Which image is more consistent with the exemplar image in color distribution?",
-}  #: the paper's two (3.2), by the word that stands in the file of answers
+}  #: the paper's two questions (3.2), by their names in the file of answers
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  #: what participants see in place of the methods' names
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """The pictures that are judged together: one gray photo, coloured by several methods after one exemplar.
+    """The pictures that are judged together: a gray photo, an exemplar, and the results of several methods.
 
     Raises:
         ValueError: no name, fewer than 2 methods, or a picture that is not RGB ``[3, H, W]``.
@@ -25,7 +25,7 @@ class Group:
 
     name: str  #: unique in a study
     target: Tensor  #: the gray photo, RGB ``[3, H, W]`` in [0, 1]
-    exemplar: Tensor  #: the photo that the colours are taken from, RGB ``[3, H, W]`` in [0, 1]
+    exemplar: Tensor  #: the reference image, RGB ``[3, H, W]`` in [0, 1]
     results: dict[str, Tensor]  #: method → the coloured photo, RGB ``[3, H, W]`` in [0, 1]
 
     def __post_init__(self):
@@ -41,7 +41,7 @@ def check_methods(names: Iterable[str]) -> list[str]:
     """Check the names of a study's methods, and return them as a list.
 
     Raises:
-        ValueError: fewer than 2 or more than 26, or a name that is there twice, is empty, or holds ``|``.
+        ValueError: fewer than 2 or more than 26 names; or two names are equal, or one is empty or contains ``|``.
     """
     names = list(names)
     if not 2 <= len(set(names)) == len(names) <= len(LETTERS):
@@ -55,10 +55,10 @@ def check_groups(groups: Sequence[Group]) -> list[str]:
     """Check that all groups have the same methods, and return the methods' names.
 
     Raises:
-        ValueError: no groups, two groups with one name, or different methods.
+        ValueError: no groups, two groups with the same name, or different methods.
     """
     if not groups or len({group.name for group in groups}) < len(groups):
-        raise ValueError("A study needs at least one group, and a name of its own for each.")
+        raise ValueError("A study needs at least one group, and all groups need different names.")
     for group in groups:
         if set(group.results) != set(groups[0].results):
             has = [f"{g.name!r} has {', '.join(g.results)}" for g in (groups[0], group)]
@@ -67,16 +67,16 @@ def check_groups(groups: Sequence[Group]) -> list[str]:
 
 
 def _shuffled(items: Iterable, *key: object) -> list:
-    """Sort items by a hash of the key and the item: it looks random, but never changes with a library's version."""
+    """Sort items by a hash of key and item: it looks random, but is the same with every version of every library."""
     return sorted(items, key=lambda item: hashlib.sha256(repr((*key, item)).encode()).digest())
 
 
 def plan(groups: Iterable[str], methods: Iterable[str], participant: str, seed: int = 0) -> list[tuple[str, list[str]]]:
     """Choose the order in which one participant sees the groups, and the methods in each group.
 
-    The same names, seed and participant always give the same order, so a participant who comes back can go on. Among
-    M groups in a row (M methods), every method stands at every position exactly once (a Latin square), so nobody's
-    habit of choosing, say, the first picture helps any method.
+    The same names, seed and participant always give the same order, so a participant who comes back can go on. With M
+    methods, in every M groups each method is at each position exactly once (a Latin square). So no method gains when
+    people like to choose, say, the first picture.
 
     Returns:
         For each group: its name, and the methods in the order in which they are shown.

@@ -1,4 +1,4 @@
-"""The user study as a widget: it shows the pictures, with a button for each, and keeps every answer at once."""
+"""The user study as a widget: it shows the pictures, with a button for each, and stores every answer at once."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from histcolor.images import to_uint8
 from histcolor.study.answers import append_answer, read_answers
 from histcolor.study.protocol import LETTERS, QUESTIONS, Group, check_groups, plan
 
-SHOWN_PIXELS = 512  #: the longer side of a picture that is sent, at most; on the page it is at most 300 wide
+SHOWN_PIXELS = 512  #: largest longer side of a picture that is sent; on the page it is at most 300 pixels wide
 
 
 def picture(rgb: Tensor, alt: str, caption: str = "") -> str:
-    """Write RGB ``[3, H, W]`` in [0, 1] as HTML: a PNG, with ``alt`` as its text for screen readers, and a caption."""
+    """Write RGB ``[3, H, W]`` in [0, 1] as HTML: a PNG with a caption, and ``alt`` as the text for screen readers."""
     image = Image.fromarray(to_uint8(rgb))
     image.thumbnail((SHOWN_PIXELS, SHOWN_PIXELS), Image.Resampling.LANCZOS)
     data = io.BytesIO()
@@ -35,23 +35,23 @@ def picture(rgb: Tensor, alt: str, caption: str = "") -> str:
 
 
 class StudyWidget(widgets.VBox):
-    """Show one participant group after group, ask both questions about each, and keep every answer in a file.
+    """Show a participant one group after the other, ask both questions about each, and store every answer in a file.
 
-    The results carry the letters A, B, C … and never a method's name; their order is the participant's own
-    (:func:`histcolor.study.protocol.plan`). Made again with the same participant, file and seed, the widget goes on at
-    the first question without an answer. When an answer can not be written, a sentence says why, and the widget asks
-    again. From Python, use :meth:`answer` and :meth:`back`, which the buttons call too.
+    The results have the letters A, B, C …, never a method's name, and each participant has another order
+    (:func:`histcolor.study.protocol.plan`). A new widget with the same participant, file and seed goes on at the first
+    question without an answer. If an answer can not be written, the widget says why, and asks again. In Python, use
+    :meth:`answer` and :meth:`back`, which the buttons call, too.
 
     Args:
-        groups: what is judged; all with the same methods.
+        groups: the groups of pictures; all must have the same methods.
         path: the file of answers, ``*.sqlite`` (:mod:`histcolor.study.answers`); several participants may share it.
-        participant: who answers; better a code than a name. Blanks around it are dropped.
+        participant: who answers; a code is better than a name. Blanks around it are removed.
         seed: of the study's orders; keep it the same for all participants and sessions.
-        simulated: True when no person presses the buttons (tests, demonstrations); the file says so.
+        simulated: True when no person presses the buttons (tests, demonstrations); it is stored with the answers.
 
     Raises:
-        ValueError: no groups, groups with different methods, a participant without a name, or a file of another kind.
-        OSError: the file may not be read.
+        ValueError: no groups, groups with different methods, a participant without a name, or no file of answers.
+        OSError: the file can not be read.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class StudyWidget(widgets.VBox):
         self._back = widgets.Button(description="Back", icon="arrow-left", tooltip="Go back to the question before")
         self._back.on_click(lambda _: self.back())
         cards = [widgets.VBox(pair) for pair in zip(self._pictures, self._buttons, strict=True)]
-        columns = "repeat(auto-fill, minmax(160px, 1fr))"  # pictures of one size, five in a row in a usual window
+        columns = "repeat(auto-fill, minmax(160px, 1fr))"  # pictures of one size, about five in a row
         grid = {"grid_template_columns": columns, "grid_gap": "8px", "max_width": f"{300 * len(methods)}px"}
         self._body = widgets.VBox(
             [widgets.GridBox(self._given, layout=grid), self._question, widgets.GridBox(cards, layout=grid)]
@@ -99,16 +99,16 @@ class StudyWidget(widgets.VBox):
             table = read_answers(self._path)
         except FileNotFoundError:  # it is made with the first answer
             return {}
-        own = table[(table["participant"] == self._participant) & (table["simulated"] == self._simulated)]
+        mine = table[(table["participant"] == self._participant) & (table["simulated"] == self._simulated)]
         known = {(name, question): set(shown) for name, shown, question in self._steps}
         found = {}
-        for group, question, method in zip(own["group"], own["question"], own["method"], strict=True):
+        for group, question, method in zip(mine["group"], mine["question"], mine["method"], strict=True):
             if method in known.get((group, question), ()):
                 found[group, question] = method
         return found
 
     def _first_open(self) -> int:
-        """Find the first question without an answer; the number of all questions when there is none."""
+        """Find the first question without an answer; if there is none, return the number of all questions."""
         open_ = (i for i, (name, _, question) in enumerate(self._steps) if (name, question) not in self._answers)
         return next(open_, len(self._steps))
 
@@ -127,7 +127,7 @@ class StudyWidget(widgets.VBox):
         """Choose a picture by its letter, and go to the first question without an answer.
 
         Returns:
-            Whether the answer is on the disk. If not, the widget says why and asks again.
+            Whether the answer is on the disk. If not, the widget shows why, and asks again.
 
         Raises:
             ValueError: no such letter, or the study is finished.
@@ -148,7 +148,7 @@ class StudyWidget(widgets.VBox):
                 shown=shown,
                 simulated=self._simulated,
             )
-        except (OSError, ValueError) as error:  # ValueError: somebody put another file in its place
+        except (OSError, ValueError) as error:  # ValueError: another file was put in its place
             self._show(str(error))
             return False
         self._answers[name, question] = method
@@ -157,12 +157,12 @@ class StudyWidget(widgets.VBox):
         return True
 
     def back(self) -> None:
-        """Go to the question before; its new answer will count, and the file keeps both."""
+        """Go back to the question before. A new answer will count instead of the old one; the file keeps both."""
         self._at = max(0, self._at - 1)
         self._show()
 
     def _show(self, problem: str = "") -> None:
-        """Bring all parts up to date; ``problem`` is a sentence to tell."""
+        """Update all parts; ``problem`` is a sentence to show."""
         self._back.disabled = self._at == 0
         self._body.layout.display = "none" if self.done else None
         said = ""
@@ -173,7 +173,9 @@ class StudyWidget(widgets.VBox):
             group = self._groups[name]
             self._progress.value = f'<p role="status">{self.progress}</p>'
             self._question.value = f"<h3>{html.escape(QUESTIONS[question])}</h3>"
-            self._given[0].value = picture(group.exemplar, "the exemplar, whose colours are asked for", "exemplar")
+            self._given[0].value = picture(
+                group.exemplar, "the exemplar, whose colours the results should have", "exemplar"
+            )
             self._given[1].value = picture(group.target, "the gray photo that is coloured below", "gray photo")
             for part, letter, method in zip(self._pictures, LETTERS, shown, strict=False):
                 part.value = picture(group.results[method], f"the photo, coloured: picture {letter}")

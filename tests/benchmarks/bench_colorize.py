@@ -1,7 +1,7 @@
-"""How long colouring takes, and its memory: ``python tests/benchmarks/bench_colorize.py [MODEL]`` (clocks differ).
+"""How much time and memory colouring takes on this machine: ``python tests/benchmarks/bench_colorize.py [MODEL]``.
 
-Prints, for this machine, a 12-megapixel photo from file to file, a 256×256 photo, and the cost of one more histogram
-for an encoded photo, as milliseconds and as ratios to colouring anew.
+It colours a 256×256 photo, one more histogram for an encoded photo (also as a ratio to colouring the photo anew), and a
+12-megapixel photo from file to file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def milliseconds(function, repeats: int) -> float:
 
 
 def peak_megabytes() -> float:
-    """The largest memory that this process has held so far."""
+    """The largest memory that this process has used so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -47,12 +47,12 @@ def main() -> None:
     anew = milliseconds(lambda: hc.colorize(model, small, hist), 9)
     again = milliseconds(lambda: hc.colorize(model, encoded, hist), 9)
     eight = milliseconds(lambda: hc.colorize(model, encoded, hist.expand(8, -1, -1)), 5) / 8
-    matched = milliseconds(lambda: hc.colorize(model, encoded, hist, match=0.5), 9)
+    moved = milliseconds(lambda: hc.colorize(model, encoded, hist, transport=0.5), 9)
     print(f"{torch.get_num_threads()} threads")
     print(f"256×256, photo and histogram     {anew:7.0f} ms")
     print(f"256×256, one more histogram      {again:7.0f} ms   ({again / anew:.2f} of it)")
     print(f"256×256, eight more, each        {eight:7.0f} ms   ({eight / anew:.2f} of it)")
-    print(f"256×256, one more with match 0.5 {matched:7.0f} ms   ({matched / anew:.2f} of it)")
+    print(f"256×256, with transport 0.5      {moved:7.0f} ms   ({moved / anew:.2f} of it)")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "large.jpg")
         hc.write_image(resize(photo, (3000, 4000)), file)

@@ -1,8 +1,8 @@
-"""How long an edit takes, from pointer's release to picture: python -m tests.benchmarks.bench_editor [--edits 50].
+"""How long an edit takes, until the picture is there: python -m tests.benchmarks.bench_editor [--edits 50].
 
-In the kernel, from the trait that is set to the picture's bytes that are sent; and, where Chromium is, on the page,
-from the mouse button's release to the new picture being decoded and shown. Beside it, in the same run, what an edit
-would cost if the photo were encoded anew each time.
+In the kernel, the time is from setting the trait to sending the picture's bytes. On the page, if there is Chromium, it
+is from releasing the mouse button to showing the new picture. For comparison, the same run also measures an edit that
+encodes the photo anew each time.
 """
 
 import argparse
@@ -42,12 +42,12 @@ def report(name: str, milliseconds: list[float]) -> float:
 
 
 def places(edits: int):
-    """Colours to paint, all over the inner plane."""
+    """Colours to paint, spread over the inner part of the plane."""
     return [(60 * ((i * 0.7549) % 1) - 30, 60 * ((i * 0.5698) % 1) - 30) for i in range(edits)]
 
 
 def in_the_kernel(edits: int) -> None:
-    """Through the traits, and the same photo encoded anew."""
+    """Measure edits through the traits, and colouring with the photo encoded anew."""
     model, photo = hc.load("small"), hc.demo_photo("chelsea")
     editor = HistogramEditor(model, photo, size=256)
     editor.wait()
@@ -68,7 +68,7 @@ def in_the_kernel(edits: int) -> None:
 
 
 def on_the_page(edits: int) -> None:
-    """In JupyterLab in Chromium, with the mouse."""
+    """Measure edits in JupyterLab in Chromium, with the mouse."""
     with (
         tempfile.TemporaryDirectory() as folder,
         serve(CELLS, Path(folder)) as address,

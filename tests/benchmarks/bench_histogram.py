@@ -1,9 +1,9 @@
-"""What the differentiable histogram costs, forward and backward, beside the form that weighs every pixel for every bin.
+"""Time and memory of the differentiable histogram, compared with the form that weighs every pixel for every bin.
 
     python -m tests.benchmarks.bench_histogram [--bins 16] [--batch 8] [--size 256] [--repeats 3] [--device cpu]
 
-Each form runs in a process of its own, as a process's peak memory never falls again. No test: times depend on the
-machine and on what else it does. :func:`bench` gives the same rows to whoever imports this file.
+Forward and backward pass are measured. Each form runs in its own process, as the peak memory of a process never falls.
+This is no test: times depend on the machine and its other work. :func:`bench` returns the same numbers in Python.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def measure(form, bins, batch, size, repeats, device):
             torch.cuda.synchronize()
         return time.perf_counter() - began
 
-    once(draw(1, 8))  # what torch sets up at the first use is not the form's
+    once(draw(1, 8))  # torch's own set-up does not count
     ab = draw(batch, size)
     if cuda:
         torch.cuda.reset_peak_memory_stats()
@@ -62,10 +62,10 @@ def measure(form, bins, batch, size, repeats, device):
 
 
 def bench(bins=16, batch=8, size=256, repeats=3, device="cpu"):
-    """Measure every form in a process of its own.
+    """Measure every form, each in its own process.
 
-    Returns a list of rows {form, seconds (best of the repeats), peak_mb (above what the process held before), and
-    how many times the plain form's time and memory are as much: times_faster, times_smaller}.
+    Returns a list of dictionaries: form, seconds (the best of the repeats), peak_mb (more than before), and the ratios
+    of the plain form's time and memory to this form's: times_faster, times_smaller.
     """
     options = [f"--{k}={v}" for k, v in dict(bins=bins, batch=batch, size=size, repeats=repeats, device=device).items()]
     rows = []

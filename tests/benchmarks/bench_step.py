@@ -1,10 +1,10 @@
-"""One step of training taken apart.
+"""Profile one step of training.
 
     python tests/benchmarks/bench_step.py --preset small --batch 8 [--device cuda --compile]
 
-Prints images a second, the operations that take most time, and for an image: floating-point operations (forward and
-backward), bytes that the profiler saw being read and written, and the share of the device's peak. It trains on noise:
-speed does not depend on what is seen. The peaks of a device are measured, by a large product and a large copy.
+Prints images per second and the operations that take most time; and for each image, the floating-point operations
+(forward and backward), as a share of the device's peak, and the bytes that a large copy moves in the same time. The
+peaks are measured by a large product and a large copy. It trains on noise, since speed does not depend on the photos.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def seconds_of(function, device, *, least=3, seconds=2.0):
 
 
 def peaks(device, bfloat16):
-    """Operations and bytes a second that a large product and a large copy reach."""
+    """Operations and bytes per second of a large product and a large copy."""
     n = 8192 if device.type == "cuda" else 2048
     a = torch.randn(n, n, device=device, dtype=torch.bfloat16 if bfloat16 else torch.float32)
     b, memory = a.clone(), torch.empty(2**30 if device.type == "cuda" else 2**27, dtype=torch.uint8, device=device)
@@ -63,7 +63,7 @@ def peaks(device, bfloat16):
 
 
 def make_step(preset, config, how):
-    """What :func:`histcolor.train.train` does in a step, on noise: a function of the step's number."""
+    """Make a function that does a step as :func:`histcolor.train.train` does, on noise; it takes the step's number."""
     noise = np.random.default_rng(0).integers(0, 256, (256, config.size + 16, config.size + 16, 3), np.uint8)
     pack, loss = Pack(noise), Loss()
     model = set_up(config, PRESETS[preset], pack).to(how.device, memory_format=torch.channels_last).train()
@@ -86,7 +86,7 @@ def make_step(preset, config, how):
 
 
 def images_per_second(step, config, device, seconds):
-    """After three steps to warm up; the device is waited for at the end, as in training."""
+    """Measure after three steps to warm up; it waits for the device at the end, as training does."""
     for i in range(3):
         step(i)
     synchronize(device)
@@ -116,7 +116,7 @@ def table(step, config, device, rows=10):
 
 
 def flops_an_image(preset, config):
-    """Operations of an image, forward and backward; a multiplication and an addition count as two."""
+    """Count the operations for one image, forward and backward; a multiplication and an addition count as two."""
     plain = execution("cpu", precision="float32")
     step = make_step(preset, replace(config, batch_size=2), plain)
     with FlopCounterMode(display=False) as counter:
@@ -140,7 +140,7 @@ if __name__ == "__main__":
     config = TrainConfig(
         size=args.size,
         batch_size=args.batch,
-        foreign=0.1,
+        cross=0.1,
         dropped=0.15,
         backbone_lr=args.backbone_lr,
     )

@@ -1,10 +1,10 @@
-"""How fast training is, beside the same model written plainly: python tests/benchmarks/bench_train.py [--preset small]
+"""How fast training is, compared with plain code: python tests/benchmarks/bench_train.py [--preset small]
 
     python tests/benchmarks/bench_train.py --preset base --batch 128 --size 128 --device cuda --compile
 
-*Ours* is :func:`histcolor.train.train`'s step (see ``bench_step.py``, which takes it apart). *Plain* is float32, no
-compile, photos cut and histograms counted one by one on the CPU, a wait for the device at every step. Both train on
-noise: speed does not depend on what is seen.
+*Ours* is :func:`histcolor.train.train`'s step (``bench_step.py`` profiles it). *Plain* uses float32 and no compiler,
+cuts photos and counts histograms one by one on the CPU, and waits for the device at every step. Both train on noise,
+since speed does not depend on the photos.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from histcolor.train import TrainConfig
 
 
 def step_of_plain(preset, config, device):
-    """The same numbers, written as one would at first."""
+    """Make a function that does the same step with plain code."""
     pack = Pack(np.random.default_rng(0).integers(0, 256, (256, config.size + 16, config.size + 16, 3), np.uint8))
     model, measure = build(PRESETS[preset]).to(device).train(), Loss()
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr)
@@ -56,7 +56,7 @@ def step_of_plain(preset, config, device):
 
 
 def bench(preset, size, batch, how, seconds):
-    """One line a form, and the ratio."""
+    """Measure both, and print them and their ratio."""
     config = TrainConfig(size=size, batch_size=batch)
     plain = images_per_second(step_of_plain(preset, config, how.device), config, how.device, seconds)
     ours = images_per_second(make_step(preset, config, how), config, how.device, seconds)

@@ -1,6 +1,6 @@
-"""The editor for real: notebook 05 in JupyterLab in Chromium, driven with mouse and keys.
+"""The real editor: notebook 05 in JupyterLab in Chromium, with mouse and keys.
 
-Skipped, with the reason, where there is no Chromium (``HISTCOLOR_CHROMIUM`` names one that lies elsewhere).
+Without Chromium these tests are skipped, and say why (``HISTCOLOR_CHROMIUM`` may name its path).
 """
 
 import json
@@ -23,7 +23,7 @@ pytestmark = [
     ),
 ]
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "05_histogram_editing.ipynb"
-# what the kernel knows, written where the test can read it, after each picture
+# the kernel's state, written to a file after each picture, for the test to read
 REPORT = """
 import json, numpy as np
 from pathlib import Path
@@ -43,7 +43,7 @@ print("reporting")
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """JupyterLab on a folder with the notebook: (its address, the folder)."""
+    """JupyterLab on a folder with the notebook: its address and the folder."""
     folder = tmp_path_factory.mktemp("lab")
     cells = []
     for cell in nbformat.read(NOTEBOOK, as_version=4).cells:
@@ -84,7 +84,7 @@ def wait_until(page, lab, condition):
         if condition(seen):
             return seen
         page.wait_for_timeout(50)
-    pytest.fail(f"The kernel never came there: { ({k: v for k, v in seen.items() if k != 'hist'}) }")
+    pytest.fail(f"The kernel never got there: { ({k: v for k, v in seen.items() if k != 'hist'}) }")
 
 
 def shown(page, lab, version):
@@ -108,7 +108,7 @@ def shown(page, lab, version):
 
 
 def ink(page):
-    """How many different colours the plane's canvas holds: few when nothing is drawn."""
+    """The number of different colours on the plane's canvas: few if nothing is drawn."""
     return page.evaluate(
         """() => {
           const canvas = document.querySelector('canvas.histcolor-plane');
@@ -133,7 +133,7 @@ def test_a_stroke_reaches_the_kernel_and_the_picture(page, lab, plane):
     drag(page, at(plane, 10, -55), at(plane, 30, -60))
     after = wait_until(page, lab, lambda s: s["version"] > before["version"])
     gained = after["hist"] - before["hist"]
-    assert near(gained, 20, -57, 28) == pytest.approx(gained.clip(0).sum(), rel=1e-3), "where it was painted, only"
+    assert near(gained, 20, -57, 28) == pytest.approx(gained.clip(0).sum(), rel=1e-3), "only where it was painted"
     assert near(after["hist"], 20, -57, 28) > 0.08
     changed = shown(page, lab, after["version"]) - picture
     assert changed[2] > changed[1] + 0.5, "the picture turned towards blue"

@@ -1,4 +1,4 @@
-"""The attention explorer: what it shows is what the network uses, and bad questions get a sentence."""
+"""The attention explorer: it shows what the network uses, and refuses bad questions in one sentence."""
 
 from dataclasses import replace
 
@@ -26,13 +26,13 @@ def explored(config=TINY, hist=None, shape=(64, 96)):
 @pytest.fixture(scope="module")
 def tiny():
     """A model that was never trained, a photo, a histogram, and the attention."""
-    torch.manual_seed(0)  # set up before the seed that every test gets
+    torch.manual_seed(0)  # made before the seed of the tests is set
     return explored()
 
 
 @pytest.fixture(scope="module")
 def small():
-    """The shipped model's attention on the astronaut, with its own histogram and with the coffee's."""
+    """The shipped model's attention on the astronaut, with self-reference and with the coffee as reference image."""
     model = hc.load("small")
     photo = hc.encode(model, hc.demo_photo("astronaut"))
     hists = [ab_histogram(hc.rgb_to_lab(hc.demo_photo(name))[1:], 64) for name in ("astronaut", "coffee")]
@@ -72,14 +72,14 @@ def test_colours_at_a_place_are_a_distribution(tiny, x, y, radius):
 
 
 @pytest.mark.parametrize("switch", [{}, {"stride": 2, "keep": 20}], ids=str)
-def test_the_expected_colour_is_what_the_palette_readout_hands_on(switch):
+def test_the_expected_colour_is_what_the_palette_readout_gives(switch):
     model, photo, hist, maps = explored(replace(TINY, **switch))
     with torch.no_grad():
-        handed = model.attend(photo.features.f_t, model.tokens(hist[None]))[0, -2:] * 110
-    h, w = handed.shape[1:]
+        given = model.attend(photo.features.f_t, model.tokens(hist[None]))[0, -2:] * 110
+    h, w = given.shape[1:]
     for row, column in [(0, 0), (h - 1, w - 1), (2, 7), (h // 2, 1)]:
         _, ab = colours_at(maps, (column + 0.5) / w, (row + 0.5) / h, 0)
-        torch.testing.assert_close(torch.tensor(ab), handed[:, row, column], atol=1e-3, rtol=1e-4)
+        torch.testing.assert_close(torch.tensor(ab), given[:, row, column], atol=1e-3, rtol=1e-4)
 
 
 def test_a_place_is_averaged_with_its_neighbours(tiny):
@@ -125,15 +125,15 @@ def test_tokens_near_a_colour(tiny):
         assert (places_of(maps, ab, 20) <= places_of(maps, ab, 40) + 1e-6).all()
 
 
-@pytest.mark.parametrize("own", [True, False], ids=["own", "foreign"])
-def test_balance_gives_a_colour_the_share_that_was_asked(small, own):
-    maps = small[0 if own else 1]
-    # total variation between tokens used and tokens asked; it bounds the error of every map's mean
+@pytest.mark.parametrize(("which", "limit"), [(0, 0.12), (1, 0.3)], ids=["self", "cross"])
+def test_balance_gives_a_colour_its_share_of_the_target(small, which, limit):
+    maps = small[which]
+    # total variation between the tokens' attention and their mass; no map's mean can be further off
     off = 0.5 * float((maps.weights.mean((0, 1)) - maps.mass).abs().sum())
-    assert off < (0.12 if own else 0.3)
+    assert off < limit
     for ab in [(0, 0), (0, 10), (15, 20), (40, 30), (25, 45), (-30, -60)]:
-        asked = float(maps.mass[tokens_near(maps, ab)].sum())
-        assert float(places_of(maps, ab).mean()) == pytest.approx(asked, abs=off + 1e-4)
+        share = float(maps.mass[tokens_near(maps, ab)].sum())
+        assert float(places_of(maps, ab).mean()) == pytest.approx(share, abs=off + 1e-4)
 
 
 def test_the_suit_attends_to_orange(small):

@@ -30,29 +30,29 @@ RED, BLUE = (edit.from_palette(colour, 16) for colour in ("#c33", "#33c"))
 def test_result_is_what_colorize_gives(model, live):
     live.ask(RED)
     result = live.wait()
-    assert result.asked is RED
+    assert result.target is RED
     assert max(result.rgb.shape) == 64
     assert torch.equal(result.rgb, hc.colorize(model, live.small, RED))
     rounded = (result.rgb * 255).round() / 255
     assert torch.equal(result.achieved, hc.ab_histogram(hc.rgb_to_lab(rounded)[1:], 16))
     assert result.distance == pytest.approx(float(hc.hellinger(resize_histogram(RED, 16), result.achieved)))
     assert live.full(RED).shape == (3, 300, 451)
-    live.ask(RED, match=1.0)
+    live.ask(RED, transport=1.0)
     assert live.wait().distance < result.distance
 
 
 def test_newer_requests_overtake_older_ones(model, live, monkeypatch):
-    """While the first is computed, three more are asked: the last alone is computed, and shown."""
+    """Three more requests come while the first is computed: only the last of them is computed and shown."""
     import sys
 
-    module, begun, go, asked = sys.modules["histcolor.editor.live"], threading.Event(), threading.Event(), []
+    module, begun, go, computed = sys.modules["histcolor.editor.live"], threading.Event(), threading.Event(), []
     real = module.colorize
 
-    def slow(model, photo, hist, match=0.0):
-        asked.append(hist)
+    def slow(model, photo, hist, transport=0.0):
+        computed.append(hist)
         begun.set()
         assert go.wait(30)
-        return real(model, photo, hist, match=match)
+        return real(model, photo, hist, transport=transport)
 
     monkeypatch.setattr(module, "colorize", slow)
     shown = []
@@ -63,17 +63,17 @@ def test_newer_requests_overtake_older_ones(model, live, monkeypatch):
         live.ask(hist, then=shown.append)
     go.set()
     result = live.wait()
-    assert result.asked is hists[-1]
-    assert [any(hist is other for other in asked) for hist in hists] == [True, False, False, True]
+    assert result.target is hists[-1]
+    assert [any(hist is other for other in computed) for hist in hists] == [True, False, False, True]
     assert shown == [result]
 
 
-def test_a_failure_is_handed_to_who_waits_and_the_next_request_works(live):
+def test_a_failure_is_raised_by_wait_and_the_next_request_works(live):
     live.ask(torch.zeros(16, 16))
     with pytest.raises(ValueError, match="all zero"):
         live.wait()
     live.ask(BLUE)
-    assert live.wait().asked is BLUE
+    assert live.wait().target is BLUE
 
     def broken(result):
         raise OSError("The page is gone.")
@@ -86,7 +86,7 @@ def test_a_failure_is_handed_to_who_waits_and_the_next_request_works(live):
 def test_waiting_for_nothing_and_for_too_long(model, live, monkeypatch):
     import sys
 
-    with pytest.raises(ValueError, match="Nothing has been asked"):
+    with pytest.raises(ValueError, match="There is no picture yet"):
         live.wait()
     go = threading.Event()
     monkeypatch.setattr(sys.modules["histcolor.editor.live"], "colorize", lambda *_, **__: go.wait(30))
@@ -106,7 +106,7 @@ def test_small_and_long_photos(model):
         live.close()
 
 
-def test_a_closed_one_asks_no_more(model):
+def test_a_closed_one_takes_no_requests(model):
     live = Live(model, torch.rand(3, 8, 8), size=32)
     live.close()
     with pytest.raises(RuntimeError, match="shutdown"):
@@ -114,7 +114,7 @@ def test_a_closed_one_asks_no_more(model):
 
 
 def test_a_photo_that_was_left_shows_nothing_more(model, monkeypatch):
-    """Closed while it computes: what comes out is for nobody."""
+    """It is closed while it computes: the result is dropped."""
     started, go_on, shown = threading.Event(), threading.Event(), []
 
     def slow(*args, **kwargs):
@@ -128,6 +128,6 @@ def test_a_photo_that_was_left_shows_nothing_more(model, monkeypatch):
     assert started.wait(20)
     left.close()
     go_on.set()
-    with pytest.raises(ValueError, match="Nothing has been asked"):
+    with pytest.raises(ValueError, match="There is no picture yet"):
         left.wait()
     assert not shown

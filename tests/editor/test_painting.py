@@ -1,4 +1,4 @@
-"""Editing with undo and redo: what holds after any edits."""
+"""Editing with undo and redo: what is true after any edits."""
 
 import math
 import re
@@ -91,7 +91,7 @@ def test_each_tool_is_its_function():
     assert set(TOOLS) == {"paint", "erase", "move", "palette", "clip", "load", "mix", "hue", "saturation", "reset"}
 
 
-def test_a_stroke_acts_on_what_is_seen():
+def test_a_stroke_changes_the_histogram_that_is_shown():
     painting = Painting(PHOTO, OTHER)
     painting.apply({"tool": "mix", "weights": (1, 1, 0)})
     painting.apply({"tool": "hue", "degrees": 90})
@@ -129,11 +129,11 @@ def test_undo_is_bounded():
 def test_another_photo_and_another_reference():
     painting = Painting(PHOTO)
     painting.use_photo(OTHER)
-    assert painting.hist.equal(check_histogram(OTHER)), "nothing was edited: its own histogram"
+    assert painting.hist.equal(check_histogram(OTHER)), "nothing was edited: the new photo's own histogram"
     painting.apply({"tool": "paint", "path": [(0, 50)]})
     edited = painting.hist
     painting.use_photo(PHOTO)
-    assert torch.allclose(painting.hist, edited, atol=1e-7), "what was painted stays"
+    assert torch.allclose(painting.hist, edited, atol=1e-7), "the edits stay"
     blue = edit.from_palette("#00f", 2 * BINS)  # of another size
     painting.use_reference(blue)
     assert painting.hist.equal(resize_histogram(blue, BINS))

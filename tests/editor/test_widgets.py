@@ -37,7 +37,7 @@ def photo():
 
 @pytest.fixture
 def editor(model, photo):
-    editor = HistogramEditor(model, photo, hc.demo_photo("coffee"), size=32, match=0.0)
+    editor = HistogramEditor(model, photo, hc.demo_photo("coffee"), size=32, transport=0.0)
     editor.wait()
     yield editor
     editor.close()
@@ -54,9 +54,9 @@ def uploaded(name, content):
 
 
 def assert_consistent(editor):
-    """The page shows the histogram that the kernel holds, and the picture that belongs to it."""
+    """The page shows the histogram that the kernel holds, and its picture."""
     result = editor.wait()
-    assert result.asked is editor.hist
+    assert result.target is editor.hist
     assert (plane_of(editor) == (visible_mass(editor.hist) * 255).round().byte().numpy()).all()
     assert editor.photo_view.version == editor.version
     state = editor.painting.state
@@ -118,8 +118,8 @@ def test_controls_edit_and_follow(editor):
     for _, tool, _, _ in TOOLS:
         editor.plane.tool = tool  # as its key does
         assert controls.tools.value == editor.photo_view.tool == editor.reference_view.tool == tool
-    controls.match.value = 1.0
-    assert editor.match == 1.0
+    controls.transport.value = 1.0
+    assert editor.transport == 1.0
     assert_consistent(editor)
 
 
@@ -180,7 +180,7 @@ def test_explorer_both_ways(editor):
     editor.plane.look = {"ab": editor.plane.mark, "serial": 2}
     assert editor.plane.glow == b""
     assert editor.photo_view.heat.startswith(b"\xff\xd8")
-    editor.edit = {"tool": "hue", "degrees": 90}  # another histogram: what was seen no longer holds
+    editor.edit = {"tool": "hue", "degrees": 90}  # another histogram: the old heat map is wrong
     assert editor.photo_view.heat == b""
     editor.plane.look = {"ab": [0, 0], "serial": 3}
     editor.controls.tools.value = "paint"
@@ -211,51 +211,51 @@ def test_choosing_photos_and_references(editor, tmp_path):
 def test_a_gray_photo_says_how_to_begin(model):
     editor = HistogramEditor(model, torch.full((3, 20, 30), 0.4), size=32)
     assert "choose a reference" in editor.message
-    editor.edit = {"tool": "usual"}
+    editor.edit = {"tool": "average"}
     assert "not taught to colour without a histogram" in editor.message
-    assert editor.controls.usual.layout.display == "none"
+    assert editor.controls.average.layout.display == "none"
     editor.edit = {"tool": "palette", "colours": "#c33"}
     assert editor.message == ""
     editor.close()
 
 
 @pytest.mark.parametrize("bad", [-0.1, 1.1, float("nan")])
-def test_wrong_exactness(editor, model, photo, bad):
-    before = editor.match
-    with pytest.raises(traitlets.TraitError, match="match"):
-        editor.match = bad
-    assert editor.match == editor.controls.match.value == before
-    with pytest.raises(traitlets.TraitError, match="match"):
-        HistogramEditor(model, photo, size=32, match=bad)
+def test_wrong_transport_strength(editor, model, photo, bad):
+    before = editor.transport
+    with pytest.raises(traitlets.TraitError, match="transport"):
+        editor.transport = bad
+    assert editor.transport == editor.controls.transport.value == before
+    with pytest.raises(traitlets.TraitError, match="transport"):
+        HistogramEditor(model, photo, size=32, transport=bad)
 
 
-def test_usual_colours(model, photo):
+def test_average_histogram(model, photo):
     model = copy.deepcopy(model)
     model.average[2, 6], model.average[4, 4] = 0.5, 1.5
     gray = HistogramEditor(model, torch.full((3, 20, 30), 0.4), size=32)
-    assert "usual colours are guessed" in gray.message
+    assert "the network chose its colours" in gray.message
     assert torch.equal(gray.hist, model.average / 2)
     assert torch.equal(gray.wait().rgb, hc.colorize(model, torch.full((3, 20, 30), 0.4), size=32))
     editor = HistogramEditor(model, photo, size=32)
-    assert editor.match == editor.controls.match.value == 0.5
-    assert torch.equal(editor.wait().rgb, hc.colorize(model, photo, editor.hist, match=0.5, size=32))
-    own = editor.hist
-    assert not torch.equal(own, model.average / 2)
-    assert editor.controls.usual.layout.display is None
-    editor.controls.usual.click()
+    assert editor.transport == editor.controls.transport.value == 0.5
+    assert torch.equal(editor.wait().rgb, hc.colorize(model, photo, editor.hist, transport=0.5, size=32))
+    first = editor.hist
+    assert not torch.equal(first, model.average / 2)
+    assert editor.controls.average.layout.display is None
+    editor.controls.average.click()
     assert torch.equal(editor.hist, model.average / 2)
     assert_consistent(editor)
     editor.edit = {"tool": "undo"}
-    assert torch.equal(editor.hist, own)
+    assert torch.equal(editor.hist, first)
     gray.close()
     editor.close()
 
 
 def test_saving_and_loading(editor, model, photo, tmp_path):
     editor.edit = {"tool": "paint", "path": [(0, 90)], "strength": 1}
-    editor.match = 0.5
+    editor.transport = 0.5
     editor.save_picture(tmp_path / "out.png")
-    expected = hc.colorize(model, photo, editor.hist, match=0.5, size=32)
+    expected = hc.colorize(model, photo, editor.hist, transport=0.5, size=32)
     assert torch.allclose(hc.read_image(tmp_path / "out.png"), expected, atol=0.5 / 255 + 1e-5)
     editor.save_histogram(tmp_path / "out.npy")
     saved = np.load(tmp_path / "out.npy")
@@ -284,7 +284,7 @@ def test_downloads_hold_what_the_kernel_has(editor, monkeypatch):
 
 
 def test_every_part_can_be_named_and_reached(editor):
-    """Each control has a name or a tip for those who do not see it; the scripts need no network."""
+    """Each control has a name and a tip for those who can not see it; the scripts need no network."""
 
     def parts(widget):
         yield widget
@@ -322,12 +322,12 @@ def test_a_thousand_random_edits(model, photo):
 
     @settings(deadline=None, max_examples=130, derandomize=True, database=None)
     @given(st.lists(ACTIONS, min_size=6, max_size=12), st.floats(0, 1))
-    def run(actions, match):
+    def run(actions, strength):
         nonlocal count
         for action in actions:
             editor.edit = action
             count += 1
-        editor.match = match
+        editor.transport = strength
         assert_consistent(editor)
         gc.collect()
         memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

@@ -1,4 +1,4 @@
-"""The analysis: shares and intervals that mean what they say, on answers whose truth is known."""
+"""The analysis: its shares and intervals are right, on answers whose true shares are known."""
 
 import matplotlib
 
@@ -156,7 +156,7 @@ def test_what_can_not_be_simulated_is_refused():
 def test_the_figure_shows_the_table():
     table = shares(simulate_answers(GROUPS, TRUE, 10), METHODS)
     figure = show_shares(table)
-    assert figure.get_suptitle().startswith("SIMULATED: 10 participants, 60 answers a question")
+    assert figure.get_suptitle().startswith("SIMULATED: 10 participants, 60 answers to each question")
     for axis, (question, part) in zip(figure.axes, table.groupby("question", sort=False), strict=True):
         assert axis.get_title().replace("\n", " ") == QUESTIONS[question]
         assert [bar.get_width() for bar in axis.patches] == pytest.approx((100 * part["share"]).tolist())
@@ -165,5 +165,5 @@ def test_the_figure_shows_the_table():
         assert dashed[0].get_xdata() == pytest.approx([100 / 3] * 2)
     plt.close(figure)
     real = show_shares(table.assign(simulated=False))
-    assert real.get_suptitle() == "10 participants, 60 answers a question"
+    assert real.get_suptitle() == "10 participants, 60 answers to each question"
     plt.close(real)

@@ -1,4 +1,4 @@
-"""The file of answers: what was acknowledged is there, whoever writes beside, and whenever a program is killed."""
+"""The file of answers: no acknowledged answer is lost, even when programs write together and are killed."""
 
 import multiprocessing
 import os
@@ -34,7 +34,7 @@ def give(path, participant="P1", group="group 0", question="natural", method="ou
 
 
 def write(path, participant, count, start=None, acknowledged=None):
-    """Answer in another process, when all have started; each number is sent back when its answer is acknowledged."""
+    """Answer in another process, once all have started; each number is sent back when its answer is acknowledged."""
     if start:
         start.wait()
     for number in range(count):

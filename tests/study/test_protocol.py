@@ -32,7 +32,7 @@ def test_groups_are_checked():
     assert check_groups([group("one"), group("two", METHODS[::-1])]) == METHODS
     with pytest.raises(ValueError, match=r"same methods: 'one' has ours, transport, mean, colour; 'two' has a, b\."):
         check_groups([group("one"), group("two", ["a", "b"])])
-    with pytest.raises(ValueError, match="a name of its own"):
+    with pytest.raises(ValueError, match="need different names"):
         check_groups([group(), group()])
     with pytest.raises(ValueError, match="at least one group"):
         check_groups([])

@@ -1,4 +1,4 @@
-"""The study's widget, driven through its buttons and traits as a front end does."""
+"""The study's widget, used through its buttons and traits as a page does."""
 
 import re
 import sqlite3
@@ -156,7 +156,7 @@ def test_back_keeps_both_and_the_last_counts(path):
     assert "Your answer so far is C" in page(widget)
 
 
-def test_an_answer_that_can_not_be_written_is_told_and_asked_again(path, monkeypatch):
+def test_a_question_is_repeated_if_its_answer_can_not_be_written(path, monkeypatch):
     monkeypatch.setattr(answers, "TIMEOUT", 0.05)
     widget = StudyWidget(GROUPS, path, "P1")
     widget.answer("A")

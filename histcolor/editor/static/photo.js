@@ -1,5 +1,5 @@
 // A photo with a before/after divider and a heat map over it; pointing at it tells the kernel where.
-// Also hands files that the kernel made to the browser's downloads.
+// It also downloads files that the kernel sends.
 
 const clamp = (x) => Math.max(0, Math.min(1, x));
 
