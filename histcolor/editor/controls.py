@@ -24,8 +24,8 @@ TOOLS = (
 HINT = (
     "Keys on the plane: arrows move the cross (faster with Shift), Enter paints, <b>[ ]</b> change the brush, "
     "<b>− +</b> the strength, <b>p e m c l</b> the tool, Ctrl+Z undoes. The wheel changes the brush; with Shift, the "
-    "strength. Dashed line: the edge of sRGB at the photo's mean lightness. Solid line: it holds 97 % of the picture's "
-    "pixels."
+    "strength. The dashed line is the edge of sRGB at the photo's mean lightness; inside the solid line lie 97 % of "
+    "the picture's pixels."
 )
 
 
