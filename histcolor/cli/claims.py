@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from histcolor.cli.options import Subparsers, add_command
-from histcolor.images import write_table
 from histcolor.lessons.notebook import project_root
 
 CLAIMS = """\
@@ -29,11 +28,12 @@ def add(subparsers: Subparsers) -> None:
 
 def claims(args: argparse.Namespace) -> int:
     """``histcolor claims``: prints the verdicts, writes the table."""
-    from histcolor.experiments.claims import judge_all
+    from histcolor.experiments.claims import write_claims
+    from histcolor.experiments.statements import measure_statements
 
-    table = judge_all(args.file or project_root() / "notebooks" / "experiments.toml", args.tables)
-    if table.empty:
+    found = measure_statements(args.file or project_root() / "notebooks" / "experiments.toml", args.tables)
+    if not found:
         raise FileNotFoundError(f"{args.tables}: has no measured method that a claim is about.")
-    write_table(table.round(5), args.output)
-    print(table[["verdict", "claim", "number", "over", "difference", "low", "high"]].to_string(index=False))
+    table = write_claims(found, args.output)
+    print(table[["verdict", "claim", "number", "expected", "measured", "low", "high"]].to_string(index=False))
     return 0

@@ -22,7 +22,7 @@ and longer.
   histcolor experiment ablation --data data/imagenette-144 data/caltech-144 --validation data/val-144 \\
       --photos imagenette/val --output results/ablation
   histcolor experiment losses … --output results/losses --steps 600 --limit 100      a first look
-  histcolor experiment ablation … --method 'Baseline + R_P' --seeds 0,1              a part of it
+  histcolor experiment ablation … --methods 'Baseline + R_P' --seeds 0,1             a part of it
 
 Each method and seed has a folder in the output: the model, run.json (options, hours, hardware, commit) and
 photos.json.xz (the per-image results). table.csv there has the means and their spread over seeds, differences.csv the
@@ -49,7 +49,7 @@ def add(subparsers: Subparsers) -> None:
         "--output", type=Path, required=True, metavar="FOLDER", help="a folder of its own for each experiment"
     )
     parser.add_argument(
-        "--method",
+        "--methods",
         action="append",
         default=[],
         metavar="NAME",
