@@ -191,7 +191,7 @@ def test_claims_that_are_gone_are_found_out(project):
 
 def test_nothing_measured(project, capsys):
     assert main(["claims", "--file", str(project / "experiments.toml"), "--tables", str(project / "none")]) == 1
-    assert "has no measured methods that a claim is about" in capsys.readouterr().err
+    assert "has no measured method that a claim is about" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
