@@ -43,7 +43,7 @@ class Task:
         return gray_rgb(self.L)
 
 
-ColorizeFunction = Callable[[Task], Tensor]  #: a way to colour: a task → RGB [3, H, W] in [0, 1]
+ColorizeFunction = Callable[[Task], Tensor]  #: how a method colours: a task → RGB [3, H, W] in [0, 1]
 
 
 def model_method(
