@@ -1,4 +1,4 @@
-"""What the tests share: a fixed seed, hypothesis without clocks, and photos that need no network."""
+"""What the tests share: a fixed seed, hypothesis without deadlines, and photos that need no network."""
 
 import hypothesis
 import numpy as np

@@ -76,7 +76,7 @@ def serve(cells: list[str], folder: Path, *, theme: str = "JupyterLab Light") ->
 
 @contextmanager
 def browse(address: str, done: Path, *, width: int = 1400, height: int = 1100, scale: float = 1.0) -> Iterator:
-    """A page with the notebook run until the file ``done`` is there; ``page.errors`` lists what the console said."""
+    """Open the notebook and run it until the file ``done`` exists; ``page.errors`` lists the console's messages."""
     from playwright.sync_api import sync_playwright
 
     errors: list[str] = []
@@ -105,7 +105,7 @@ def browse(address: str, done: Path, *, width: int = 1400, height: int = 1100, s
 
 
 def at(plane, a: float, b: float) -> tuple[float, float]:
-    """Where a colour of the plane lies on the page."""
+    """The place of a colour of the plane on the page."""
     box = plane.bounding_box()
     return box["x"] + box["width"] * (a + 110) / 220, box["y"] + box["height"] * (110 - b) / 220
 

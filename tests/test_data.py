@@ -53,7 +53,7 @@ def gray_saved_as_rgb(noise):
 
 @pytest.fixture
 def mixed(photos, tmp_path):
-    """A folder with two good photos, one of them deeper, and one file for each reason to leave one out."""
+    """A folder with two good photos, one of them in a subfolder, and one file for each reason to leave it out."""
     folder = tmp_path / "mixed"
     (folder / "deep").mkdir(parents=True)
     shutil.copy(photos / "coffee_cup.jpg", folder / "a.jpg")
@@ -258,7 +258,7 @@ def test_a_tar_with_a_damaged_compressed_stream_is_named(kind, photos, tmp_path)
     sound, noise = tar.read_bytes(), np.random.default_rng(0).bytes(300)
     for part in (0.0, 0.1, 0.5, 0.9):
         start = int(len(sound) * part)
-        # a single byte within a photo may be seen by nothing but the checksum
+        # only a checksum notices a single wrong byte within a photo
         length = 1 if part == 0.5 else 300
         tar.write_bytes(sound[:start] + noise[:length] + sound[start + length :])
         with pytest.raises(OSError, match="is no readable tar, or is cut off") as error:
@@ -345,7 +345,7 @@ def test_no_pack_is_refused(tmp_path):
 
 
 def numbered_pack(n=3, side=6):
-    """Photos in which every pixel says its photo, row and column."""
+    """Photos in which the values of every pixel are its photo, row and column."""
     grid = np.stack(np.meshgrid(np.arange(n), np.arange(side), np.arange(side), indexing="ij"), axis=-1)
     return Pack(grid.astype(np.uint8))
 

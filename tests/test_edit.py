@@ -1,4 +1,4 @@
-"""histcolor.edit: what holds for every histogram (hypothesis), and cases worked out by hand."""
+"""histcolor.edit: what is true for every histogram (hypothesis), and cases worked out by hand."""
 
 import contextlib
 import inspect
@@ -29,7 +29,7 @@ NAN, INF = math.nan, math.inf
 
 @st.composite
 def histograms(draw, chroma=INF, bins=None):
-    """A few peaks on 2 to 24 bins an axis, none beyond the given chroma; not normalised."""
+    """A histogram with a few peaks on 2 to 24 bins along each axis, none beyond the given chroma; not normalised."""
     bins = bins or draw(st.integers(2, 24))
     free = (palette(bins).norm(dim=-1) <= chroma + 1e-3).nonzero().tolist()
     peaks = draw(st.lists(st.tuples(st.sampled_from(free), st.floats(1e-3, 1e3)), min_size=1, max_size=6))
@@ -212,7 +212,7 @@ def test_public_docstrings_name_shape_and_errors():
 
 @quick
 @given(histograms(), colours, st.floats(0, 60), st.floats(0.01, 10))
-def test_paint_adds_the_asked_share_within_the_radius(hist, ab, radius, strength):
+def test_paint_adds_the_given_share_within_the_radius(hist, ab, radius, strength):
     bins = len(hist)
     painted, same = edit.paint(hist, ab, radius=radius, strength=strength), check_histogram(hist)
     blob = edit.paint(torch.zeros(bins, bins), ab, radius=radius)

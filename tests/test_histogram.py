@@ -28,7 +28,7 @@ BINS = st.integers(2, 20)
 
 
 def ab_images(limit=AB_MAX):
-    """Small ab images [2, H, W], with values on edges and zeros as likely as any."""
+    """Small ab images [2, H, W], often with zeros and with values on the bins' edges."""
     values = st.floats(-limit, limit, width=32) | st.sampled_from([-limit, -55.0, 0.0, 55.0, limit])
     return hnp.arrays(np.float32, st.tuples(st.just(2), st.integers(1, 6), st.integers(1, 6)), elements=values)
 
@@ -45,7 +45,7 @@ def pixels(*colours):
 
 
 def between_centres(bins, pixel_count, dtype=torch.float64, lead=()):
-    """Random ab [..., 2, 1, pixel_count] clear of the kernel's kinks, which lie at the bin centres."""
+    """Random ab [..., 2, 1, pixel_count] away from the kernel's kinks, which are at the bin centres."""
     lower = torch.randint(0, bins - 1, (*lead, 2, 1, pixel_count))
     return ((lower + 0.15 + 0.7 * torch.rand(lower.shape, dtype=dtype)) + 0.5) * H.bin_width(bins) - AB_MAX
 
@@ -461,6 +461,6 @@ def test_earth_movers_tells_near_from_far_where_intersection_does_not():
 
 @pytest.mark.parametrize("pixels", [(32, 32), (64, 96), (30, 30)])
 def test_counting_by_products_is_counting(pixels):
-    """What a GPU does; sizes that are no multiple of 1024 pixels are counted plainly there, too."""
+    """A GPU counts by products, except where the number of pixels is no multiple of 1024."""
     ab = (torch.rand(3, 2, *pixels) * 240 - 120) * torch.tensor([1.0, 0.01, 1.0])[:, None, None, None]
     assert torch.equal(H.count_ab(ab, 64, product=True), H.count_ab(ab, 64))

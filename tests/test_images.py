@@ -1,4 +1,4 @@
-"""histcolor.images: every kind of file that people have, every way in which it may be broken."""
+"""histcolor.images: all kinds of files that people have, and many ways in which they may be damaged."""
 
 import io
 import math
@@ -29,7 +29,7 @@ def save(pixels, path, mode=None, **options):
 
 
 def read8(path):
-    """What :func:`read_image` gives, as uint8 [H, W, 3]."""
+    """The result of :func:`read_image`, as uint8 [H, W, 3]."""
     rgb = read_image(path)
     assert rgb.dtype == torch.float32
     assert rgb.ndim == 3
@@ -40,7 +40,7 @@ def read8(path):
 
 
 def as_saved(path, attribute):
-    """What PIL says of the file itself, so that a test knows that it tests the kind it means to."""
+    """What PIL reports about the file, so that a test knows that it has the right kind of file."""
     with Image.open(path) as picture:
         return getattr(picture, attribute)
 

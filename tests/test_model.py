@@ -261,7 +261,7 @@ def test_bilinear_upsampling_is_what_the_paper_says():
 
 
 def test_channels_in_eights_change_nothing():
-    """What a GPU's matrix units want; padding, stride and bias stay what they are."""
+    """Channels are filled up for a GPU's matrix units; padding, stride and bias stay the same."""
     for layer in (nn.Conv2d(19, 16, 3, padding=1), nn.Conv2d(32, 2, 1), nn.Conv2d(3, 5, 3, stride=2)):
         x = torch.rand(2, layer.in_channels, 9, 9)
         torch.testing.assert_close(in_eights(layer, x, fill=True), layer(x))
