@@ -22,10 +22,6 @@ class Automatic(Baseline):
         self.unet = UNet(1, config.width, config.norm)
         start(self.unet)
 
-    def paint(self, L: Tensor, features: Tensor | None, hist: Tensor) -> Tensor:
-        """``[N, 2, H, W]``."""
-        return self.unet(L)
-
 
 class Photo(nn.Module):
     """The backbone alone, frozen, where :class:`histcolor.Colorizer` has its photo branch."""
@@ -35,7 +31,7 @@ class Photo(nn.Module):
         self.backbone = build_backbone(config.backbone).requires_grad_(False)
 
     def forward(self, L: Tensor) -> Tensor:
-        """The deepest map, pooled: ``[N, 1, H, W]`` → ``[N, C', 1, 1]``."""
+        """Pool the deepest map: L ``[N, 1, H, W]`` → ``[N, C', 1, 1]``."""
         maps = self.backbone(gray_rgb(L).contiguous(memory_format=torch.channels_last))
         return maps[-1].mean((2, 3), keepdim=True)
 
@@ -53,17 +49,12 @@ class Iizuka2016(Baseline):
         super().__init__(config)
         self.photo = Photo(config)
         self.unet = UNet(1, config.width, config.norm)
-        self.hints = nn.Sequential(
-            nn.Flatten(), *fully_connected(self.photo.backbone.channels[-1], 8 * config.width, 3)
-        )
+        layers = fully_connected(self.photo.backbone.channels[-1], 8 * config.width, 3)
+        self.hints = nn.Sequential(nn.Flatten(), *layers)
         start(self.unet, self.hints)
 
-    def features(self, L: Tensor) -> Tensor:
-        """The pooled map ``[N, C', 1, 1]``."""
-        return self.photo(L)
-
     def paint(self, L: Tensor, features: Tensor | None, hist: Tensor) -> Tensor:
-        """``[N, 2, H, W]``."""
+        """Add the pooled features at the bottleneck."""
         with torch.autocast(L.device.type, enabled=False):
             hint = self.hints(features.float())
         return self.unet(L, hint)

@@ -1,10 +1,10 @@
 """Methods that need no training; two classical ones of them are given the reference image itself.
 
-With a photo's true histogram the protocol's reference is the true photo. Methods that use its histogram alone are told
-its colours and nothing of where they belong. Reinhard's transfer is told less, two means and two spreads, and how a and
-b go with L. **Welsh's matching then sees the answer**: it looks up colours in the very photo that it is to colour,
-by L and its spread nearby, so its figures with true histograms are no fair match for the others'; with foreign ones
-they are. A table that shows them must say so.
+With self-reference, the reference image is the true photo. Methods that use its histogram alone are told its colours
+and nothing of where they belong. Reinhard's transfer is told less, two means and two spreads, and how a and b go
+with L. **Welsh's method then sees the answer**: it looks up colours in the very photo that it is to colour, by L and
+its spread nearby. So its self-reference figures can not be compared with the others'; its cross-reference figures can.
+A table that shows them must say so.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ WINDOW = 5  #: pixels along each side of the neighbourhood whose spread of L the
 
 
 def gray(task: Task) -> Tensor:
-    """The method "gray": no colour at all."""
+    """Give no colour at all."""
     return task.gray
 
 
 def mean_colour(task: Task) -> Tensor:
-    """The method "mean colour": the target histogram's mean a and b everywhere."""
+    """Give every pixel the target histogram's mean a and b."""
     ab = mean_ab(task.histogram(64))[:, None, None].expand(2, *task.L.shape[1:])
     return lab_to_rgb(torch.cat([task.L, ab]))
 
 
-def transport(task: Task, bins: int = 64) -> Tensor:
-    """The method "transport": colours are given to pixels by the rank of their L, without learning.
+def rank(task: Task, bins: int = 64) -> Tensor:
+    """Give colours to pixels by the rank of their L, without learning.
 
     The histogram's bins (64×64) are put in the order of the mean L that their pixels have in the reference image; the
     gray photo's pixels are put in the order of their L, ties broken at random by a fixed seed. The darkest pixels
@@ -50,9 +50,9 @@ def transport(task: Task, bins: int = 64) -> Tensor:
     mean_L = torch.bincount(index, L_ref, minlength=bins**2) / count.clamp(min=1)
     order = torch.argsort(torch.where(count > 0, mean_L, torch.inf))
     ties = torch.rand(len(L), generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 1e-6
-    rank = torch.argsort(torch.argsort(L + ties))
+    ranks = torch.argsort(torch.argsort(L + ties))
     # the pixel of rank r among n stands at (r + ½)/n of the mass
-    chosen = order[torch.searchsorted(count[order].cumsum(0).double() / len(a), (rank + 0.5) / len(L))]
+    chosen = order[torch.searchsorted(count[order].cumsum(0).double() / len(a), (ranks + 0.5) / len(L))]
     centres = bin_centres(bins)
     ab = torch.stack([centres[chosen // bins], centres[chosen % bins]]).reshape(2, *task.L.shape[1:])
     return lab_to_rgb(torch.cat([task.L, ab]))
@@ -75,7 +75,7 @@ def match_moments(x: Tensor, reference: Tensor) -> Tensor:
 
 
 def reinhard(task: Task) -> Tensor:
-    """The method "reinhard": the reference's mean and standard deviation of a and of b (Reinhard et al. 2001).
+    """Give the photo the reference's mean and standard deviation of a and of b (Reinhard et al. 2001).
 
     The method moves a photo's colours, and a gray photo has none: its a and b have no spread to scale, and all would
     become the mean colour. L stands in for them here, turned over where a channel falls as L rises in
@@ -105,30 +105,30 @@ def jittered(height: int, width: int, samples: int) -> tuple[np.ndarray, np.ndar
 
 
 def welsh(task: Task, samples: int = SAMPLES) -> Tensor:
-    """The method "welsh": each pixel takes the colour of the most similar one in the reference (Welsh et al. 2002).
+    """Give each pixel the colour of the most similar one in the reference image (Welsh et al. 2002).
 
     As published: the reference's L is shifted and scaled to the photo's mean and spread; about 200 of its pixels are
     taken on a jittered grid; a pixel's nearest is the one with the smallest ½|ΔL| + ½|Δs|, s the standard deviation of
     L in 5×5 pixels; a and b are copied, L stays. The random places are the same for every photo of one size.
 
-    With the true photo as its own reference it sees the answer: these 200 pixels bring their true colours, and
-    all others look theirs up by L and s in the photo that they belong to. That is far more than a histogram tells.
+    With self-reference it sees the answer: these 200 pixels bring their true colours, and all others look theirs up
+    by L and s in the photo that they belong to. That is far more than a histogram tells.
     """
     L, reference = task.L[0].double().numpy(), task.reference.double().numpy()
     scale = L.std() / max(reference[0].std(), 1e-9)
     remapped = (reference[0] - reference[0].mean()) * scale + L.mean()
     place = jittered(*remapped.shape, samples)
     known = np.stack([remapped[place], neighbourhood_spread(remapped)[place]], axis=1)
-    asked = np.stack([L.ravel(), neighbourhood_spread(L).ravel()], axis=1)
-    _, nearest = KDTree(known).query(asked, p=1)
+    _, nearest = KDTree(known).query(np.stack([L.ravel(), neighbourhood_spread(L).ravel()], axis=1), p=1)
     ab = reference[1:, place[0], place[1]][:, nearest].reshape(2, *L.shape)
     return lab_to_rgb(torch.cat([task.L, torch.from_numpy(ab).float()]))
 
 
+#: methods without training, as ``histcolor evaluate --methods`` and ``experiments.toml`` name them
 UNTRAINED: dict[str, Method] = {
     "gray": gray,
     "mean": mean_colour,
-    "transport": transport,
+    "rank": rank,
     "reinhard": reinhard,
     "welsh": welsh,
-}  #: methods without training, as ``histcolor evaluate --rows`` and ``experiments.toml`` name them
+}

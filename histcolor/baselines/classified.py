@@ -103,7 +103,7 @@ class ClassLoss:
         self.classes, self.weights = classes, weights
 
     def __call__(
-        self, logits: Tensor, t_ab: Tensor, r_h: Tensor, own: Tensor, given: Tensor
+        self, logits: Tensor, t_ab: Tensor, r_h: Tensor, self_reference: Tensor, given: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Logits ``[N, Q, H, W]``, truth ``[N, 2, H, W]`` → the loss and, for the history, the same as its one term."""
         index, share = self.classes.soft_encode(unscale_ab(t_ab))
@@ -129,12 +129,8 @@ class Classifier(Baseline):
         start(self.unet)
 
     def make_loss(self, pack: Pack) -> ClassLoss:
-        """The loss that it is trained with, on the photos of a pack."""
+        """Make the loss that it is trained with, on the photos of a pack."""
         return ClassLoss(self.classes, class_weights(self.classes.distribution(pack)) if self.rebalance else None)
-
-    def paint(self, L: Tensor, features: Tensor | None, hist: Tensor) -> Tensor:
-        """Logits ``[N, Q, H, W]``."""
-        return self.unet(L)
 
     def decode(self, photo: PhotoFeatures, hist: Tensor, given: Tensor | None = None) -> Tensor:
         """Y_ab over 110, ``[N, 2, H, W]``; in training the logits, which the loss compares."""
@@ -161,10 +157,6 @@ class Larsson2016(Classifier):
         self.squeeze = nn.Conv2d(config.channels, features, 1) if config.squeeze else nn.Identity()
         start(self.photo, self.squeeze)
 
-    def features(self, L: Tensor) -> Tensor:
-        """The hypercolumns ``[N, C, H/4, W/4]``."""
-        return self.photo(L)
-
     def paint(self, L: Tensor, features: Tensor | None, hist: Tensor) -> Tensor:
-        """Logits ``[N, Q, H, W]``."""
+        """Classify L and the hypercolumns ``[N, C, H/4, W/4]``: logits ``[N, Q, H, W]``."""
         return self.unet(torch.cat([L, upsample(self.squeeze(features), L.shape[-2:])], dim=1))

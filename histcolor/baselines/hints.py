@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -17,7 +19,7 @@ COLOURS = 6  #: K of Xiao et al. 2019
 
 @torch.no_grad()
 def weighted_palette(hist: Tensor, colours: int, *, rounds: int = 10) -> tuple[Tensor, Tensor]:
-    """The K colours of each histogram: weighted k-means on its bins, started from far and heavy bins, without chance.
+    """Find the K colours of each histogram: weighted k-means on its bins, started from far, heavy ones, not at random.
 
     Args:
         hist: ``[N, bins, bins]``, each summing to 1.
@@ -80,7 +82,7 @@ class ColourHints(nn.Module):
     prediction with the photo painted in its palette; here L_H plays that part.
     """
 
-    def __init__(self, colours: int, outputs: int) -> None:
+    def __init__(self, bins: int, outputs: int, colours: int = COLOURS) -> None:
         super().__init__()
         self.colours = colours
         self.layers = fully_connected(3 * colours, outputs, 4)
@@ -95,18 +97,15 @@ class Hinted(Baseline):
     """L through the U-Net; a vector made of the histogram is added at its bottleneck."""
 
     sees_histogram = True
+    kind_of_hints: ClassVar[type[nn.Module]]  #: of a number of bins and of outputs: ``[N, bins, bins]`` → a vector each
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.unet = UNet(1, config.width, config.norm)
-        self.hints = self.make_hints(config.bins, 8 * config.width)
+        self.hints = self.kind_of_hints(config.bins, 8 * config.width)
         # the average histogram of the training images; zeros: never taught to colour without a histogram
         self.register_buffer("average", torch.zeros(config.bins, config.bins))
         start(self.unet, self.hints)
-
-    def make_hints(self, bins: int, outputs: int) -> nn.Module:
-        """The layers from ``[N, bins, bins]`` to ``[N, outputs]``."""
-        raise NotImplementedError
 
     @property
     def automatic(self) -> bool:
@@ -120,7 +119,7 @@ class Hinted(Baseline):
         return self.average / self.average.sum()
 
     def paint(self, L: Tensor, features: Tensor | None, hist: Tensor) -> Tensor:
-        """``[N, 2, H, W]``."""
+        """Add the histogram's vector at the bottleneck."""
         with torch.autocast(L.device.type, enabled=False):
             hint = self.hints(hist)
         return self.unet(L, hint)
@@ -129,18 +128,10 @@ class Hinted(Baseline):
 class Zhang2017(Hinted):
     """The global histogram as one vector, added to the U-Net's middle layers (Zhang et al. 2017)."""
 
-    method = "zhang2017"
-
-    def make_hints(self, bins: int, outputs: int) -> nn.Module:
-        """:class:`GlobalHints`."""
-        return GlobalHints(bins, outputs)
+    method, kind_of_hints = "zhang2017", GlobalHints
 
 
 class Xiao2019(Hinted):
     """A global palette of six colours instead of the histogram (Xiao et al. 2019)."""
 
-    method = "xiao2019"
-
-    def make_hints(self, bins: int, outputs: int) -> nn.Module:
-        """:class:`ColourHints`."""
-        return ColourHints(COLOURS, outputs)
+    method, kind_of_hints = "xiao2019", ColourHints

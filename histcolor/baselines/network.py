@@ -10,7 +10,10 @@ from histcolor.model import ModelConfig, PhotoFeatures, check_L
 
 
 class Baseline(nn.Module):
-    """A compared method. By itself it sees no histogram; it is called with one, as :class:`histcolor.Colorizer` is."""
+    """A compared method. By itself it sees no histogram; it is called with one, as :class:`histcolor.Colorizer` is.
+
+    A subclass has a ``unet``, and a ``photo``, which takes L ``[N, 1, H, W]``, if it looks at the photo's content.
+    """
 
     method = ""  #: its name in experiments and checkpoints
     sees_histogram = False
@@ -25,21 +28,18 @@ class Baseline(nn.Module):
         return True
 
     def average_histogram(self) -> Tensor:
-        """A histogram to call it with where none is given, ``[bins, bins]``; it is not looked at."""
+        """Give a histogram to call it with where none is given, ``[bins, bins]``; it is not looked at."""
         return torch.full((self.config.bins,) * 2, self.config.bins**-2.0)
 
-    def features(self, L: Tensor) -> Tensor | None:
-        """What it takes from the photo's content; nothing by itself."""
-        return None
-
     def paint(self, L: Tensor, features: Tensor | None, hist: Tensor) -> Tensor:
-        """The U-Net's output for L in [-1, 1], the photo's features and histograms."""
-        raise NotImplementedError
+        """Run the U-Net on L in [-1, 1], what ``photo`` found, and histograms; a subclass says which of them count."""
+        return self.unet(L)
 
     def encode(self, L: Tensor) -> PhotoFeatures:
         """Compute what depends on the photo alone, see :meth:`histcolor.Colorizer.encode`."""
         check_L(L)
-        return PhotoFeatures(L, self.features(L))
+        photo = getattr(self, "photo", None)
+        return PhotoFeatures(L, photo(L) if photo else None)
 
     def decode(self, photo: PhotoFeatures, hist: Tensor, given: Tensor | None = None) -> Tensor:
         """Colour encoded photos, see :meth:`histcolor.Colorizer.decode`."""
@@ -53,7 +53,7 @@ class Baseline(nn.Module):
 def fully_connected(inputs: int, outputs: int, layers: int) -> nn.Sequential:
     """Linear layers ``[N, inputs]`` → ``[N, outputs]``, each with ReLU and LayerNorm.
 
-    That is for the batch normalisation of the works below: a hint is as large as the features that it is added to.
+    That is for the batch normalisation of the published methods: a hint is as large as the features it is added to.
     """
     sizes = [inputs] + [outputs] * (layers - 1)
     return nn.Sequential(*(nn.Sequential(nn.Linear(n, outputs), nn.ReLU(), nn.LayerNorm(outputs)) for n in sizes))

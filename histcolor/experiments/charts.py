@@ -19,12 +19,18 @@ from histcolor.experiments.statistics import NUMBERS, gather, printed
 from histcolor.plots import STYLE
 
 BLUE, ORANGE, GREEN, PURPLE, GRAY, OCHRE = STYLE["axes.prop_cycle"].by_key()["color"]
-SHADES = (GRAY, OCHRE, PURPLE, BLUE, ORANGE, GREEN)  #: of rows, in their order: a table's first row is its plainest
+SHADES = (
+    GRAY,
+    OCHRE,
+    PURPLE,
+    BLUE,
+    ORANGE,
+    GREEN,
+)  #: of methods, in their order: an experiment's first one is its plainest
 INK, FAINT = "#374151", "#e5e7eb"
 NAMES = {"psnr": "PSNR, dB", "ssim": "SSIM", "ssim_gauss": "SSIM (gauss)", "hellinger": "Hellinger"}
-SHOWN = ("psnr", "ssim", "intersection", "colourfulness", "foreign_intersection")
-CHOICES = ("psnr", "foreign_intersection")  #: quality and obedience
-ASKED = {"true": "true histograms", "foreign": "foreign histograms"}
+SHOWN = ("psnr", "ssim", "intersection", "colourfulness", "cross_intersection")
+CHOICES = ("psnr", "cross_intersection")  #: quality and histogram fidelity
 PAPER = "the paper's, on its photos"
 INDEXED = re.compile(r"\b([LR])_([A-Za-z]+)\b")  #: R_P, L_Grad …
 LOOK = {  # no colour of the page's, which may be light or dark
@@ -35,63 +41,63 @@ HEADS = {"th.level0": "text-align: center; font-weight: normal; opacity: 0.75"} 
 
 
 def name_of(number: str, *, alone: bool = True) -> str:
-    """How a number of :mod:`histcolor.experiments.statistics` is called; ``alone``: no head says what was asked."""
+    """Say what a number of an experiment's table is called; ``alone``: no head says which kind of reference it has."""
     kind, column, _ = NUMBERS[number]
-    return NAMES.get(column, column) + (f", {ASKED[kind]}" if alone and kind == "foreign" else "")
+    return NAMES.get(column, column) + (", cross-reference" if alone and kind == "cross" else "")
 
 
 def label(name: str, width: int = 0) -> str:
-    """A row's name for a figure: R_P and L_H get their index; lines of at most ``width`` letters, if it is given."""
+    """Write a method's name for a figure: R_P and L_H get their index; lines of at most ``width`` letters, if given."""
     lines = textwrap.fill(name, width, break_long_words=False, break_on_hyphens=False) if width else name
     return INDEXED.sub(r"$\\mathit{\1}_{\\mathit{\2}}$", lines)
 
 
 def label_html(name: str) -> str:
-    """A row's name for a table."""
+    """Write a method's name for a table, as HTML."""
     return INDEXED.sub(r"<i>\1</i><sub>\2</sub>", html.escape(name))
 
 
 def interval_text(line, number: str) -> str:
-    """Difference and interval of a line with ``difference``, ``low`` and ``high``: ``−0.25 [−0.43, −0.08]``."""
+    """Write a line's ``difference``, ``low`` and ``high`` as ``−0.25 [−0.43, −0.08]``."""
     digits = NUMBERS[number][2]
     mean, low, high = (round(x, digits) + 0.0 for x in (line.difference, line.low, line.high))  # no -0.00
     return f"{mean:+.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]".replace("-", "−")
 
 
-def seed_means(numbers: pd.DataFrame, rows: Iterable[str], number: str = "psnr") -> pd.DataFrame:
-    """The mean over photos for each seed (the index) and each row that was measured (the columns).
+def seed_means(results: pd.DataFrame, methods: Iterable[str], number: str = "psnr") -> pd.DataFrame:
+    """Average over photos, for each seed (the index) and each method that was measured (the columns).
 
     Args:
-        numbers: numbers a photo, as :func:`histcolor.experiments.run.collect` gives.
-        rows: names in the order wanted; those without numbers are left out.
+        results: per-image results, as :func:`histcolor.experiments.run.collect` gives.
+        methods: names in the order wanted; those without results are left out.
         number: one of :data:`histcolor.experiments.statistics.NUMBERS`; an infinite PSNR counts as 100 dB.
     """
     kind, column, _ = NUMBERS[number]
-    there = {row: gather(numbers, row, kind, [column]) for row in rows if row in set(numbers["row"])}
-    return pd.DataFrame({row: pd.Series(m.values[..., 0].mean(1), index=m.seeds) for row, m in there.items()})
+    there = {name: gather(results, name, kind, [column]) for name in methods if name in set(results["method"])}
+    return pd.DataFrame({name: pd.Series(m.values[..., 0].mean(1), index=m.seeds) for name, m in there.items()})
 
 
-def seeds(numbers: pd.DataFrame, rows: Sequence[str], columns: Sequence[str] = ("psnr", "ssim")) -> Figure:
-    """A panel a number: for each row a dot a seed, the mean over photos, and a bar at the mean of the seeds.
+def seeds(results: pd.DataFrame, methods: Sequence[str], numbers: Sequence[str] = ("psnr", "ssim")) -> Figure:
+    """Draw a panel a number: for each method a dot a seed, the mean over photos, and a bar at the mean of the seeds.
 
     Args:
-        numbers: see :func:`seed_means`.
-        rows: names from top to bottom; rows without numbers are left out, the others keep their colours.
-        columns: the numbers, each one of :data:`histcolor.experiments.statistics.NUMBERS`.
+        results: see :func:`seed_means`.
+        methods: names from top to bottom; those without results are left out, the others keep their colours.
+        numbers: each one of :data:`histcolor.experiments.statistics.NUMBERS`.
 
     Raises:
-        ValueError: none of the rows was measured.
+        ValueError: none of the methods was measured.
     """
-    if not (there := [row for row in rows if row in set(numbers["row"])]):
-        raise ValueError("None of these rows was measured yet: there is nothing to draw.")
-    options = {"figsize": (3.0 * len(columns) + 1.6, 0.5 * len(there) + 0.9), "squeeze": False}
-    figure, axes = plt.subplots(1, len(columns), sharey=True, **options)
-    for axis, number in zip(axes[0], columns, strict=True):
-        for y, (row, values) in enumerate(seed_means(numbers, there, number).items()):
-            colour = SHADES[list(rows).index(row) % len(SHADES)]
+    if not (there := [name for name in methods if name in set(results["method"])]):
+        raise ValueError("None of these methods was measured yet: there is nothing to draw.")
+    options = {"figsize": (3.0 * len(numbers) + 1.6, 0.5 * len(there) + 0.9), "squeeze": False}
+    figure, axes = plt.subplots(1, len(numbers), sharey=True, **options)
+    for axis, number in zip(axes[0], numbers, strict=True):
+        for y, (name, values) in enumerate(seed_means(results, there, number).items()):
+            colour = SHADES[list(methods).index(name) % len(SHADES)]
             axis.plot([values.mean()] * 2, [y - 0.3, y + 0.3], color=colour, lw=2.2, alpha=0.55, zorder=1.5)
             axis.plot(values.dropna(), [y] * values.count(), "o", ms=6.5, color=colour, mec="white", mew=0.8)
-        axis.set(title=name_of(number), yticks=range(len(there)), yticklabels=[label(row, 24) for row in there])
+        axis.set(title=name_of(number), yticks=range(len(there)), yticklabels=[label(name, 24) for name in there])
         axis.grid(axis="y", color=FAINT, lw=0.8)
         axis.tick_params(axis="y", length=0)
         axis.margins(x=0.12)
@@ -100,35 +106,32 @@ def seeds(numbers: pd.DataFrame, rows: Sequence[str], columns: Sequence[str] = (
     return figure
 
 
-def intervals(
-    differences: pd.DataFrame, number: str = "psnr", *, name: str = "PSNR, dB", paper: Mapping[str, float] | None = None
-) -> Figure:
-    """Paired differences with their intervals, one below the other, and a line at zero: a forest plot.
+def intervals(differences: pd.DataFrame, number: str = "psnr", *, paper: Mapping[str, float] | None = None) -> Figure:
+    """Draw paired differences with their intervals, one below the other, and a line at zero: a forest plot.
 
     Blue where all of the interval is above zero, orange where all is below, gray where it contains zero.
 
     Args:
-        differences: from :func:`histcolor.experiments.statistics.differences`: columns ``row``, ``against``,
-            ``number``, ``difference``, ``low`` and ``high``.
-        number: which of its numbers is drawn, called ``name`` along the axis.
-        paper: the paper's own numbers of rows that have one: an open diamond at the difference of two.
+        differences: from :func:`histcolor.experiments.statistics.differences`.
+        number: which of its numbers is drawn.
+        paper: the paper's own numbers of methods that have one: an open diamond at the difference of two.
 
     Raises:
         ValueError: there is no difference of that number.
     """
     part = differences[differences["number"] == number]
     if part.empty:
-        raise ValueError(f"There is no difference of {number!r} to draw: both rows of a pair must be measured.")
+        raise ValueError(f"There is no difference of {number!r} to draw: both methods of a pair must be measured.")
     figure, axes = plt.subplots(figsize=(8.2, 0.46 * len(part) + 0.9))
     _forest(axes, part, number, paper or {})
-    axes.set_xlabel(f"difference in {name}")
+    axes.set_xlabel(f"difference in {name_of(number)}")
     return figure
 
 
 def forests(
     tables: Mapping[str, pd.DataFrame], numbers: Sequence[str] = CHOICES, *, noise: Mapping[str, float] | None = None
 ) -> Figure:
-    """Forest plots (:func:`intervals`) of several tables: a row of panels a table, a column a number.
+    """Draw forest plots (:func:`intervals`) of several tables: a row of panels a table, a column a number.
 
     Args:
         tables: a title and differences for each; a table without any gets panels that say so.
@@ -137,14 +140,14 @@ def forests(
     heights = [max(2, (table["number"] == numbers[0]).sum()) + 0.6 for table in tables.values()]
     options = {"figsize": (5.4 * len(numbers), 0.46 * sum(heights) + 0.6), "height_ratios": heights}
     figure, grid = plt.subplots(len(tables), len(numbers), sharex="col", squeeze=False, **options)
-    for row, (title, table) in zip(grid, tables.items(), strict=True):
-        for axes, number in zip(row, numbers, strict=True):
+    for panels, (title, table) in zip(grid, tables.items(), strict=True):
+        for axes, number in zip(panels, numbers, strict=True):
             part, limit = table[table["number"] == number], (noise or {}).get(number, 0.0)
             if len(part) and limit > 0:
                 axes.axvspan(-limit, limit, color=FAINT, lw=0, zorder=0)
             _forest(axes, part, number, {})
-            axes.tick_params(labelleft=axes is row[0])
-        row[0].set_title(title, loc="left", fontweight="bold")
+            axes.tick_params(labelleft=axes is panels[0])
+        panels[0].set_title(title, loc="left", fontweight="bold")
     for axes, number in zip(grid[-1], numbers, strict=True):
         axes.set_xlabel(f"difference in {name_of(number)}")
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
@@ -152,7 +155,7 @@ def forests(
 
 
 def _forest(axes: Axes, part: pd.DataFrame, number: str, paper: Mapping[str, float]) -> None:
-    """Draw the rows of a table of differences, the first at the top."""
+    """Draw the lines of a table of differences, the first at the top."""
     if part.empty:
         axes.text(0.5, 0.5, "not measured yet", transform=axes.transAxes, ha="center", va="center", color=GRAY)
     else:
@@ -163,36 +166,36 @@ def _forest(axes: Axes, part: pd.DataFrame, number: str, paper: Mapping[str, flo
         axes.plot(line.difference, y, "o", color=colour, ms=7, mec="white", mew=0.9, zorder=4)
         options = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 9, "color": INK}
         axes.text(1.03, y, interval_text(line, number), **options)
-        if line.row in paper and line.against in paper:
-            axes.plot(paper[line.row] - paper[line.against], y, "D", ms=6, mfc="none", mec=INK, mew=1.1, zorder=3)
-    names = [f"{label(row)}\n− {label(against)}" for row, against in zip(part["row"], part["against"], strict=True)]
+        if line.method in paper and line.against in paper:
+            axes.plot(paper[line.method] - paper[line.against], y, "D", ms=6, mfc="none", mec=INK, mew=1.1, zorder=3)
+    names = [f"{label(line.method)}\n− {label(line.against)}" for line in part.itertuples()]
     axes.set(ylim=(max(1, len(part)) - 0.5, -0.5), yticks=range(len(part)), yticklabels=names)
     axes.tick_params(axis="y", length=0, labelsize=9)
     axes.margins(x=0.06)
     axes.spines["left"].set_visible(False)
 
 
-def curves(histories: pd.DataFrame, rows: Sequence[str], columns: Mapping[str, str]) -> Figure:
-    """Numbers of training over the photos seen: thin a seed, thick the mean of a row's seeds.
+def curves(histories: pd.DataFrame, methods: Sequence[str], columns: Mapping[str, str]) -> Figure:
+    """Draw numbers of training over the photos seen: thin a seed, thick the mean of a method's seeds.
 
     Args:
-        histories: each run's ``history.csv``, below one another, with ``row`` and ``seed``.
-        rows: names in the order of their colours; those without such numbers are left out.
+        histories: each run's ``history.csv``, below one another, with ``method`` and ``seed``.
+        methods: names in the order of their colours; those without such numbers are left out.
         columns: columns of the history, and a title for each.
 
     Raises:
-        ValueError: no row has a number in the first of these columns.
+        ValueError: no method has a number in the first of these columns.
     """
-    measured = set(histories.dropna(subset=next(iter(columns)))["row"])
-    if not (there := [row for row in rows if row in measured]):
-        raise ValueError(f"None of these rows has {next(iter(columns))!r} in its history: there is nothing to draw.")
+    measured = set(histories.dropna(subset=next(iter(columns)))["method"])
+    if not (there := [name for name in methods if name in measured]):
+        raise ValueError(f"None of these methods has {next(iter(columns))!r} in its history: there is nothing to draw.")
     figure, axes = plt.subplots(1, len(columns), figsize=(4.4 * len(columns), 3.6), squeeze=False)
     for axis, (column, title) in zip(axes[0], columns.items(), strict=True):
-        for row in there:
-            colour, part = SHADES[list(rows).index(row) % len(SHADES)], histories[histories["row"] == row]
+        for name in there:
+            colour, part = SHADES[list(methods).index(name) % len(SHADES)], histories[histories["method"] == name]
             table = part.pivot_table(index="photos", columns="seed", values=column)
             axis.plot(table.index, table, color=colour, lw=0.8, alpha=0.5)
-            axis.plot(table.index, table.mean(axis=1), color=colour, lw=2.2, marker="o", ms=4, label=label(row))
+            axis.plot(table.index, table.mean(axis=1), color=colour, lw=2.2, marker="o", ms=4, label=label(name))
         axis.set(xlabel="photos seen", title=title, xlim=(0, None))
         axis.xaxis.set_major_formatter("{x:,.0f}")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
@@ -200,7 +203,7 @@ def curves(histories: pd.DataFrame, rows: Sequence[str], columns: Mapping[str, s
 
 
 def tenfold(lineage: pd.DataFrame) -> float:
-    """What ten times the photos would bring, in dB, if PSNR went on rising with their logarithm as it last did.
+    """Estimate what ten times the photos would bring, in dB, if PSNR rose with their logarithm as it last did.
 
     The slope between the ends of the last two stages of :func:`histcolor.experiments.records.lineage`; at its end a
     stage's learning rate is 0, and amid it PSNR is lower.
@@ -216,24 +219,22 @@ def tenfold(lineage: pd.DataFrame) -> float:
 
 
 def lineages(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """Validation PSNR and obedience over all photos that shipped models saw, on a logarithmic axis.
+    """Draw validation PSNR and histogram fidelity over all photos that shipped models saw, on a logarithmic axis.
 
     Args:
         tables: by model, :func:`histcolor.experiments.records.lineage` at one size. A stage is a line that ends in a
             ring; a run that two models share is drawn once, in the first one's colour.
     """
     figure, axes = plt.subplots(1, 2, figsize=(10.4, 3.8))
-    titles = {"psnr": "validation PSNR, dB", "intersection_foreign": "intersection with foreign histograms"}
+    titles = {"psnr": "validation PSNR, dB", "intersection_cross": "validation intersection, cross-reference"}
     drawn: set[str] = set()
     for colour, (name, table) in zip((BLUE, ORANGE, GREEN, PURPLE), tables.items(), strict=False):
         runs = [run for run in table["run"].unique() if run not in drawn]
         for run in runs:
             part = table[table["run"] == run]
             for axis, column in zip(axes, titles, strict=True):
-                axis.plot(part["photos"], part[column], color=colour, lw=1.8, label=name if run == runs[0] else None)
-                axis.plot(
-                    part["photos"].iloc[-1:], part[column].iloc[-1:], "o", ms=7, mfc="white", mew=1.8, color=colour
-                )
+                axis.plot("photos", column, data=part, color=colour, lw=1.8, label=name if run == runs[0] else "")
+                axis.plot("photos", column, "o", data=part[-1:], color=colour, ms=7, mfc="white", mew=1.8, label="")
         drawn |= set(runs)
     for axis, title in zip(axes, titles.values(), strict=True):
         axis.set(xscale="log", xlabel="photos seen", title=title)
@@ -245,32 +246,32 @@ def lineages(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def styled(table: pd.DataFrame, differences: pd.DataFrame | None = None, *, numbers: Sequence[str] = SHOWN) -> Styler:
-    """A heading's table for a notebook: mean ± spread over seeds, the best mean of a column bold, "–" where none is.
+    """Style an experiment's table for a notebook: mean ± spread over seeds, a column's best mean bold, "–" for none.
 
     The paper's own numbers stand to the right, in gray italics, under a head that says whose they are.
 
     Args:
-        table: from :func:`histcolor.experiments.run.tabulate`: ``row``, ``photos``, ``seeds``, numbers and spreads.
-        differences: those of the same heading, if all its rows are compared with one: its intervals get columns.
+        table: from :func:`histcolor.experiments.run.tabulate`.
+        differences: those of the same experiment, if all are with one method: the intervals get columns.
         numbers: which of :data:`histcolor.experiments.statistics.NUMBERS` are shown.
 
     Raises:
-        ValueError: ``differences`` has rows that are compared with different ones.
+        ValueError: ``differences`` are with several methods.
     """
     text = printed(table)
-    shown = {("", name): text[name] for name in ("row", "photos", "seeds")}
-    heads = {number: (ASKED[NUMBERS[number][0]], name_of(number, alone=False)) for number in numbers}
+    shown = {("", name): text[name] for name in ("method", "photos", "seeds")}
+    heads = {number: (f"{NUMBERS[number][0]}-reference", name_of(number, alone=False)) for number in numbers}
     shown |= {head: text[number].str.removesuffix(" ± –") for number, head in heads.items()}
     if differences is not None and len(differences):
         against, *others = differences["against"].unique()
         if others:
-            raise ValueError(f"Rows are compared with {against!r} and with {others[0]!r}; they need one in common.")
+            raise ValueError(f"Methods are compared with {against!r} and {others[0]!r}; they need one in common.")
         for number in numbers:
-            found = {x.row: interval_text(x, number) for x in differences.query("number == @number").itertuples()}
-            shown[f"less “{against}”, 95 %", name_of(number)] = [found.get(row, "") for row in table["row"]]
+            found = {x.method: interval_text(x, number) for x in differences.query("number == @number").itertuples()}
+            shown[f"less “{against}”, 95 %", name_of(number)] = [found.get(name, "") for name in table["method"]]
     quoted = [name for name in ("psnr", "ssim") if f"paper_{name}" in table and table[f"paper_{name}"].notna().any()]
     muted = {(PAPER, name_of(name)): text[f"paper_{name}"] for name in quoted}
-    style = dressed(pd.DataFrame(shown | muted), [("", "row")], HEADS).format_index(escape="html", axis=1)
+    style = dressed(pd.DataFrame(shown | muted), [("", "method")], HEADS).format_index(escape="html", axis=1)
     for number in (number for number in numbers if number != "colourfulness" and table[number].notna().any()):
         best = table[number].idxmin() if number.endswith("hellinger") else table[number].idxmax()
         style = style.set_properties(subset=pd.IndexSlice[[best], [heads[number]]], **{"font-weight": "bold"})
@@ -278,7 +279,7 @@ def styled(table: pd.DataFrame, differences: pd.DataFrame | None = None, *, numb
 
 
 def styled_verdicts(claims: pd.DataFrame) -> Styler:
-    """Claims about rows (:func:`histcolor.experiments.claims.claims_table`) for a notebook, the verdicts in colour."""
+    """Style claims about methods (:func:`histcolor.experiments.claims.claims_table`), the verdicts in colour."""
     lines = claims.rename(columns={"measured": "difference"}).itertuples()
     found = [f"{interval_text(line, line.number)}{' dB' * (line.number == 'psnr')}" for line in lines]
     table = claims[["claim", "source", "against"]].set_axis(["claim", "from", "least ahead of"], axis=1)
@@ -288,7 +289,7 @@ def styled_verdicts(claims: pd.DataFrame) -> Styler:
 
 
 def dressed(table: pd.DataFrame, texts: Sequence, look: Mapping[str, str] | None = None) -> Styler:
-    """A table without its index, the columns ``texts`` to the left; in them R_P and L_H look as in the paper."""
+    """Style a table without its index, the columns ``texts`` to the left; in them R_P and L_H look as in the paper."""
     where = [table.columns.get_loc(name) for name in texts]
     left = {f".col{i}": f"text-align: left{'; white-space: normal' * (i > 0)}" for i in where}
     rules = [{"selector": cells, "props": rule} for cells, rule in (LOOK | (look or {}) | left).items()]

@@ -12,9 +12,9 @@ import pandas as pd
 from histcolor.images import write_table
 
 COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
-#: of a file of claims, whoever writes it; the fields that a claim does not have are empty
-COLUMNS = ["claim", "source", "heading", "row", "against", "number", "expected", "measured", "low", "high", "verdict"]
-SHOWN = ["claim", "source", "expected", "measured", "low", "high", "verdict"]  #: of them, what pages show
+SHOWN = ["claim", "source", "expected", "measured", "low", "high", "verdict"]  #: of a file of claims, what pages show
+#: of a file of claims; the fields that a claim does not have are empty
+COLUMNS = [*SHOWN[:2], "experiment", "method", "against", "number", *SHOWN[2:]]
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Claim:
     expected: float
     low: float | None = None  #: lower end of the 95 % interval; None: the number has no interval
     high: float | None = None  #: upper end
-    heading: str | None = None  #: of ``experiments.toml``; ``number`` of ``row`` less that of ``against`` was measured
-    row: str | None = None
+    experiment: str | None = None  #: in which ``number`` of ``method`` less that of ``against`` was measured
+    method: str | None = None
     against: str | None = None
     number: str | None = None  #: one of :data:`histcolor.experiments.statistics.NUMBERS`
 
@@ -50,7 +50,7 @@ class Claim:
 
 
 def claims_table(claims: Iterable[Claim]) -> pd.DataFrame:
-    """Claims as a table, columns :data:`COLUMNS`; numbers have six digits."""
+    """Put claims into a table, columns :data:`COLUMNS`; numbers have six digits."""
     lines = [{**asdict(c), "expected": f"{c.relation} {c.expected:g}", "verdict": c.verdict} for c in claims]
     table = pd.DataFrame(lines, columns=COLUMNS)
     for name in ("measured", "low", "high"):

@@ -1,17 +1,16 @@
-"""What ``notebooks/experiments.toml`` says: the rows of each table as configurations, read and checked."""
+"""What ``notebooks/experiments.toml`` says: the methods of each experiment as configurations, read and checked."""
 
 from __future__ import annotations
 
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from histcolor.baselines.classical import UNTRAINED
-from histcolor.checkpoint import METHODS
 from histcolor.experiments.recipe import Recipe, make_recipe, option_fields
 from histcolor.model import PRESETS
 
@@ -22,104 +21,117 @@ KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or
 
 
 @dataclass(frozen=True)
-class Row:
-    """A line of a table: a configuration to train, a method without training, or the paper's numbers alone."""
+class Method:
+    """One way to colour: a configuration to train, a function without training, or the paper's numbers alone."""
 
     name: str  #: as printed
     about: str  #: one sentence
-    recipe: Recipe | None  #: with seed 0; None for a row that is not trained
-    method: str | None  #: one of :data:`histcolor.baselines.classical.UNTRAINED`
+    recipe: Recipe | None  #: with seed 0; None for a method that is not trained
+    function: str | None  #: of a method without training: one of :data:`histcolor.baselines.classical.UNTRAINED`
     paper: dict[str, float]  #: PSNR and SSIM that the paper printed: its own run, on its own photos
 
     @property
     def slug(self) -> str:
-        """The name of the row's folder: letters and digits, joined by hyphens."""
+        """The name of the method's folder: letters and digits, joined by hyphens."""
         return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
 
 @dataclass(frozen=True)
-class Heading:
-    """A table: what its rows are, which pairs are compared, and with which seeds it is trained."""
+class Experiment:
+    """Methods that are trained and measured the same way, which pairs of them are compared, and with which seeds."""
 
     name: str
     about: str
-    rows: tuple[Row, ...]
-    pairs: tuple[tuple[str, str], ...]  #: (row, the row it is compared with)
+    methods: tuple[Method, ...]
+    pairs: tuple[tuple[str, str], ...]  #: (method, the method it is compared with)
     seeds: tuple[int, ...]
-    exhibits: bool = False  #: whether its rows also leave pictures and the curve of control
+    pictures: bool = False  #: whether its methods also leave pictures and the fidelity curve
+
+    def places(self, folder: Path, seeds: Sequence[int] | None = None) -> Iterator[tuple[Method, int, Path]]:
+        """List method, seed and folder of all that is measured, seed by seed; what is not trained has seed 0 alone.
+
+        Args:
+            folder: the experiment's.
+            seeds: instead of its own.
+        """
+        for i, seed in enumerate(self.seeds if seeds is None else seeds):
+            for method in self.methods:
+                if method.recipe or (method.function and not i):
+                    number = seed if method.recipe else 0
+                    yield method, number, folder / method.slug / f"seed{number}"
 
 
-def read_heading(path: Path, name: str, budget: Mapping[str, Any] | None = None) -> Heading:
-    """Read one heading of ``experiments.toml``.
+def read_experiment(path: Path, name: str, budget: Mapping[str, Any] | None = None) -> Experiment:
+    """Read one experiment of ``experiments.toml``.
 
     Args:
         path: the file; its first lines say what may stand in it.
-        name: the heading.
-        budget: options (``steps``, ``preset`` …) that go before the heading's own; a row's own go before all.
+        name: the experiment.
+        budget: options (``steps``, ``preset`` …) that go before the experiment's own; a method's own go before all.
 
     Raises:
         OSError: there is no such file.
         ValueError: it is no TOML, or something in it is unknown, missing, there twice, or out of range; one
-            sentence that names the file, the heading and the row.
+            sentence that names the file, the experiment and the method.
     """
     try:
-        headings = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path}: is missing; run this from the project's folder, or name a file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: is no valid TOML: {error}.") from error
-    defaults, _ = headings.pop("defaults", {}), headings.pop("claims", None)
+    defaults, _ = tables.pop("defaults", {}), tables.pop("claims", None)
     if not isinstance(defaults, dict):
         raise ValueError(f"{path}: defaults must be a table, got {defaults!r}.")
-    if not isinstance(headings.get(name), dict):
-        raise ValueError(f"{path}: has no heading [{name}]; it has {', '.join(headings) or 'none'}.")
-    table, where = dict(headings[name]), f"{path}: [{name}]"
+    if not isinstance(tables.get(name), dict):
+        raise ValueError(f"{path}: has no experiment [{name}]; it has {', '.join(tables) or 'none'}.")
+    table, where = dict(tables[name]), f"{path}: [{name}]"
     about, seeds = _take(table, "about", str, where), _take(table, "seeds", list, where)
-    raw, pairs = _take(table, "rows", list, where), _take(table, "pairs", list, where, [])
-    exhibits = _take(table, "exhibits", bool, where, False)
+    raw, pairs = _take(table, "methods", list, where), _take(table, "pairs", list, where, [])
+    pictures = _take(table, "pictures", bool, where, False)
     if not seeds or len(set(seeds)) < len(seeds) or any(type(seed) is not int or seed < 0 for seed in seeds):
         raise ValueError(f"{where}: seeds must be different whole numbers from 0 up, got {seeds}.")
     if not raw or not all(isinstance(one, dict) for one in raw):
-        raise ValueError(f"{where}: has no rows; write each one below [[{name}.rows]].")
+        raise ValueError(f"{where}: has no methods; write each one below [[{name}.methods]].")
     common = {**_options(defaults, f"{path}: [defaults]"), **_options(table, where)}
-    common |= _options(budget or {}, f"{where}, as asked")
-    rows = tuple(_read_row(dict(one), common, where) for one in raw)
+    common |= _options(budget or {}, f"{where}, the budget given")
+    methods = tuple(_read_method(dict(one), common, where) for one in raw)
     seen: dict[str, str] = {}
-    for row in rows:
-        if row.slug in seen:
-            same = f"named like {seen[row.slug]!r}, but for signs" if row.name != seen[row.slug] else "there twice"
-            raise ValueError(f"{where}, row {row.name!r}: is {same}; give it a name of its own.")
-        seen[row.slug] = row.name
-    measured = {row.name for row in rows if row.recipe or row.method}
+    for method in methods:
+        if (like := seen.get(method.slug)) is not None:
+            same = "there twice" if like == method.name else f"named like {like!r}, but for signs"
+            raise ValueError(f"{where}, method {method.name!r}: is {same}; give it a name of its own.")
+        seen[method.slug] = method.name
+    measured = {method.name for method in methods if method.recipe or method.function}
     for pair in pairs:
         if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(n, str) and n in measured for n in pair)):
-            raise ValueError(f"{where}: a pair must name two rows that are measured, got {pair}.")
-    return Heading(name, about, rows, tuple((row, against) for row, against in pairs), tuple(seeds), exhibits)
+            raise ValueError(f"{where}: a pair must name two methods that are measured, got {pair}.")
+    return Experiment(name, about, methods, tuple(map(tuple, pairs)), tuple(seeds), pictures)
 
 
-def _read_row(table: dict[str, Any], common: dict[str, Any], where: str) -> Row:
+def _read_method(table: dict[str, Any], common: dict[str, Any], where: str) -> Method:
     name = _take(table, "name", str, where)
-    where = f"{where}, row {name!r}"
+    where = f"{where}, method {name!r}"
     about, paper = _take(table, "about", str, where), _take(table, "paper", dict, where, {})
-    method, quoted = _take(table, "method", str, where, ""), _take(table, "quoted", bool, where, False)
+    function, quoted = _take(table, "function", str, where, None), _take(table, "quoted", bool, where, False)
     if not set(paper) <= {"psnr", "ssim"} or not all(isinstance(value, float) for value in paper.values()):
         raise ValueError(f"{where}: paper may hold psnr and ssim, numbers with a decimal point, got {paper}.")
-    if method and method not in (*METHODS, *UNTRAINED):
-        raise ValueError(f"{where}: there is no method {method!r}; there are {', '.join([*METHODS, *UNTRAINED])}.")
+    if function and function not in UNTRAINED:
+        raise ValueError(f"{where}: there is no function {function!r}; there are {', '.join(UNTRAINED)}.")
     recipe = None
-    if method in UNTRAINED or quoted:
-        if extra := ["method"] * (bool(method) and quoted) + list(table):
+    if function or quoted:
+        if extra := ["function"] * (bool(function) and quoted) + list(table):
             raise ValueError(f"{where}: is {'quoted' if quoted else 'not trained'}: it can not have {extra[0]!r}.")
     else:
-        options = {"preset": "small", **common, **_options(table, where)}
+        options = _options(table, where)
         try:
-            recipe = make_recipe(options | {"method": method})
+            recipe = make_recipe(common | options)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
-    row = Row(name, about, recipe, method if method in UNTRAINED else None, paper)
-    if not row.slug:
+    method = Method(name, about, recipe, function, paper)
+    if not method.slug:
         raise ValueError(f"{where}: a name needs a letter from a to z, or a digit.")
-    return row
+    return method
 
 
 def _take(table: dict[str, Any], key: str, kind: type, where: str, *default: Any) -> Any:
@@ -133,8 +145,9 @@ def _take(table: dict[str, Any], key: str, kind: type, where: str, *default: Any
 
 
 def _options(table: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Options, each checked to be a field of the configurations and of its type."""
-    known = {name: kind for name, (_, kind) in option_fields().items() if name != "seed"} | {"preset": str}
+    """Check that options are fields of the configurations, or a preset or method, and of the right type."""
+    known = {name: kind for name, (_, kind) in option_fields().items() if name != "seed"}
+    known |= {"preset": str, "method": str}
     found = {}
     for name, value in table.items():
         if name not in known:

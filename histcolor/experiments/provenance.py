@@ -17,19 +17,19 @@ from histcolor.data import Pack
 
 
 def digest(data: bytes) -> str:
-    """The start of a sha256, enough to tell two apart."""
+    """Compute the start of a sha256, enough to tell two apart."""
     return hashlib.sha256(data).hexdigest()[:16]
 
 
 def about_pack(path: Path) -> dict[str, Any]:
-    """What tells a pack from others: its name, how many photos of what size, the hash of its manifest."""
+    """Say what tells a pack from others: its name, how many photos of what size, the hash of its manifest."""
     images, manifest = Pack.open(path).images, Path(path) / "manifest.csv"
     about = {"name": Path(path).name, "photos": images.shape[0], "size": images.shape[1]}
     return {**about, "manifest": digest(manifest.read_bytes()) if manifest.is_file() else ""}
 
 
 def about_machine(device: str) -> dict[str, Any]:
-    """What numbers come from: hardware, threads, versions, and the commit, "-dirty" where files were changed since."""
+    """Say what numbers come from: hardware, threads, versions, and the commit, "-dirty" if files were changed since."""
     hardware = platform.processor() or platform.machine()
     cpus = Path("/proc/cpuinfo")
     if device.startswith("cuda"):
@@ -46,8 +46,8 @@ def about_machine(device: str) -> dict[str, Any]:
 
 
 def cost(history: Path) -> dict[str, float]:
-    """Photos seen, hours and photos a second of a run, from its history: without validations and lost work."""
-    rows = pd.read_csv(history)
-    seconds = (rows["photos"].diff().fillna(rows["photos"]) / rows["photos_per_second"].clip(lower=0.05)).sum()
-    seen = int(rows["photos"].iloc[-1])
+    """Count a run's photos, hours and photos a second, from its history: without validations and lost work."""
+    lines = pd.read_csv(history)
+    seconds = (lines["photos"].diff().fillna(lines["photos"]) / lines["photos_per_second"].clip(lower=0.05)).sum()
+    seen = int(lines["photos"].iloc[-1])
     return {"photos_seen": seen, "hours": round(seconds / 3600, 4), "photos_per_second": round(seen / seconds, 2)}

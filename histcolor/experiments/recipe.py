@@ -29,7 +29,7 @@ class Recipe:
     def make(
         self, pack: Pack, *, backbone: dict[str, Tensor] | None = None, init: nn.Module | None = None
     ) -> tuple[nn.Module, Callable]:
-        """The model before its first step, see :func:`histcolor.train.set_up`, and the loss that it is trained with."""
+        """Make the model before its first step, see :func:`histcolor.train.set_up`, and the loss to train it with."""
         model = set_up(self.train, self.model, pack, method=self.method, backbone=backbone, init=init)
         return model, model.make_loss(pack) if isinstance(model, baselines.Classifier) else self.loss
 
@@ -39,12 +39,12 @@ class Recipe:
         return getattr(METHODS[self.method](self.model), "photo", None) is not None
 
     def as_dict(self) -> dict[str, Any]:
-        """All options as a run's ``config.json`` holds them."""
+        """Give all options as a run's ``config.json`` holds them."""
         return {"method": self.method, "model": asdict(self.model), "loss": asdict(self.loss), **asdict(self.train)}
 
 
 def option_fields() -> dict[str, tuple[type, type]]:
-    """Every scalar field of the three configurations, by name: which configuration it belongs to, and its type."""
+    """List the scalar fields of the three configurations: by name, the configuration it belongs to, and its type."""
     found = {}
     for kind in (ModelConfig, Loss, TrainConfig):
         types = typing.get_type_hints(kind)
@@ -53,7 +53,7 @@ def option_fields() -> dict[str, tuple[type, type]]:
 
 
 def make_recipe(options: Mapping[str, Any]) -> Recipe:
-    """A recipe of a preset, a method and options; what is not named, or None, stands at its default.
+    """Make a recipe of a preset, a method and options; what is not named, or None, stands at its default.
 
     Raises:
         ValueError: a value is out of its range, or there is no such method.

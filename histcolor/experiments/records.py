@@ -1,4 +1,4 @@
-"""What the folder of a row and seed holds, and whether it is the work asked for; how the shipped models came to be."""
+"""What the folder of a method and seed holds, and whether it fits a plan; how the shipped models came to be."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from histcolor.experiments.definition import Heading, Row
 from histcolor.experiments.recipe import Recipe
 from histcolor.images import PACKED, atomic, read_table, write_table, write_text
 
@@ -24,7 +23,7 @@ HISTORY = ("config.json", "history.csv")  # what else training leaves
 
 @contextmanager
 def hold(place: Path) -> Iterator[str]:
-    """Hold the folder of a row and seed for the length of the block, so that no other process works in it.
+    """Hold the folder of a method and seed for the length of the block, so that no other process works in it.
 
     The system keeps the lock and frees it when the process ends, however it ends: nothing has to be removed by hand.
 
@@ -53,18 +52,24 @@ def hold(place: Path) -> Iterator[str]:
 
 
 def read_record(place: Path) -> dict[str, Any]:
-    """What a row's ``run.json`` says; nothing if there is none."""
+    """Read a folder's ``run.json``; empty if there is none."""
     file = place / RECORD
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def write_record(place: Path, record: dict[str, Any]) -> None:
-    """Write a row's ``run.json``."""
+    """Write a folder's ``run.json``."""
     write_text(json.dumps(record, indent=2), place / RECORD)
 
 
-def refuse_another(place: Path, record: dict, asked: dict, recipe: Recipe | None) -> None:
-    """Refuse a folder that holds other work: nothing that took hours is overwritten.
+def refuse_another(place: Path, record: dict, plan: dict, recipe: Recipe | None) -> None:
+    """Refuse a folder that holds other work than planned: nothing that took hours is overwritten.
+
+    Args:
+        place: the folder.
+        record: its ``run.json``, see :func:`read_record`.
+        plan: what should stand there of function, packs and photos.
+        recipe: what should have been trained, if anything.
 
     Raises:
         ValueError: names the first thing that differs, and what to do.
@@ -72,60 +77,60 @@ def refuse_another(place: Path, record: dict, asked: dict, recipe: Recipe | None
     measured = record.get("measured") and (place / TABLE).is_file()
     if not measured and not (place / MODEL).is_file():
         return
-    then, now = ({key: source.get(key) for key in asked} for source in (record, asked))
+    then, now = ({key: source.get(key) for key in plan} for source in (record, plan))
     if not measured:  # other photos to measure on are welcome
         then["photos"] = now["photos"]
     if recipe:
         then, now = then | read_options(place), now | options(recipe)
     if different := [key for key in now if then.get(key) != now[key]]:
         key = different[0]
-        mend = f"remove its {TABLE} to measure it anew" if key == "photos" else "ask for the same"
-        raise ValueError(f"{place}: has {key} = {then.get(key)}, asked is {now[key]}: {mend}, or name another folder.")
+        mend = f"remove its {TABLE} to measure it anew" if key == "photos" else "give the same"
+        raise ValueError(f"{place}: was made with {key} = {then.get(key)}, not {now[key]}: {mend}, or another folder.")
 
 
 def flat(values: Any, name: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one, with names like ``model.bins``."""
+    """Make one dictionary of nested ones, with names like ``model.bins``."""
     if not isinstance(values, dict):
         return {name: values}
     return {k: v for key, value in values.items() for k, v in flat(value, f"{name}.{key}".lstrip(".")).items()}
 
 
 def options(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as its run's file holds it, by names like ``model.bins``."""
+    """Give a recipe's options as its run's file holds them, by names like ``model.bins``."""
     return flat(json.loads(json.dumps(recipe.as_dict())))
 
 
 def read_options(place: Path) -> dict[str, Any]:
-    """The options of the run in a folder; fields that came later stood at their defaults."""
+    """Read the options of the run in a folder; fields that came later stood at their defaults."""
     file = place / HISTORY[0]
     had = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return options(Recipe()) | flat(had)
 
 
-def find_twin(folders: Sequence[Path], seed: int, asked: dict[str, Any], recipe: Recipe) -> Path | None:
-    """The folder of a row in other headings' folders with the same configuration, packs and photos, if there is one."""
+def find_twin(folders: Sequence[Path], seed: int, plan: dict[str, Any], recipe: Recipe) -> Path | None:
+    """Find a run in other experiments' folders with the same configuration, packs and photos; None without one."""
     now = options(recipe)
-    for file in (file for folder in folders for file in sorted(folder.glob(f"*/seed{seed}/{RECORD}"))):
-        there, record = file.parent, read_record(file.parent)
+    for there in (place for folder in folders for place in sorted(folder.glob(f"*/seed{seed}"))):
+        record = read_record(there)
         whole = record.get("measured") and all((there / name).is_file() for name in (MODEL, TABLE, *HISTORY))
-        if whole and read_options(there) == now and all(record.get(key) == asked[key] for key in asked):
+        if whole and read_options(there) == now and all(record.get(key) == plan[key] for key in plan):
             return there
     return None
 
 
-def take_over(twin: Path, place: Path, heading: Heading, row: Row) -> str:
+def take_over(twin: Path, place: Path, experiment: str, method: str) -> str:
     """Copy a twin's run (:func:`find_twin`) instead of computing the same numbers again; says where it is from."""
-    source = "/".join(twin.parts[-3:])
+    names, source = {"experiment": experiment, "method": method}, "/".join(twin.parts[-3:])
     for name in (*HISTORY, MODEL):
         with atomic(place / name) as temporary:
             shutil.copyfile(twin / name, temporary)
-    write_table(read_table(twin / TABLE).assign(row=row.name, method=row.name, heading=heading.name), place / TABLE)
-    write_record(place, {**read_record(twin), "heading": heading.name, "row": row.name, "taken_from": source})
+    write_table(read_table(twin / TABLE).assign(**names), place / TABLE)
+    write_record(place, {**read_record(twin), **names, "taken_from": source})
     return source
 
 
 def lineage(results: Path, model: str) -> pd.DataFrame:
-    """How a shipped model came to be: what was measured at the checkpoints of all its stages, in their order.
+    """Say how a shipped model came to be: what was measured at the checkpoints of all its stages, in their order.
 
     Args:
         results: the project's folder of results; ``MODEL/metrics.json`` in it lists the stages' runs.
@@ -133,18 +138,14 @@ def lineage(results: Path, model: str) -> pd.DataFrame:
 
     Returns:
         Columns ``run``, ``size`` (pixels), ``photos`` (seen since the first stage, those of the model that it was
-        grown from included), ``psnr`` and ``intersection_foreign``.
+        grown from included), ``psnr`` and ``intersection_cross``.
     """
     about = json.loads((results / model / "metrics.json").read_text(encoding="utf-8"))
     parts, before = [], 0
     for stage in about["stages"]:
         place = results / stage["run"]
-        history = pd.read_csv(place / HISTORY[1]).dropna(subset="psnr")
+        history = pd.read_csv(place / HISTORY[1]).dropna(subset="psnr")[["photos", "psnr", "intersection_cross"]]
         size = json.loads((place / HISTORY[0]).read_text(encoding="utf-8"))["size"]
-        parts.append(
-            history[["photos", "psnr", "intersection_foreign"]].assign(
-                photos=history["photos"] + before, run=stage["run"], size=size
-            )
-        )
+        parts.append(history.assign(photos=history["photos"] + before, run=stage["run"], size=size))
         before += stage["photos"]
     return pd.concat(parts, ignore_index=True)

@@ -9,21 +9,22 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from histcolor.experiments.claims import Claim, claims_table, read_claims
-from histcolor.experiments.definition import read_heading
+from histcolor.experiments.definition import read_experiment
 from histcolor.experiments.run import collect
 from histcolor.experiments.statistics import NUMBERS, differences
 
-FIELDS = {"claim": str, "source": str, "heading": str, "row": str, "against": list, "number": str, "over": float}
+FIELDS = {"claim": str, "source": str, "experiment": str, "method": str, "against": list, "number": str, "over": float}
 
 
 def read_statements(path: Path) -> list[dict[str, Any]]:
-    """The ``[[claims]]`` of ``experiments.toml``: ``row`` is above each row of ``against`` by more than ``over``.
+    """Read the ``[[claims]]`` of ``experiments.toml``: ``method`` is above each of ``against`` by more than ``over``.
 
     Raises:
         OSError: there is no such file.
@@ -41,41 +42,36 @@ def read_statements(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def measure_statement(statement: Mapping[str, Any], numbers: pd.DataFrame) -> Claim | None:
-    """Measure a statement from per-image results; None where a row is not measured yet.
+def measure_statement(statement: Mapping[str, Any], results: pd.DataFrame) -> Claim | None:
+    """Measure a statement from per-image results; None where a method is not measured yet.
 
-    Of several rows it is compared with, the one that it is least ahead of counts.
+    Of several methods it is compared with, the one that it is least ahead of counts.
     """
-    pairs = [(statement["row"], against) for against in statement["against"]]
-    table = differences(numbers, pairs)
+    pairs = [(statement["method"], against) for against in statement["against"]]
+    table = differences(results, pairs)
     table = table[table["number"] == statement["number"]]
     if len(table) < len(pairs):
         return None
     least = table.loc[table["low"].idxmin()]
-    about = {name: statement[name] for name in ("claim", "source", "heading", "row", "number")}
+    about = {name: statement[name] for name in ("claim", "source", "experiment", "method", "number")}
     interval = {"measured": least["difference"], "low": least["low"], "high": least["high"]}
     return Claim(**about, **interval, against=least["against"], relation=">", expected=statement["over"])
 
 
 def measure_statements(file: Path, tables: Path) -> list[Claim]:
-    """All statements of a file that the tables have the rows for, measured with a paired 95 % interval.
+    """Measure all statements of a file that the tables have the methods for, with a paired 95 % interval.
 
     Args:
         file: ``experiments.toml``.
-        tables: the folder with a folder for each heading, as ``histcolor experiment`` leaves them.
+        tables: the folder with a folder for each experiment, as ``histcolor experiment`` leaves them.
     """
-    numbers: dict[str, pd.DataFrame] = {}
-    claims = []
-    for statement in read_statements(file):
-        name = statement["heading"]
-        if name not in numbers:
-            numbers[name] = collect(read_heading(file, name), tables / name)
-        claims.append(measure_statement(statement, numbers[name]))
-    return [claim for claim in claims if claim]
+    collected = cache(lambda name: collect(read_experiment(file, name), tables / name))
+    found = [measure_statement(one, collected(one["experiment"])) for one in read_statements(file)]
+    return [claim for claim in found if claim]
 
 
 def check_committed(file: Path, results: Path) -> list[Claim]:
-    """The verdicts of ``results/claims.csv`` as claims on numbers computed again from the per-image results.
+    """Make claims of the verdicts of ``results/claims.csv``, on numbers computed again from the per-image results.
 
     A claim that was refuted, or that the numbers leave open, is listed as that: what is checked is the verdict.
 

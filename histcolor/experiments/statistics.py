@@ -1,8 +1,7 @@
-"""From numbers a photo to a table a heading: means, the spread over seeds, intervals of differences.
+"""From per-image results to an experiment's table: means, the spread over seeds, intervals of differences.
 
-Everything works on the tables that :mod:`histcolor.experiments.run` writes: those of
-:func:`histcolor.evaluate.evaluate` with the columns ``row``, ``seed`` and ``histogram`` ("true" or "foreign"). All rows
-must be of the same photos.
+Everything works on per-image results as :func:`histcolor.experiments.run.collect` gives them. All methods must have
+been measured on the same photos.
 """
 
 from __future__ import annotations
@@ -15,74 +14,81 @@ import pandas as pd
 
 from histcolor.metrics import PERFECT_PSNR
 
-#: what a heading's table shows: the column, the histogram that was asked, the column measured, digits when printed
+#: what an experiment's table shows: its column, the kind of reference, the column measured, digits when printed
 NUMBERS: dict[str, tuple[str, str, int]] = {
-    "psnr": ("true", "psnr", 2),
-    "ssim": ("true", "ssim", 4),
-    "ssim_gauss": ("true", "ssim_gauss", 4),
-    "hellinger": ("true", "hellinger", 3),
-    "intersection": ("true", "intersection", 3),
-    "colourfulness": ("true", "colourfulness", 1),
-    "foreign_intersection": ("foreign", "intersection", 3),
-    "foreign_hellinger": ("foreign", "hellinger", 3),
+    "psnr": ("self", "psnr", 2),
+    "ssim": ("self", "ssim", 4),
+    "ssim_gauss": ("self", "ssim_gauss", 4),
+    "hellinger": ("self", "hellinger", 3),
+    "intersection": ("self", "intersection", 3),
+    "colourfulness": ("self", "colourfulness", 1),
+    "cross_intersection": ("cross", "intersection", 3),
+    "cross_hellinger": ("cross", "hellinger", 3),
 }
 CHUNK = 100  #: resamples that are drawn at once, so that memory stays bounded
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A row's numbers under one kind of histogram."""
+    """A method's results with one kind of reference."""
 
     seeds: tuple[int, ...]
     photos: list[tuple[str, str]]  #: photo and reference, in the order measured
-    values: np.ndarray  #: ``[S, P, K]``: seeds, photos, the numbers asked for
+    values: np.ndarray  #: ``[S, P, K]``: seeds, photos, columns
 
 
-def gather(table: pd.DataFrame, row: str, histogram: str, columns: Sequence[str]) -> Measured:
-    """A row's numbers as an array; an infinite PSNR counts as 100 dB, as in :func:`histcolor.evaluate.summarise`.
+def gather(results: pd.DataFrame, method: str, kind: str, columns: Sequence[str]) -> Measured:
+    """Put a method's results into an array; an infinite PSNR counts as 100 dB, as in ``evaluate.summarise``.
+
+    Args:
+        results: per-image results.
+        method: its name.
+        kind: of reference, "self" or "cross".
+        columns: of ``results``, K of them.
 
     Raises:
-        ValueError: the row was not measured, or its seeds were measured on different photos.
+        ValueError: the method was not measured, or its seeds were measured on different photos.
     """
-    part = table[(table["row"] == row) & (table["histogram"] == histogram)]
+    part = results[(results["method"] == method) & (results["reference_kind"] == kind)]
     if part.empty:
-        raise ValueError(f"{row}: was not measured with {histogram} histograms.")
+        raise ValueError(f"{method}: was not measured with {kind}-reference.")
     by_seed = {int(seed): one for seed, one in part.groupby("seed")}
     # names of photos may recur in different folders, their order does not change
     lists = [list(zip(one["photo"], one["reference"], strict=True)) for one in by_seed.values()]
     for seed, names in zip(by_seed, lists, strict=True):
         if names != lists[0]:
-            raise ValueError(f"{row}: seed {seed} was measured on other photos than seed {min(by_seed)}.")
+            raise ValueError(f"{method}: seed {seed} was measured on other photos than seed {min(by_seed)}.")
     values = np.stack([one[list(columns)].to_numpy(np.float64) for one in by_seed.values()])
     return Measured(tuple(by_seed), lists[0], np.where(np.isposinf(values), PERFECT_PSNR, values))
 
 
-def heading_table(table: pd.DataFrame, rows: Iterable[str]) -> pd.DataFrame:
-    """A line a row: the mean over photos and seeds of each of :data:`NUMBERS`, and the spread over seeds.
+def experiment_table(results: pd.DataFrame, methods: Iterable[str]) -> pd.DataFrame:
+    """Average over photos and seeds: a line a method, with each of :data:`NUMBERS` and its spread over seeds.
 
     Args:
-        table: numbers a photo.
-        rows: names in the order wanted; a row without numbers has 0 photos and NaN; one that was measured with one
-            kind of histogram alone has NaN for the other.
+        results: per-image results.
+        methods: names in the order wanted; a method without results has 0 photos and NaN; one that was measured with
+            one kind of reference alone has NaN for the other.
 
     Returns:
-        Columns ``row``, ``photos``, ``seeds`` (how many), then each number and ``NUMBER_spread``: the standard
+        Columns ``method``, ``photos`` and ``seeds`` (how many), then each number and ``NUMBER_spread``: the standard
         deviation (n - 1) of the seeds' means, NaN for one seed.
 
     Raises:
-        ValueError: rows or seeds were measured on different photos; the message names the first.
+        ValueError: methods or seeds were measured on different photos; the message names the first.
     """
     lines, first = [], {}
-    for row in rows:
-        seeds = table.loc[table["row"] == row, "seed"].nunique()
-        line = {"row": row, "photos": 0, "seeds": seeds}
-        kinds = set(table.loc[table["row"] == row, "histogram"])
-        measured = {kind: gather(table, row, kind, _columns(kind)) for kind in sorted(kinds)}
+    for method in methods:
+        part = results[results["method"] == method]
+        line = {"method": method, "photos": 0, "seeds": part["seed"].nunique()}
+        # "self" last: its photos are the ones that are counted
+        kinds = sorted(set(part["reference_kind"]))
+        measured = {kind: gather(part, method, kind, _columns(kind)) for kind in kinds}
         for kind, one in measured.items():
             line["photos"] = len(one.photos)
-            other, photos = first.setdefault(kind, (row, one.photos))
+            other, photos = first.setdefault(kind, (method, one.photos))
             if one.photos != photos:
-                raise ValueError(f"{row}: was measured on other photos than {other}; measure both again.")
+                raise ValueError(f"{method}: was measured on other photos than {other}; measure both again.")
         for name, (kind, column, _) in NUMBERS.items():
             means = np.array([np.nan])
             if kind in measured:
@@ -94,11 +100,11 @@ def heading_table(table: pd.DataFrame, rows: Iterable[str]) -> pd.DataFrame:
 
 
 def _columns(kind: str) -> list[str]:
-    return [column for histogram, column, _ in NUMBERS.values() if histogram == kind]
+    return [column for reference, column, _ in NUMBERS.values() if reference == kind]
 
 
 def printed(table: pd.DataFrame) -> pd.DataFrame:
-    """A heading's table as text: ``28.51 ± 0.03``; "–" where there is no number, or one seed and so no spread."""
+    """Print an experiment's table: ``28.51 ± 0.03``; "–" where there is no number, or one seed and so no spread."""
 
     def text(value: float, digits: int) -> str:
         return "–" if pd.isna(value) else f"{value:.{digits}f}"
@@ -107,7 +113,7 @@ def printed(table: pd.DataFrame) -> pd.DataFrame:
     for name, (_, _, digits) in NUMBERS.items():
         pairs = zip(table[name], table[f"{name}_spread"], strict=True)
         out[name] = ["–" if pd.isna(mean) else f"{text(mean, digits)} ± {text(s, digits)}" for mean, s in pairs]
-    for name in out.columns.difference(["row", "photos", "seeds", *NUMBERS]):  # the paper's own numbers, and more
+    for name in out.columns.difference(["method", "photos", "seeds", *NUMBERS]):  # the paper's own numbers, and more
         out[name] = [text(v, 4).rstrip("0").rstrip(".") if isinstance(v, float) else v for v in out[name]]
     return out
 
@@ -119,14 +125,13 @@ def paired_bootstrap(
     seeds_x: Sequence[int] | None = None,
     seeds_y: Sequence[int] | None = None,
     repeats: int = 2000,
-    level: float = 0.95,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean difference of two rows on the same photos, with its percentile interval (Efron 1979).
+    """Compute the mean difference of two methods on the same photos, with its 95 % percentile interval (Efron 1979).
 
-    Each repeat draws photos with replacement, the same ones for both rows, and, crossed with them, seeds: the same
-    ones for rows trained with the same seeds (a seed decides the order of photos and the crops), else each row its own.
-    With S seeds a drawn seed's deviation is scaled by √(S/(S-1)) (Rao and Wu 1988), else three seeds would
+    Each repeat draws photos with replacement, the same ones for both methods, and, crossed with them, seeds: the same
+    ones for methods trained with the same seeds (a seed decides the order of photos and the crops), else for each its
+    own. With S seeds a drawn seed's deviation is scaled by √(S/(S-1)) (Rao and Wu 1988), else three seeds would
     look a third less variable than they are. Three seeds still tell little about seeds: where photos dominate, an
     interval of 95 % holds the truth about 95 times in 100; where seeds do, with three of them, about 80 times; and it
     is too wide where what varies is one photo from seed to seed (Owen 2007).
@@ -137,17 +142,16 @@ def paired_bootstrap(
         seeds_x: the seeds of ``x``, by default 0 … S-1.
         seeds_y: the seeds of ``y``.
         repeats: how many resamples.
-        level: the interval's coverage.
         seed: of the resampling: the same seed gives the same interval.
 
     Returns:
         mean(x) - mean(y), and the interval's lower and upper end: scalars, or ``[K]`` each.
 
     Raises:
-        ValueError: the rows have different photos, or no number at all.
+        ValueError: the methods have different photos, or no number at all.
     """
     if x.shape[1:] != y.shape[1:] or not x.size or not y.size:
-        raise ValueError(f"Paired rows need the same photos, got {x.shape[1:]} and {y.shape[1:]}.")
+        raise ValueError(f"Paired methods need the same photos, got {x.shape[1:]} and {y.shape[1:]}.")
     sides = [
         (values, seed_weights(range(len(values)) if seeds is None else seeds, repeats, seed))
         for values, seeds in ((x, seeds_x), (y, seeds_y))
@@ -162,15 +166,14 @@ def paired_bootstrap(
             for values, w in sides
         ]
         resampled.append(means[0] - means[1])
-    tail = (1 - level) / 2
-    low, high = np.quantile(np.concatenate(resampled), [tail, 1 - tail], axis=0)
+    low, high = np.quantile(np.concatenate(resampled), [0.025, 0.975], axis=0)
     return x.mean((0, 1)) - y.mean((0, 1)), low, high
 
 
 def seed_weights(seeds: Sequence[int], repeats: int, seed: int) -> np.ndarray:
-    """Weights of seeds drawn with replacement, their deviations scaled: ``[repeats, S]``, each summing to 1.
+    """Draw seeds with replacement, and give their weights, deviations scaled: ``[repeats, S]``, each summing to 1.
 
-    They follow from the seeds' numbers, so that rows with the same seeds get the same draws.
+    They follow from the seeds' numbers, so that methods with the same seeds get the same draws.
     """
     count = len(seeds)
     if count == 1:
@@ -180,39 +183,32 @@ def seed_weights(seeds: Sequence[int], repeats: int, seed: int) -> np.ndarray:
     return 1 / count + (weights - 1 / count) * np.sqrt(count / (count - 1))
 
 
-def differences(
-    table: pd.DataFrame, pairs: Iterable[tuple[str, str]], *, repeats: int = 2000, level: float = 0.95, seed: int = 0
-) -> pd.DataFrame:
-    """The paired difference of each of :data:`NUMBERS` for named pairs of rows; see :func:`paired_bootstrap`.
+def differences(results: pd.DataFrame, pairs: Iterable[tuple[str, str]], *, repeats: int = 2000) -> pd.DataFrame:
+    """Compute the paired difference of each of :data:`NUMBERS` for pairs of methods; see :func:`paired_bootstrap`.
 
     Args:
-        table: numbers a photo.
-        pairs: (row, the row it is compared with); pairs of which a row is not measured yet are left out.
+        results: per-image results.
+        pairs: (method, the method it is compared with); pairs of which one is not measured yet are left out.
         repeats: how many resamples.
-        level: the interval's coverage.
-        seed: of the resampling.
 
     Returns:
-        Columns ``row``, ``against``, ``number``, ``difference`` (row minus against), ``low``, ``high``, ``photos``,
-        and ``seeds`` ("3 and 3").
+        Columns ``method``, ``against``, ``number``, ``difference`` (method minus against), ``low`` and ``high`` (the
+        95 % interval), ``photos``, and ``seeds`` ("3 and 3").
 
     Raises:
-        ValueError: the two rows of a pair were measured on different photos.
+        ValueError: the two methods of a pair were measured on different photos.
     """
-    lines, there = [], set(zip(table["row"], table["histogram"], strict=True))
-    for row, against in pairs:
-        for kind in ("true", "foreign"):
-            if not {(row, kind), (against, kind)} <= there:
+    lines, there = [], set(zip(results["method"], results["reference_kind"], strict=True))
+    for method, against in pairs:
+        for kind in ("self", "cross"):
+            if not {(method, kind), (against, kind)} <= there:
                 continue
-            x, y = (gather(table, name, kind, _columns(kind)) for name in (row, against))
+            x, y = (gather(results, name, kind, _columns(kind)) for name in (method, against))
             if x.photos != y.photos:
-                raise ValueError(f"{row}: was measured on other photos than {against}; measure both again.")
-            options = {"repeats": repeats, "level": level, "seed": seed}
-            ends = paired_bootstrap(x.values, y.values, seeds_x=x.seeds, seeds_y=y.seeds, **options)
-            names = [name for name, (histogram, _, _) in NUMBERS.items() if histogram == kind]
-            about = {"photos": len(x.photos), "seeds": f"{len(x.seeds)} and {len(y.seeds)}"}
-            for name, difference, low, high in zip(names, *ends, strict=True):
-                line = {"row": row, "against": against, "number": name}
-                lines.append({**line, "difference": difference, "low": low, "high": high, **about})
-    columns = ["row", "against", "number", "difference", "low", "high", "photos", "seeds"]
+                raise ValueError(f"{method}: was measured on other photos than {against}; measure both again.")
+            ends = paired_bootstrap(x.values, y.values, seeds_x=x.seeds, seeds_y=y.seeds, repeats=repeats)
+            names = [name for name, (reference, _, _) in NUMBERS.items() if reference == kind]
+            seeds = f"{len(x.seeds)} and {len(y.seeds)}"
+            lines += [(method, against, *numbers, len(x.photos), seeds) for numbers in zip(names, *ends, strict=True)]
+    columns = ["method", "against", "number", "difference", "low", "high", "photos", "seeds"]
     return pd.DataFrame(lines, columns=columns)

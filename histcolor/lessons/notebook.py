@@ -12,7 +12,7 @@ from histcolor.experiments.claims import Claim, write_claims
 
 
 def project_root() -> Path:
-    """The project's folder: the nearest upwards with ``notebooks`` and ``pyproject.toml``; else the current one."""
+    """Find the project's folder: the nearest upwards with ``notebooks`` and ``pyproject.toml``, or the current one."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "notebooks").is_dir() and (folder / "pyproject.toml").is_file():

@@ -26,7 +26,7 @@ figcaption { color: #888; font-size: .9rem }
 <p>{{ minutes | length }} notebooks, {{ "%.1f" | format(minutes.values() | sum) }} minutes.</p>
 {% for line in failures %}<p class="failure">{{ line }}</p>{% endfor %}
 <h2>Claims</h2>{{ claims | table }}
-<h2>scikit-image's photos, true histograms</h2>{{ photos | table }}
+<h2>scikit-image's photos, self-reference</h2>{{ photos | table }}
 {% for name, figures in executed.items() %}
 <h2><a href="executed/{{ name }}.html">{{ name }}</a></h2><p>{{ "%.1f" | format(minutes[name]) }} minutes</p>
 {% for figure in figures %}
@@ -36,7 +36,7 @@ figcaption { color: #888; font-size: .9rem }
 
 
 def html_table(table: pd.DataFrame) -> str:
-    """A table as escaped HTML; numbers have four digits, verdicts their colour."""
+    """Write a table as escaped HTML; numbers have four digits, verdicts their colour."""
     numbers = table.select_dtypes("float").columns
     style = table.style.hide(axis="index").format(escape="html", na_rep="").format_index(escape="html", axis=1)
     style = style.format("{:.4g}", subset=numbers, na_rep="").set_properties(subset=numbers, **{"text-align": "right"})

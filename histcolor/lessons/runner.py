@@ -11,7 +11,7 @@ TYPES = {"int": int, "float": float, "str": str, "bool": bool}
 
 
 def read_profile(notebooks: Path, profile: str) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
-    """Parameters of each notebook under a profile, and the files that each must leave.
+    """Read the parameters of each notebook under a profile, and the files that each must leave.
 
     Raises:
         ValueError: there is no such profile, or it names a notebook that is not there.

@@ -1,4 +1,4 @@
-"""The classical rows against their papers' arithmetic, written out."""
+"""The classical methods against their papers' arithmetic, written out."""
 
 import numpy as np
 import pytest
@@ -12,8 +12,8 @@ from histcolor.baselines.classical import (
     match_moments,
     mean_colour,
     neighbourhood_spread,
+    rank,
     reinhard,
-    transport,
     welsh,
 )
 from histcolor.evaluate import Task, squash
@@ -47,20 +47,20 @@ def test_gray_and_mean_colour(reference):
     assert psnr(mean_colour(task), reference) > psnr(gray(task), reference)
 
 
-def test_transport_gives_the_asked_histogram(truth, reference):
+def test_rank_gives_the_target_histogram(truth, reference):
     task = task_of(reference, truth)
-    exact, mean = (measure(method(task), task.reference) for method in (transport, mean_colour))
+    exact, mean = (measure(method(task), task.reference) for method in (rank, mean_colour))
     assert exact["intersection"] > 0.9  # but for what sRGB can not show at the photo's L
     assert exact["intersection"] > mean["intersection"]
 
 
-def test_transport_orders_colours_by_lightness():
+def test_rank_orders_colours_by_lightness():
     # a reference whose dark half is blue and whose bright half is yellow colours a ramp likewise
     L = torch.linspace(20, 90, 64)[None, None].expand(1, 64, 64).contiguous()
     ab = torch.zeros(2, 64, 64)
     ab[1, :, :32], ab[1, :, 32:] = -30.0, 30.0
     reference = torch.cat([L, ab])[:, :, torch.randperm(64)]  # where things lie in the reference must not matter
-    out = hc.rgb_to_lab(transport(Task(L, reference)))
+    out = hc.rgb_to_lab(rank(Task(L, reference)))
     assert (out[2, :, :30] < -20).all()
     assert (out[2, :, 34:] > 20).all()
 
@@ -131,10 +131,10 @@ def test_welsh_is_its_papers_arithmetic(truth, reference):
 
 def test_welsh_sees_the_answer_when_the_reference_is_the_photo(truth):
     crop = truth[:, 10:50, 10:50]
-    own = task_of(crop, crop)
-    few, all_ = (float(psnr(welsh(own, samples), crop)) for samples in (200, 40 * 40))
-    assert all_ > few > float(psnr(mean_colour(own), crop)) + 3
-    assert all_ > float(psnr(transport(own), crop)) + 3
+    same = task_of(crop, crop)
+    few, all_ = (float(psnr(welsh(same, samples), crop)) for samples in (200, 40 * 40))
+    assert all_ > few > float(psnr(mean_colour(same), crop)) + 3
+    assert all_ > float(psnr(rank(same), crop)) + 3
 
 
 def test_welsh_of_flat_photos():
@@ -143,7 +143,7 @@ def test_welsh_of_flat_photos():
     torch.testing.assert_close(out, lab(torch.full((8, 8), 60.0), 10.0, -5.0), atol=0.05, rtol=0)
 
 
-def test_every_row_colours_a_photo_of_another_size_than_its_reference(truth, reference):
+def test_every_method_colours_a_photo_of_another_size_than_its_reference(truth, reference):
     task = task_of(truth, reference)
     for name, method in UNTRAINED.items():
         out = method(task)

@@ -198,7 +198,7 @@ def test_k_means_is_the_same_in_any_batch():
 
 
 @pytest.mark.parametrize("bins", [16, 17])  # with an odd number gray is a bin of its own
-def test_fewer_colours_than_asked(bins):
+def test_fewer_colours_than_wanted(bins):
     hist = torch.zeros(2, bins, bins)
     hist[0, 3, 4] = 1
     hist[1, 3, 4], hist[1, bins // 2, bins // 2] = 0.25, 0.75
@@ -208,7 +208,7 @@ def test_fewer_colours_than_asked(bins):
     torch.testing.assert_close(ab[0, 0], hc.palette(bins)[3, 4])
     torch.testing.assert_close(ab[1, :2], torch.stack([hc.palette(bins)[bins // 2, bins // 2], hc.palette(bins)[3, 4]]))
     assert (ab[mass == 0] == 0).all()
-    assert torch.isfinite(ColourHints(5, 8)(hist)).all()
+    assert torch.isfinite(ColourHints(bins, 8, colours=5)(hist)).all()
 
 
 @pytest.mark.parametrize("bins", [16, 22, 64])
@@ -243,7 +243,7 @@ def test_they_learn(trained):
     name, _, folder = trained
     history = pd.read_csv(folder / "history.csv")
     assert ("classes" in history) == (name in CLASSIFIED)
-    # without L_H, whose part in the loss goes with the number of foreign histograms
+    # without L_H, whose part in the loss goes with the number of cross-references
     losses = history["classes"] if "classes" in history else history["gt"] + history["grad"]
     assert losses.iloc[-1] < 0.97 * losses.iloc[0]
 
@@ -285,7 +285,7 @@ def test_they_colour_a_photo_with_any_histogram(trained, photos):
     outputs = [hc.colorize(model, encoded, h) for h in (warm, cold)]
     assert outputs[0].shape == image.shape
     if name in AUTOMATIC:
-        assert torch.equal(*outputs), "an automatic row must not see the histogram"
+        assert torch.equal(*outputs), "an automatic method must not see the histogram"
     else:
         assert (outputs[0] - outputs[1]).abs().max() > 1e-4  # few steps: still faint
     both = hc.colorize(model, encoded, torch.stack([warm, cold]))

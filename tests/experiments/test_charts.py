@@ -15,24 +15,24 @@ from test_statistics import photos_csv
 
 from histcolor.experiments import charts
 from histcolor.experiments.claims import claims_table
-from histcolor.experiments.statistics import differences, heading_table
+from histcolor.experiments.statistics import differences, experiment_table
 
-ROWS = ["one", "two", "none yet"]
+METHODS = ["one", "two", "none yet"]
 
 
 pytestmark = pytest.mark.usefixtures("style")
 
 
 @pytest.fixture
-def numbers():
-    """Numbers a photo: a row with two seeds, whose means are 25 and 28 dB, and one with a seed, 22 dB."""
+def results():
+    """Per-image results: a method with two seeds, whose means are 25 and 28 dB, and one with a seed, 22 dB."""
     parts = [photos_csv("one", 0, [20.0, 30.0]), photos_csv("one", 1, [22.0, 34.0]), photos_csv("two", 0, [21.0, 23.0])]
     return pd.concat(parts, ignore_index=True)
 
 
 def pairs(*lines, number="psnr"):
-    """A table of differences: (row, against, difference, low, high) each."""
-    return pd.DataFrame(lines, columns=["row", "against", "difference", "low", "high"]).assign(number=number)
+    """A table of differences: (method, against, difference, low, high) each."""
+    return pd.DataFrame(lines, columns=["method", "against", "difference", "low", "high"]).assign(number=number)
 
 
 FOREST = [
@@ -62,7 +62,7 @@ def test_intervals_are_drawn_where_the_table_says():
     axes = charts.intervals(pairs(*FOREST)).axes[0]
     assert drawn(axes) == [(0.5, 0, charts.BLUE), (-0.5, 1, charts.ORANGE), (0.004, 2, charts.GRAY)]
     assert bars(axes) == [(low, high, y) for y, (*_, low, high) in enumerate(FOREST)]
-    assert axes.yaxis_inverted(), "the first row is at the top"
+    assert axes.yaxis_inverted(), "the first pair is at the top"
     assert texts(axes) == ["+0.50 [0.20, 0.80]", "−0.50 [−0.90, −0.10]", "+0.00 [0.00, 0.20]"]
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names[0] == "Baseline + $\\mathit{R}_{\\mathit{P}}$\n− Baseline"
@@ -72,35 +72,37 @@ def test_intervals_are_drawn_where_the_table_says():
 
 
 def test_the_papers_differences_are_diamonds():
-    paper = {"Baseline": 28.9, "Baseline + R_P": 29.1}  # none of the third row's
+    paper = {"Baseline": 28.9, "Baseline + R_P": 29.1}  # none of the third method's
     axes = charts.intervals(pairs(*FOREST), paper=paper).axes[0]
     (x, y, _), *others = drawn(axes, "D")
     assert (round(x, 6), y, others) == (0.2, 0, [])
 
 
-def test_only_the_number_asked_for_is_drawn():
+def test_only_the_number_named_is_drawn():
     both = pd.concat([pairs(FOREST[0]), pairs(*FOREST[1:], number="ssim")], ignore_index=True)
-    axes = charts.intervals(both, "ssim", name="SSIM").axes[0]
+    axes = charts.intervals(both, "ssim").axes[0]
     assert [x for x, _, _ in drawn(axes)] == [-0.5, 0.004]
     assert texts(axes)[1] == "+0.0040 [−0.0040, 0.2000]"
     assert axes.get_xlabel() == "difference in SSIM"
 
 
-def test_nothing_to_draw_is_said_in_a_sentence(numbers):
-    nothing = differences(numbers, [("none yet", "one")])
+def test_nothing_to_draw_is_said_in_a_sentence(results):
+    nothing = differences(results, [("none yet", "one")])
     assert nothing.empty
-    with pytest.raises(ValueError, match=r"^There is no difference of 'psnr' to draw: both rows of a pair must be"):
+    with pytest.raises(ValueError, match=r"^There is no difference of 'psnr' to draw: both methods of a pair must be"):
         charts.intervals(nothing)
-    with pytest.raises(ValueError, match=r"^None of these rows was measured yet: there is nothing to draw\.$"):
-        charts.seeds(numbers, ["none yet"])
-    history = pd.DataFrame({"photos": [8], "row": "one", "seed": 0, "psnr": np.nan})
-    with pytest.raises(ValueError, match=r"^None of these rows has 'psnr' in its history: there is nothing to draw\.$"):
-        charts.curves(history, ROWS, {"psnr": "PSNR"})
+    with pytest.raises(ValueError, match=r"^None of these methods was measured yet: there is nothing to draw\.$"):
+        charts.seeds(results, ["none yet"])
+    history = pd.DataFrame({"photos": [8], "method": "one", "seed": 0, "psnr": np.nan})
+    with pytest.raises(
+        ValueError, match=r"^None of these methods has 'psnr' in its history: there is nothing to draw\.$"
+    ):
+        charts.curves(history, METHODS, {"psnr": "PSNR"})
 
 
 def test_forests_share_scales_and_say_what_is_missing():
-    table = pd.concat([pairs(*FOREST), pairs(*FOREST[:2], number="foreign_intersection")], ignore_index=True)
-    noise = {"psnr": 0.3, "foreign_intersection": float("nan")}
+    table = pd.concat([pairs(*FOREST), pairs(*FOREST[:2], number="cross_intersection")], ignore_index=True)
+    noise = {"psnr": 0.3, "cross_intersection": float("nan")}
     figure = charts.forests({"bins": table, "losses": table[:0]}, noise=noise)
     left, right, *empty = figure.axes
     assert [x for x, _, _ in drawn(left)] == [0.5, -0.5, 0.004]
@@ -113,28 +115,28 @@ def test_forests_share_scales_and_say_what_is_missing():
     shade = left.patches[0].get_extents().transformed(left.transData.inverted())
     assert (shade.x0, shade.x1) == pytest.approx((-0.3, 0.3))
     assert left.get_title(loc="left") == "bins"
-    assert empty[1].get_xlabel() == "difference in intersection, foreign histograms"
+    assert empty[1].get_xlabel() == "difference in intersection, cross-reference"
 
 
-def test_a_dot_is_a_seed_and_a_bar_their_mean(numbers):
-    means = charts.seed_means(numbers, ROWS)
+def test_a_dot_is_a_seed_and_a_bar_their_mean(results):
+    means = charts.seed_means(results, METHODS)
     assert means["one"].tolist() == [25.0, 28.0]
     assert means["two"].dropna().to_dict() == {0: 22.0}
-    figure = charts.seeds(numbers, ROWS, ("psnr", "foreign_intersection"))
+    figure = charts.seeds(results, METHODS, ("psnr", "cross_intersection"))
     dots, _ = figure.axes
     places = [line.get_xydata().tolist() for line in dots.lines if line.get_marker() == "o"]
     assert places == [[[25.0, 0.0], [28.0, 0.0]], [[22.0, 1.0]]]
     middles = [line.get_xdata()[0] for line in dots.lines if line.get_marker() == "None"]
     assert middles == [26.5, 22.0]
     assert [label.get_text() for label in dots.get_yticklabels()] == ["one", "two"], (
-        "rows that are missing are left out"
+        "methods that are missing are left out"
     )
-    assert [axes.get_title() for axes in figure.axes] == ["PSNR, dB", "intersection, foreign histograms"]
+    assert [axes.get_title() for axes in figure.axes] == ["PSNR, dB", "intersection, cross-reference"]
 
 
-def test_a_row_keeps_its_colour_when_others_are_missing(numbers):
-    only = numbers[numbers["row"] == "two"]
-    (dot,) = [line for line in charts.seeds(only, ROWS).axes[0].lines if line.get_marker() == "o"]
+def test_a_method_keeps_its_colour_when_others_are_missing(results):
+    only = results[results["method"] == "two"]
+    (dot,) = [line for line in charts.seeds(only, METHODS).axes[0].lines if line.get_marker() == "o"]
     assert dot.get_color() == charts.SHADES[1]
 
 
@@ -142,8 +144,8 @@ def test_curves_are_seeds_and_their_mean():
     history = pd.DataFrame(
         [(50, 0, np.nan), (100, 0, 20.0), (200, 0, 22.0), (100, 1, 21.0), (200, 1, 25.0)],
         columns=["photos", "seed", "psnr"],
-    ).assign(row="two")
-    axes = charts.curves(history, ROWS, {"psnr": "PSNR, dB"}).axes[0]
+    ).assign(method="two")
+    axes = charts.curves(history, METHODS, {"psnr": "PSNR, dB"}).axes[0]
     *thin, thick = axes.lines
     assert [line.get_ydata().tolist() for line in thin] == [[20.0, 22.0], [21.0, 25.0]]
     assert thick.get_xydata().tolist() == [[100.0, 20.5], [200.0, 23.5]]
@@ -155,7 +157,7 @@ def test_curves_are_seeds_and_their_mean():
     ("name", "width", "shown"),
     [
         ("R_P and L_Grad", 0, "$\\mathit{R}_{\\mathit{P}}$ and $\\mathit{L}_{\\mathit{Grad}}$"),
-        ("one semantic-aware row", 14, "one\nsemantic-aware\nrow"),
+        ("one semantic-aware net", 14, "one\nsemantic-aware\nnet"),
         ("ORL_P", 0, "ORL_P"),
     ],
 )
@@ -182,12 +184,12 @@ def set_in(style, css):
     return {style.data.columns[int(column)] for columns in found for column in columns}
 
 
-def test_a_table_shows_its_numbers_and_whose_they_are(numbers):
+def test_a_table_shows_its_numbers_and_whose_they_are(results):
     paper = {"paper_psnr": [28.9036, np.nan, 29.0697], "paper_ssim": [0.9373, np.nan, 0.9485]}
-    style = charts.styled(heading_table(numbers, ROWS).assign(**paper), numbers=("psnr", "foreign_hellinger"))
+    style = charts.styled(experiment_table(results, METHODS).assign(**paper), numbers=("psnr", "cross_hellinger"))
     text = cells(style)
-    assert text["true histograms", "PSNR, dB"].tolist() == ["26.50 ± 2.12", "22.00", "–"]
-    assert text["foreign histograms", "Hellinger"].tolist()[-1] == "–"
+    assert text["self-reference", "PSNR, dB"].tolist() == ["26.50 ± 2.12", "22.00", "–"]
+    assert text["cross-reference", "Hellinger"].tolist()[-1] == "–"
     assert text["the paper's, on its photos", "PSNR, dB"].tolist() == ["28.9036", "–", "29.0697"]
     assert text.iloc[0, :3].tolist() == ["one", "2", "2"]
     heads = list(text.columns)
@@ -197,29 +199,29 @@ def test_a_table_shows_its_numbers_and_whose_they_are(numbers):
 
 
 @pytest.mark.parametrize(("number", "best"), [("psnr", 0), ("hellinger", 1)])
-def test_the_best_is_bold(numbers, number, best):
-    table = heading_table(numbers, ROWS)
+def test_the_best_is_bold(results, number, best):
+    table = experiment_table(results, METHODS)
     table[number] = [30.0, 20.0, np.nan]
     html_text = charts.styled(table, numbers=(number,)).to_html()
     (cell,) = re.findall(r"_row(\d)_col3 \{\s*font-weight: bold", html_text)
     assert int(cell) == best
 
 
-def test_rows_compared_with_one_get_its_intervals(numbers):
-    found = differences(numbers, [("two", "one")])
-    text = cells(charts.styled(heading_table(numbers, ROWS[:2]), found, numbers=("psnr",)))
+def test_methods_compared_with_one_get_its_intervals(results):
+    found = differences(results, [("two", "one")])
+    text = cells(charts.styled(experiment_table(results, METHODS[:2]), found, numbers=("psnr",)))
     line = found[found["number"] == "psnr"].iloc[0]
     shown = text["less “one”, 95 %", "PSNR, dB"].tolist()
     assert shown == ["", charts.interval_text(line, "psnr")]
     assert shown[1].startswith("−4.50 [")
     both = pd.concat([found, found.assign(against="three")])
-    with pytest.raises(ValueError, match="Rows are compared with 'one' and with 'three'; they need one in common"):
-        charts.styled(heading_table(numbers, ROWS), both)
+    with pytest.raises(ValueError, match="Methods are compared with 'one' and 'three'; they need one in common"):
+        charts.styled(experiment_table(results, METHODS), both)
 
 
-def test_a_table_without_numbers_is_dashes(numbers):
-    text = cells(charts.styled(heading_table(numbers[:0], ["one"]), numbers=("psnr",)))
-    assert text["true histograms", "PSNR, dB"].tolist() == ["–"]
+def test_a_table_without_numbers_is_dashes(results):
+    text = cells(charts.styled(experiment_table(results[:0], ["one"]), numbers=("psnr",)))
+    assert text["self-reference", "PSNR, dB"].tolist() == ["–"]
 
 
 def test_verdicts():
@@ -239,7 +241,7 @@ def stages(*ends, model="small"):
         for i, (photos, psnr) in enumerate(ends)
         for back in (1000, 0)
     ]
-    return pd.DataFrame(rows).assign(intersection_foreign=0.8)
+    return pd.DataFrame(rows).assign(intersection_cross=0.8)
 
 
 def test_ten_times_the_photos():

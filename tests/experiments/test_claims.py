@@ -15,46 +15,46 @@ from histcolor.lessons.notebook import project_root
 
 FILE = """
 [toy]
-about = "Rows without training."
+about = "Methods without training."
 seeds = [0]
 
-[[toy.rows]]
+[[toy.methods]]
 name = "gray"
 about = "No colour."
-method = "gray"
+function = "gray"
 
-[[toy.rows]]
+[[toy.methods]]
 name = "mean"
 about = "One colour."
-method = "mean"
+function = "mean"
 
 [[claims]]
 claim = "one colour is better than none"
 source = "Table 0"
-heading = "toy"
-row = "mean"
+experiment = "toy"
+method = "mean"
 against = ["gray"]
 """
 
 
-def numbers(**shifts):
-    """Rows of 50 photos each, by how much they are above others of the same noise."""
+def results(**shifts):
+    """Per-image results of methods on 50 photos, by how much they are above others of the same noise."""
     noise = np.random.default_rng(0).normal(size=50)
     tables = []
-    for i, (row, shift) in enumerate(shifts.items()):
+    for i, (method, shift) in enumerate(shifts.items()):
         own = np.random.default_rng(i + 1).normal(size=50) * 0.1
         psnr = 25 + 3 * noise + own - own.mean() + shift
         columns = dict.fromkeys(["ssim", "ssim_gauss", "hellinger", "intersection", "colourfulness"], 0.5)
         names = [f"p{k}" for k in range(50)]
         table = pd.DataFrame({"photo": names, "reference": names, "psnr": psnr, **columns})
         table["colourfulness_reference"] = 30.0
-        tables.append(table.assign(method=row, row=row, seed=0, histogram="true"))
+        tables.append(table.assign(method=method, seed=0, reference_kind="self"))
     return pd.concat(tables)
 
 
 def statement(**changes):
-    usual = {"claim": "x", "source": "y", "heading": "toy", "row": "mean", "against": ["gray"], "number": "psnr"}
-    return {**usual, "over": 0.0, **changes}
+    plain = {"claim": "x", "source": "y", "experiment": "toy", "method": "mean", "against": ["gray"], "number": "psnr"}
+    return {**plain, "over": 0.0, **changes}
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def statement(**changes):
     [(1.0, 0.0, "holds"), (-1.0, 0.0, "refuted"), (0.0, 0.0, "open"), (1.0, 1.0, "open"), (1.0, 2.0, "refuted")],
 )
 def test_verdicts(shift, over, verdict):
-    claim = measure_statement(statement(over=over), numbers(mean=shift, gray=0.0))
+    claim = measure_statement(statement(over=over), results(mean=shift, gray=0.0))
     assert claim.verdict == verdict
     assert claim.measured == pytest.approx(shift)
     assert claim.low < claim.measured < claim.high
@@ -106,29 +106,29 @@ def test_claims_are_written_and_read(tmp_path):
     assert again["low"].isna().tolist() == [True, False]
 
 
-def test_of_several_rows_the_nearest_counts():
-    table = numbers(mean=1.0, gray=0.0, other=0.8)
+def test_of_several_methods_the_nearest_counts():
+    table = results(mean=1.0, gray=0.0, other=0.8)
     claim = measure_statement(statement(against=["gray", "other"]), table)
     assert (claim.against, claim.verdict) == ("other", "holds")
     assert claim.measured == pytest.approx(0.2)
-    above = numbers(mean=1.0, gray=0.0, other=1.2)
+    above = results(mean=1.0, gray=0.0, other=1.2)
     assert measure_statement(statement(against=["gray", "other"]), above).verdict == "refuted"
 
 
 def test_what_is_not_measured_is_not_judged():
-    assert measure_statement(statement(against=["gray", "other"]), numbers(mean=1.0, gray=0.0)) is None
-    assert measure_statement(statement(number="foreign_intersection"), numbers(mean=1.0, gray=0.0)) is None
+    assert measure_statement(statement(against=["gray", "other"]), results(mean=1.0, gray=0.0)) is None
+    assert measure_statement(statement(number="cross_intersection"), results(mean=1.0, gray=0.0)) is None
 
 
 @pytest.fixture
 def project(tmp_path):
     """A file with a claim, and a results folder with numbers that it holds for."""
     (tmp_path / "experiments.toml").write_text(FILE)
-    for row, table in numbers(gray=0.0, mean=1.0).groupby("row"):
-        place = tmp_path / "results" / "tables" / "toy" / row / "seed0"
+    for method, table in results(gray=0.0, mean=1.0).groupby("method"):
+        place = tmp_path / "results" / "tables" / "toy" / method / "seed0"
         place.mkdir(parents=True)
-        foreign = table.assign(histogram="foreign", psnr=None)
-        write_table(pd.concat([table, foreign]), place / TABLE)
+        cross = table.assign(reference_kind="cross", psnr=None)
+        write_table(pd.concat([table, cross]), place / TABLE)
         (place / "run.json").write_text('{"measured": true}')
     return tmp_path
 
@@ -191,7 +191,7 @@ def test_claims_that_are_gone_are_found_out(project):
 
 def test_nothing_measured(project, capsys):
     assert main(["claims", "--file", str(project / "experiments.toml"), "--tables", str(project / "none")]) == 1
-    assert "has no measured rows that a claim is about" in capsys.readouterr().err
+    assert "has no measured methods that a claim is about" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -210,13 +210,15 @@ def test_claims_that_lack_something(tmp_path, change, said):
         read_statements(tmp_path / "x.toml")
 
 
-def test_the_shipped_claims_are_about_rows_that_are_there():
-    from histcolor.experiments.definition import read_heading
+def test_the_shipped_claims_are_about_methods_that_are_there():
+    from histcolor.experiments.definition import read_experiment
 
     file = project_root() / "notebooks" / "experiments.toml"
     for one in read_statements(file):
-        names = {row.name for row in read_heading(file, one["heading"]).rows if row.recipe or row.method}
-        assert {one["row"], *one["against"]} <= names
+        methods = read_experiment(file, one["experiment"]).methods
+        assert {one["method"], *one["against"]} <= {
+            method.name for method in methods if method.recipe or method.function
+        }
 
 
 def test_an_empty_folder_gives_an_empty_table(project):

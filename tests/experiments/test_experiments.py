@@ -1,4 +1,4 @@
-"""Experiments: rows in a text file, done once each, to the same numbers however often they are stopped."""
+"""Experiments: methods in a text file, done once each, to the same numbers however often they are stopped."""
 
 import json
 import os
@@ -16,7 +16,7 @@ import torch
 import histcolor as hc
 from histcolor.cli.main import main
 from histcolor.experiments import run as experiments
-from histcolor.experiments.definition import read_heading
+from histcolor.experiments.definition import read_experiment
 from histcolor.experiments.pictures import PICTURE
 from histcolor.experiments.provenance import about_machine, cost
 from histcolor.experiments.records import TABLE, hold, lineage
@@ -28,7 +28,7 @@ from histcolor.train import train
 SHIPPED = project_root() / "notebooks" / "experiments.toml"
 MINI = """
 [mini]
-about = "Two rows to train, one that needs none, and one of the paper's."
+about = "Two methods to train, one that needs none, and one of the paper's."
 seeds = [0, 1]
 preset = "tiny"
 steps = 2
@@ -39,24 +39,24 @@ save_every = 1
 precision = "float32"
 pairs = [["Baseline", "ours"], ["ours", "gray"]]
 
-[[mini.rows]]
+[[mini.methods]]
 name = "Baseline"
 about = "No attention."
 attention = false
 readout = "features"
 paper = { psnr = 28.9036, ssim = 0.9373 }
 
-[[mini.rows]]
+[[mini.methods]]
 name = "ours"
 about = "As it is."
 lr = 1
 
-[[mini.rows]]
+[[mini.methods]]
 name = "gray"
 about = "No colour."
-method = "gray"
+function = "gray"
 
-[[mini.rows]]
+[[mini.methods]]
 name = "Quoted et al."
 about = "Their number alone."
 quoted = true
@@ -74,12 +74,12 @@ def toml(tmp_path_factory):
 
 @pytest.fixture
 def work(toml, pack_folder, photos):
-    """Runs the small heading: four photos at 32 pixels."""
+    """Runs the small experiment: four photos at 32 pixels."""
 
-    def work(folder, heading=None, **options):
+    def work(folder, experiment=None, **options):
         said = []
         failed = run(
-            heading or read_heading(toml, "mini"),
+            experiment or read_experiment(toml, "mini"),
             [pack_folder],
             None,
             folder,
@@ -92,15 +92,15 @@ def work(toml, pack_folder, photos):
 
 @pytest.fixture(scope="module")
 def unbroken(toml, pack_folder, photos, tmp_path_factory):
-    """The small heading, done in one go; look, and do not write into it."""
+    """The small experiment, done in one go; look, and do not write into it."""
     folder = tmp_path_factory.mktemp("unbroken") / "mini"
     options = {"photos": photos, "size": 32, "limit": 4, "report": lambda line: None, "quiet": True}
-    assert run(read_heading(toml, "mini"), [pack_folder], None, folder, **options) == []
+    assert run(read_experiment(toml, "mini"), [pack_folder], None, folder, **options) == []
     return folder
 
 
 def tables(folder, toml):
-    return collect(read_heading(toml, "mini"), folder)
+    return collect(read_experiment(toml, "mini"), folder)
 
 
 def files(folder):
@@ -119,7 +119,7 @@ def test_what_a_run_leaves(unbroken, toml, photos):
     assert not list(unbroken.rglob("lock.owner"))
     assert not list(unbroken.rglob("state.safetensors")), "what nothing resumes from is removed"
     record = json.loads((place / "run.json").read_text())
-    assert (record["heading"], record["row"], record["seed"]) == ("mini", "ours", 1)
+    assert (record["experiment"], record["method"], record["seed"]) == ("mini", "ours", 1)
     assert record["photos_seen"] == 4
     assert record["hours"] >= 0
     assert record["photos_per_second"] > 0
@@ -132,35 +132,35 @@ def test_what_a_run_leaves(unbroken, toml, photos):
     assert hc.load(place / "model.safetensors").config.bins == 16
 
 
-def test_tables_have_a_line_a_photo_row_and_histogram(unbroken, toml):
+def test_results_have_a_line_a_photo_method_and_reference(unbroken, toml):
     table = tables(unbroken, toml)
     assert len(table) == 5 * 2 * 4
-    assert {"photo", "reference", "method", "psnr", "ssim", "heading", "row", "seed", "histogram"} <= set(table)
-    true, foreign = (table[table["histogram"] == kind] for kind in ("true", "foreign"))
-    assert (true["photo"] == true["reference"]).all()
-    assert (foreign["photo"] != foreign["reference"]).all()
-    assert foreign["psnr"].isna().all()
-    assert true["psnr"].notna().all()
-    seeds = true[true["row"] == "ours"].groupby("seed")["psnr"].mean()
+    assert {"photo", "reference", "method", "psnr", "ssim", "seed", "reference_kind", "experiment"} <= set(table)
+    own, cross = (table[table["reference_kind"] == kind] for kind in ("self", "cross"))
+    assert (own["photo"] == own["reference"]).all()
+    assert (cross["photo"] != cross["reference"]).all()
+    assert cross["psnr"].isna().all()
+    assert own["psnr"].notna().all()
+    seeds = own[own["method"] == "ours"].groupby("seed")["psnr"].mean()
     assert seeds[0] != seeds[1]
 
 
-def test_the_table_of_a_heading(unbroken, toml):
-    table, pairs = tabulate(read_heading(toml, "mini"), unbroken)
-    table = table.set_index("row")
+def test_the_table_of_an_experiment(unbroken, toml):
+    table, pairs = tabulate(read_experiment(toml, "mini"), unbroken)
+    table = table.set_index("method")
     assert table.index.tolist() == ["Baseline", "ours", "gray", "Quoted et al."]
     assert table["seeds"].tolist() == [2, 2, 1, 0]
     assert table.loc["Baseline", "paper_psnr"] == 28.9036
     assert table.loc["Quoted et al.", ["photos", "paper_psnr"]].tolist() == [0, 25.991]
     assert table.loc["ours", "psnr_spread"] > 0
-    assert set(pairs["row"]) == {"Baseline", "ours"}
+    assert set(pairs["method"]) == {"Baseline", "ours"}
 
 
-def test_a_finished_row_is_left_alone(unbroken, work):
-    before, rows = files(unbroken), []
-    said, failed = work(unbroken, callback=rows.append)
+def test_a_finished_method_is_left_alone(unbroken, work):
+    before, lines = files(unbroken), []
+    said, failed = work(unbroken, callback=lines.append)
     assert files(unbroken) == before
-    assert not rows
+    assert not lines
     assert not failed
     assert [line.split(": ")[1] for line in said] == ["done before."] * 5
 
@@ -168,8 +168,8 @@ def test_a_finished_row_is_left_alone(unbroken, work):
 def test_stopped_half_way_the_next_run_goes_on(unbroken, work, toml, tmp_path):
     seen = []
 
-    def stop(row):
-        seen.append((row["row"], row["seed"], row["step"]))
+    def stop(line):
+        seen.append((line["method"], line["seed"], line["step"]))
         if seen[-1] == ("ours", 0, 1):
             raise KeyboardInterrupt
 
@@ -177,10 +177,10 @@ def test_stopped_half_way_the_next_run_goes_on(unbroken, work, toml, tmp_path):
         work(tmp_path, callback=stop)
     assert seen == [("Baseline", 0, 1), ("Baseline", 0, 2), ("ours", 0, 1)]
     assert not list(tmp_path.rglob("lock.owner"))
-    said, failed = work(tmp_path, callback=lambda row: seen.append((row["row"], row["seed"], row["step"])))
+    said, failed = work(tmp_path, callback=lambda line: seen.append((line["method"], line["seed"], line["step"])))
     assert not failed
     assert sorted(seen) == sorted(
-        (row, seed, step) for row in ("Baseline", "ours") for seed in (0, 1) for step in (1, 2)
+        (method, seed, step) for method in ("Baseline", "ours") for seed in (0, 1) for step in (1, 2)
     )
     assert said[0] == "Baseline, seed 0: done before."
     pd.testing.assert_frame_equal(tables(tmp_path, toml), tables(unbroken, toml))
@@ -192,13 +192,13 @@ def test_measuring_is_done_over_when_it_was_stopped(unbroken, work, toml, tmp_pa
 
     monkeypatch.setattr(experiments, "evaluate", stop)
     with pytest.raises(KeyboardInterrupt):
-        work(tmp_path, rows=["Baseline"], seeds=[1])
+        work(tmp_path, methods=["Baseline"], seeds=[1])
     monkeypatch.undo()
     steps = []
-    said, _ = work(tmp_path, rows=["Baseline"], seeds=[1], callback=steps.append)
+    said, _ = work(tmp_path, methods=["Baseline"], seeds=[1], callback=steps.append)
     assert not steps, "it was trained"
     assert said[0].startswith("Baseline, seed 1: done in")
-    theirs = tables(unbroken, toml).query("row == 'Baseline' and seed == 1").reset_index(drop=True)
+    theirs = tables(unbroken, toml).query("method == 'Baseline' and seed == 1").reset_index(drop=True)
     pd.testing.assert_frame_equal(tables(tmp_path, toml), theirs)
 
 
@@ -207,13 +207,13 @@ def test_time_is_kept(work, tmp_path, monkeypatch):
     assert said == ["Time is up; the same command goes on."]
     assert not failed
     monkeypatch.setattr(experiments, "train", lambda *given, **options: train(*given, **{**options, "minutes": 0}))
-    said, _ = work(tmp_path, rows=["Baseline"], seeds=[0])
+    said, _ = work(tmp_path, methods=["Baseline"], seeds=[0])
     assert said == ["Baseline, seed 0: stopped at step 1 of 2; the same command goes on."]
-    said, _ = work(tmp_path, rows=["Baseline"], seeds=[0])
+    said, _ = work(tmp_path, methods=["Baseline"], seeds=[0])
     assert "done in" in said[0]
 
 
-def test_a_row_that_fails_does_not_stop_the_others(work, tmp_path, monkeypatch):
+def test_a_method_that_fails_does_not_stop_the_others(work, tmp_path, monkeypatch):
     def fail(model, *given, **options):
         if not model.config.attention:
             raise FloatingPointError("The loss became NaN at step 1.\nand more")
@@ -228,15 +228,15 @@ def test_a_row_that_fails_does_not_stop_the_others(work, tmp_path, monkeypatch):
 
 def test_other_work_in_the_same_folder_is_refused(unbroken, work, toml, photos, tmp_path):
     before = files(unbroken)
-    _, failed = work(unbroken, read_heading(toml, "mini", {"steps": 3, "lr": 0.1}), rows=["Baseline"], seeds=[0])
+    _, failed = work(unbroken, read_experiment(toml, "mini", {"steps": 3, "lr": 0.1}), methods=["Baseline"], seeds=[0])
     assert len(failed) == 1
-    assert "seed0: has steps = 2, asked is 3: ask for the same, or name another folder." in failed[0]
-    _, failed = work(unbroken, rows=["ours", "gray"], seeds=[0], limit=3)
+    assert "seed0: was made with steps = 2, not 3: give the same, or another folder." in failed[0]
+    _, failed = work(unbroken, methods=["ours", "gray"], seeds=[0], limit=3)
     assert len(failed) == 2
     assert all(f"remove its {TABLE} to measure it anew" in line for line in failed)
     assert files(unbroken) == before
-    with pytest.raises(ValueError, match=r"\[mini\] has no row 'Ours'; it has 'Baseline', 'ours'"):
-        work(unbroken, rows=["Ours"])
+    with pytest.raises(ValueError, match=r"\[mini\] has no method 'Ours'; it has 'Baseline', 'ours'"):
+        work(unbroken, methods=["Ours"])
     with pytest.raises(ValueError, match="at least two photos, got 1"):
         work(unbroken, photos=photos / "coffee_cup.jpg")
 
@@ -247,7 +247,7 @@ def test_a_removed_table_is_measured_anew(unbroken, work, toml, tmp_path):
     place = shutil.copytree(unbroken / "baseline", tmp_path / "baseline") / "seed0"
     (place / TABLE).unlink()
     steps = []
-    _, failed = work(tmp_path, rows=["Baseline"], seeds=[0], limit=None, callback=steps.append)
+    _, failed = work(tmp_path, methods=["Baseline"], seeds=[0], limit=None, callback=steps.append)
     assert not failed
     assert not steps
     assert len(read_table(place / TABLE)) == 2 * 6
@@ -259,10 +259,10 @@ def test_tables_without_models_are_done_and_can_be_done_again(unbroken, work, to
 
     place = shutil.copytree(unbroken / "baseline", tmp_path / "baseline") / "seed0"
     (place / "model.safetensors").unlink()
-    assert work(tmp_path, rows=["Baseline"], seeds=[0]) == (["Baseline, seed 0: done before."], [])
+    assert work(tmp_path, methods=["Baseline"], seeds=[0]) == (["Baseline, seed 0: done before."], [])
     (place / TABLE).unlink()
     steps = []
-    _, failed = work(tmp_path, rows=["Baseline"], seeds=[0], callback=steps.append)
+    _, failed = work(tmp_path, methods=["Baseline"], seeds=[0], callback=steps.append)
     assert not failed
     assert len(steps) == 2
     again = read_table(place / TABLE)
@@ -276,45 +276,45 @@ def test_fields_that_came_later_stood_at_their_defaults(unbroken, work, tmp_path
     config = json.loads((place / "config.json").read_text())
     del config["model"]["norm"]
     (place / "config.json").write_text(json.dumps(config))
-    assert work(tmp_path, rows=["ours"], seeds=[0]) == (["ours, seed 0: done before."], [])
+    assert work(tmp_path, methods=["ours"], seeds=[0]) == (["ours, seed 0: done before."], [])
     config["model"]["norm"] = "instance"
     (place / "config.json").write_text(json.dumps(config))
-    assert "has model.norm = instance, asked is group" in work(tmp_path, rows=["ours"], seeds=[0])[1][0]
+    assert "was made with model.norm = instance, not group" in work(tmp_path, methods=["ours"], seeds=[0])[1][0]
 
 
-def test_an_equal_row_of_another_heading_is_taken_over(unbroken, work, toml, tmp_path):
+def test_an_equal_method_of_another_experiment_is_taken_over(unbroken, work, toml, tmp_path):
     text = MINI.replace("[mini", "[other").replace("mini.", "other.").replace('"ours"', '"The same"')
     (tmp_path / "other.toml").write_text(text)
-    heading, steps = read_heading(tmp_path / "other.toml", "other"), []
-    said, failed = work(tmp_path / "other", heading, rows=["The same"], reuse=[unbroken], callback=steps.append)
+    experiment, steps = read_experiment(tmp_path / "other.toml", "other"), []
+    said, failed = work(tmp_path / "other", experiment, methods=["The same"], reuse=[unbroken], callback=steps.append)
     assert not failed
     assert not steps, "nothing is trained"
     assert said == [f"The same, seed {i}: taken from {unbroken.name}/ours/seed{i}." for i in (0, 1)]
     place, twin = tmp_path / "other" / "the-same" / "seed1", unbroken / "ours" / "seed1"
     record = json.loads((place / "run.json").read_text())
-    assert (record["heading"], record["row"], record["taken_from"]) == ("other", "The same", "mini/ours/seed1")
+    assert (record["experiment"], record["method"], record["taken_from"]) == ("other", "The same", "mini/ours/seed1")
     assert (place / "model.safetensors").read_bytes() == (twin / "model.safetensors").read_bytes()
     numbers, theirs = (read_table(folder / TABLE) for folder in (place, twin))
-    names = ["row", "method", "heading"]
-    assert numbers[names].drop_duplicates().values.tolist() == [["The same", "The same", "other"]]
+    names = ["method", "experiment"]
+    assert numbers[names].drop_duplicates().values.tolist() == [["The same", "other"]]
     pd.testing.assert_frame_equal(numbers.drop(columns=names), theirs.drop(columns=names))
-    said, _ = work(tmp_path / "other", heading, rows=["Baseline"], seeds=[0], limit=3, reuse=[unbroken])
+    said, _ = work(tmp_path / "other", experiment, methods=["Baseline"], seeds=[0], limit=3, reuse=[unbroken])
     assert "done in" in said[0], "measured on other photos is not the same"
 
 
-def test_exhibits_are_left_by_the_first_seed(toml, work, tmp_path):
-    (tmp_path / "mini.toml").write_text(MINI.replace("seeds = [0, 1]", "seeds = [0, 1]\nexhibits = true"))
-    heading = read_heading(tmp_path / "mini.toml", "mini")
-    said, failed = work(tmp_path / "mini", heading, rows=["Baseline", "gray"], limit=None)
+def test_pictures_are_left_by_the_first_seed(toml, work, tmp_path):
+    (tmp_path / "mini.toml").write_text(MINI.replace("seeds = [0, 1]", "seeds = [0, 1]\npictures = true"))
+    experiment = read_experiment(tmp_path / "mini.toml", "mini")
+    said, failed = work(tmp_path / "mini", experiment, methods=["Baseline", "gray"], limit=None)
     assert not failed
     assert ["with pictures" in line for line in said] == [True, True, False], said
     place = tmp_path / "mini" / "baseline"
-    curve, shown = read_table(place / "seed0" / "control.json.xz"), pd.read_csv(place / "seed0" / "pictures.csv")
+    curve, shown = read_table(place / "seed0" / "fidelity.json.xz"), pd.read_csv(place / "seed0" / "pictures.csv")
     assert not (place / "seed1" / "pictures.csv").exists()
     assert sorted(set(curve["t"])) == [0, 0.25, 0.5, 0.75, 1]
-    assert (curve.query("t == 0")["asked"] < 1e-6).all()
-    assert (curve.query("t == 1")["asked"] > 0).all()
-    psnr = read_table(place / "seed0" / TABLE).query("histogram == 'true'")["psnr"]
+    assert (curve.query("t == 0")["target"] < 1e-6).all()
+    assert (curve.query("t == 1")["target"] > 0).all()
+    psnr = read_table(place / "seed0" / TABLE).query("reference_kind == 'self'")["psnr"]
     worst = shown[shown["kind"] == "worst"]["photo"].tolist()
     assert worst == psnr.reset_index(drop=True).nsmallest(4).index.tolist()
     for kind, photo, reference in shown[["kind", "photo", "reference"]].itertuples(index=False):
@@ -324,7 +324,9 @@ def test_exhibits_are_left_by_the_first_seed(toml, work, tmp_path):
         )
         assert (tmp_path / "mini" / "photos" / f"{photo:04d}.jpg").is_file()
     before = files(tmp_path)
-    assert work(tmp_path / "mini", heading, rows=["Baseline"], limit=None)[0][0] == "Baseline, seed 0: done before."
+    assert (
+        work(tmp_path / "mini", experiment, methods=["Baseline"], limit=None)[0][0] == "Baseline, seed 0: done before."
+    )
     assert files(tmp_path) == before
 
 
@@ -333,41 +335,44 @@ def test_gray_photos_are_left_out_of_the_tables(unbroken, work, toml, photos, tm
     for i, path in enumerate(sorted(photos.glob("*.jpg"))[:4]):
         picture = hc.read_image(path)
         hc.write_image(picture.mean(0).expand(3, -1, -1) if i == 1 else picture, tmp_path / "in" / f"{i}.png")
-    work(tmp_path / "out", photos=tmp_path / "in", rows=["gray"])
+    work(tmp_path / "out", photos=tmp_path / "in", methods=["gray"])
     assert len(read_table(tmp_path / "out" / "gray" / "seed0" / TABLE)) == 2 * 4
     numbers = tables(tmp_path / "out", toml)
-    assert sorted(numbers.query("histogram == 'true'")["photo"]) == ["0", "2", "3"]
-    assert numbers.query("histogram == 'foreign'")[["photo", "reference"]].values.tolist() == [["0", "2"], ["2", "0"]]
-    assert tabulate(read_heading(toml, "mini"), tmp_path / "out")[0].set_index("row").loc["gray", "psnr"] < 50
+    assert sorted(numbers.query("reference_kind == 'self'")["photo"]) == ["0", "2", "3"]
+    assert numbers.query("reference_kind == 'cross'")[["photo", "reference"]].values.tolist() == [
+        ["0", "2"],
+        ["2", "0"],
+    ]
+    assert tabulate(read_experiment(toml, "mini"), tmp_path / "out")[0].set_index("method").loc["gray", "psnr"] < 50
 
 
-def test_other_programs_rows_are_read_beside(unbroken, toml, photos, tmp_path):
+def test_other_programs_are_read_beside(unbroken, toml, photos, tmp_path):
     import shutil
 
     from histcolor.evaluate import evenly
     from histcolor.images import find_images
 
-    heading, folder = read_heading(toml, "mini"), shutil.copytree(unbroken, tmp_path / "mini")
+    experiment, folder = read_experiment(toml, "mini"), shutil.copytree(unbroken, tmp_path / "mini")
     outputs = tmp_path / "its outputs"
     for path in evenly(find_images(photos), 4):
         hc.write_image(hc.read_image(path).flip(0), outputs / f"{path.stem}.png")
     words = ["evaluate", str(photos), "--predictions", str(outputs), "--size", "32", "--limit"]
     assert main([*words, "4", "--output", str(folder / "others" / "its.csv")]) == 0
-    table = tabulate(heading, folder)[0].set_index("row")
+    table = tabulate(experiment, folder)[0].set_index("method")
     assert table.index.tolist() == ["Baseline", "ours", "gray", "Quoted et al.", "its outputs"]
     assert table.loc["its outputs", ["photos", "seeds"]].tolist() == [4, 1]
     assert 5 < table.loc["its outputs", "psnr"] < 40
-    assert pd.isna(table.loc["its outputs", "foreign_intersection"]), "it was not asked foreign histograms"
+    assert pd.isna(table.loc["its outputs", "cross_intersection"]), "it was measured with self-reference alone"
     assert main([*words, "3", "--output", str(folder / "others" / "its.csv")]) == 0
     with pytest.raises(ValueError, match="its outputs: was measured on other photos than Baseline"):
-        tabulate(heading, folder)
+        tabulate(experiment, folder)
     its = pd.read_csv(folder / "others" / "its.csv")
     its.assign(method="gray").to_csv(folder / "others" / "its.csv")
-    with pytest.raises(ValueError, match="has a row 'gray', as \\[mini\\] has; rename the folder"):
-        tabulate(heading, folder)
+    with pytest.raises(ValueError, match="has a method 'gray', as \\[mini\\] has; rename the folder"):
+        tabulate(experiment, folder)
     its.drop(columns="method").to_csv(folder / "others" / "its.csv")
     with pytest.raises(ValueError, match=r"its\.csv: lacks the column 'method'"):
-        tabulate(heading, folder)
+        tabulate(experiment, folder)
 
 
 def test_unreadable_photos_are_named_once(work, photos, tmp_path):
@@ -375,7 +380,7 @@ def test_unreadable_photos_are_named_once(work, photos, tmp_path):
     for path in photos.glob("c*.jpg"):
         (tmp_path / "in" / path.name).write_bytes(path.read_bytes())
     (tmp_path / "in" / "bad.jpg").write_bytes(b"")
-    _, failed = work(tmp_path / "out", photos=tmp_path / "in", limit=None, rows=["gray"])
+    _, failed = work(tmp_path / "out", photos=tmp_path / "in", limit=None, methods=["gray"])
     assert len(failed) == 1
     assert "bad.jpg" in failed[0]
 
@@ -402,48 +407,45 @@ def test_the_folder_of_a_killed_process_is_free(work, tmp_path):
     place = tmp_path / "gray" / "seed0"
     child = subprocess.Popen([sys.executable, "-c", held, str(place)], stdout=subprocess.PIPE, text=True)
     assert child.stdout.readline() == "held \n"
-    said, failed = work(tmp_path, rows=["gray"])
+    said, failed = work(tmp_path, methods=["gray"])
     assert said[0].startswith(f"gray: left to process {child.pid} on ")
     assert not failed
     child.send_signal(signal.SIGKILL)
     child.wait()
     child.stdout.close()
     assert (place / "lock").is_file(), "the dead process could not remove it"
-    said, _ = work(tmp_path, rows=["gray"])
+    said, _ = work(tmp_path, methods=["gray"])
     assert said[0].startswith("gray: done")
 
 
-@pytest.mark.parametrize("heading", ["ablation", "losses", "bins", "temperature"])
-def test_the_shipped_experiments_can_be_read(heading):
-    read = read_heading(SHIPPED, heading)
-    assert len(read.seeds) == (3 if heading == "ablation" else 1)
+@pytest.mark.parametrize("name", ["ablation", "losses", "bins", "temperature"])
+def test_the_shipped_experiments_can_be_read(name):
+    read = read_experiment(SHIPPED, name)
+    assert len(read.seeds) == (3 if name == "ablation" else 1)
     assert len(read.pairs) >= 2
-    assert all(row.recipe.train.steps == read.rows[0].recipe.train.steps for row in read.rows), "the same budget"
-    tokens = {row.name: row.recipe.model.bins // row.recipe.model.stride for row in read.rows}
-    if heading == "bins":
+    assert all(one.recipe.train.steps == read.methods[0].recipe.train.steps for one in read.methods), "the same budget"
+    tokens = {one.name: one.recipe.model.bins // one.recipe.model.stride for one in read.methods}
+    if name == "bins":
         assert list(tokens.values()) == [16, 32, 32, 32]
 
 
 def test_the_ablation_is_table_1():
-    rows = {row.name: row for row in read_heading(SHIPPED, "ablation").rows}
-    switches = {
-        name: (row.recipe.model.palette, row.recipe.model.attention, row.recipe.model.readout, row.recipe.model.balance)
-        for name, row in rows.items()
-    }
-    assert list(switches.values()) == [
+    methods = read_experiment(SHIPPED, "ablation").methods
+    models = [method.recipe.model for method in methods]
+    assert [(model.palette, model.attention, model.readout, model.balance) for model in models] == [
         (False, False, "features", 0),
         (True, False, "features", 0),
         (False, True, "features", 0),
         (True, True, "features", 0),
         (True, True, "palette", 2),
     ]
-    paper = [tuple(row.paper.values()) for row in rows.values()]
+    paper = [tuple(method.paper.values()) for method in methods]
     assert paper == [(28.9036, 0.9373), (29.0697, 0.9485), (29.2282, 0.9377), (29.7488, 0.9516), ()]
 
 
 def test_the_comparison_quotes_table_2():
     table = tomllib.loads(SHIPPED.read_text())["comparison"]
-    assert {row["name"]: tuple(row["paper"].values()) for row in table["rows"] if "paper" in row} == {
+    assert {one["name"]: tuple(one["paper"].values()) for one in table["methods"] if "paper" in one} == {
         "Iizuka et al. 2016": (22.938, 0.884),
         "Zhang et al. 2016": (21.317, 0.861),
         "Larsson et al. 2016": (24.295, 0.898),
@@ -456,47 +458,48 @@ def test_the_comparison_quotes_table_2():
     }
 
 
-def test_options_go_from_heading_over_budget_to_row(toml):
-    rows = {row.name: row.recipe for row in read_heading(toml, "mini", {"lr": 0.5, "steps": 7}).rows}
-    assert (rows["Baseline"].train.lr, rows["Baseline"].train.steps) == (0.5, 7)
-    assert (rows["ours"].train.lr, rows["ours"].train.steps) == (1.0, 7)
-    assert isinstance(rows["ours"].train.lr, float)
-    assert rows["Baseline"].model.width == hc.PRESETS["tiny"].width
-    assert not rows["Baseline"].model.attention
-    assert rows["gray"] is None
+def test_options_go_from_experiment_over_budget_to_method(toml):
+    experiment = read_experiment(toml, "mini", {"lr": 0.5, "steps": 7})
+    recipes = {method.name: method.recipe for method in experiment.methods}
+    assert (recipes["Baseline"].train.lr, recipes["Baseline"].train.steps) == (0.5, 7)
+    assert (recipes["ours"].train.lr, recipes["ours"].train.steps) == (1.0, 7)
+    assert isinstance(recipes["ours"].train.lr, float)
+    assert recipes["Baseline"].model.width == hc.PRESETS["tiny"].width
+    assert not recipes["Baseline"].model.attention
+    assert recipes["gray"] is None
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("lr = 1\n", "learning_rat = 1\n", "row 'ours': has an unknown option 'learning_rat'"),
-        ("lr = 1\n", "lamda_1 = 1\n", "row 'ours': has an unknown option 'lamda_1'; is 'lambda_1' meant?"),
-        ("lr = 1\n", 'lr = "fast"\n', "row 'ours': lr must be a number, got 'fast'"),
-        ("lr = 1\n", "lr = true\n", "row 'ours': lr must be a number, got True"),
+        ("lr = 1\n", "learning_rat = 1\n", "method 'ours': has an unknown option 'learning_rat'"),
+        ("lr = 1\n", "lamda_1 = 1\n", "method 'ours': has an unknown option 'lamda_1'; is 'lambda_1' meant?"),
+        ("lr = 1\n", 'lr = "fast"\n', "method 'ours': lr must be a number, got 'fast'"),
+        ("lr = 1\n", "lr = true\n", "method 'ours': lr must be a number, got True"),
         ("steps = 2\n", "steps = 2.5\n", "steps must be a whole number, got 2.5"),
         ("steps = 2\n", "seed = 2\n", "unknown option 'seed'; is 'seeds' meant?"),
-        ("lr = 1\n", "stride = 3\n", "row 'ours': bins must be at least 4 and a multiple of stride"),
-        ("lr = 1\n", "size = 33\n", "row 'ours': size must be a multiple of 32, got 33"),
-        ('name = "gray"', 'name = "ours"', "row 'ours': is there twice"),
-        ('name = "gray"', 'name = "Ours!"', "row 'Ours!': is named like 'ours', but for signs"),
-        ('name = "gray"', 'name = "λ"', "row 'λ': a name needs a letter from a to z, or a digit"),
+        ("lr = 1\n", "stride = 3\n", "method 'ours': bins must be at least 4 and a multiple of stride"),
+        ("lr = 1\n", "size = 33\n", "method 'ours': size must be a multiple of 32, got 33"),
+        ('name = "gray"', 'name = "ours"', "method 'ours': is there twice"),
+        ('name = "gray"', 'name = "Ours!"', "method 'Ours!': is named like 'ours', but for signs"),
+        ('name = "gray"', 'name = "λ"', "method 'λ': a name needs a letter from a to z, or a digit"),
         ('name = "gray"\n', "", r"\[mini\]: lacks 'name'; it must be a text"),
-        ('about = "No colour."\n', "", "row 'gray': lacks 'about'"),
-        ('about = "No colour."', "about = 3", "row 'gray': has a wrong 'about'; it must be a text"),
+        ('about = "No colour."\n', "", "method 'gray': lacks 'about'"),
+        ('about = "No colour."', "about = 3", "method 'gray': has a wrong 'about'; it must be a text"),
         ("seeds = [0, 1]\n", "", r"\[mini\]: lacks 'seeds'; it must be a list"),
         ("seeds = [0, 1]", "seeds = [0, 0]", "seeds must be different whole numbers"),
         ("seeds = [0, 1]", "seeds = []", "seeds must be different whole numbers"),
-        ('method = "gray"', 'method = "magic"', "row 'gray': there is no method 'magic'"),
-        ('method = "gray"', 'method = "gray"\nlr = 1', "row 'gray': is not trained: it can not have 'lr'"),
-        ("quoted = true", 'quoted = true\nmethod = "gray"', "is quoted: it can not have 'method'"),
+        ('function = "gray"', 'function = "magic"', "method 'gray': there is no function 'magic'"),
+        ('function = "gray"', 'function = "gray"\nlr = 1', "method 'gray': is not trained: it can not have 'lr'"),
+        ("quoted = true", 'quoted = true\nfunction = "gray"', "is quoted: it can not have 'function'"),
         ("{ psnr = 25.991 }", "{ mse = 25.991 }", "paper may hold psnr and ssim"),
         ("{ psnr = 25.991 }", '{ psnr = "25" }', "paper may hold psnr and ssim"),
         (
             '["ours", "gray"]',
             '["ours", "grey"]',
-            r"a pair must name two rows that are measured, got \['ours', 'grey'\]",
+            r"a pair must name two methods that are measured, got \['ours', 'grey'\]",
         ),
-        ('["ours", "gray"]', '"ours"', "a pair must name two rows that are measured, got ours"),
+        ('["ours", "gray"]', '"ours"', "a pair must name two methods that are measured, got ours"),
         ('preset = "tiny"', 'preset = "huge"', "there is no preset 'huge'; there are"),
         ('preset = "tiny"', "preset =", "is no valid TOML"),
         ("[mini]", "[maxi]", r"\[mini\]: lacks 'about'"),
@@ -507,19 +510,19 @@ def test_bad_files_are_refused_in_one_sentence(tmp_path, old, new, message):
     path = tmp_path / "bad.toml"
     path.write_text(MINI.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ValueError, match=message) as refused:
-        read_heading(path, "mini")
+        read_experiment(path, "mini")
     assert str(refused.value).startswith(f"{path}: ")
     assert "\n" not in str(refused.value)
 
 
-def test_missing_files_and_headings(toml, tmp_path):
+def test_missing_files_and_experiments(toml, tmp_path):
     with pytest.raises(OSError, match=r"none\.toml: is missing"):
-        read_heading(tmp_path / "none.toml", "mini")
-    with pytest.raises(ValueError, match=r"has no heading \[maxi\]; it has mini"):
-        read_heading(toml, "maxi")
-    (tmp_path / "empty.toml").write_text("[mini]\nabout = 'x'\nseeds = [0]\nrows = []")
-    with pytest.raises(ValueError, match=r"\[mini\]: has no rows; write each one below \[\[mini.rows\]\]"):
-        read_heading(tmp_path / "empty.toml", "mini")
+        read_experiment(tmp_path / "none.toml", "mini")
+    with pytest.raises(ValueError, match=r"has no experiment \[maxi\]; it has mini"):
+        read_experiment(toml, "maxi")
+    (tmp_path / "empty.toml").write_text("[mini]\nabout = 'x'\nseeds = [0]\nmethods = []")
+    with pytest.raises(ValueError, match=r"\[mini\]: has no methods; write each one below \[\[mini.methods\]\]"):
+        read_experiment(tmp_path / "empty.toml", "mini")
 
 
 def test_cost_is_counted_without_pauses(tmp_path):
@@ -541,22 +544,22 @@ def command(toml, pack_folder, photos, folder):
 
 def test_the_command_writes_the_table(unbroken, toml, pack_folder, photos, tmp_path, capsys):
     given = command(toml, pack_folder, photos, tmp_path)
-    assert main([*given, "--seeds", "1", "--limit", "3", "--row", "Baseline", "--row", "gray"]) == 0
+    assert main([*given, "--seeds", "1", "--limit", "3", "--methods", "Baseline", "--methods", "gray"]) == 0
     out = capsys.readouterr().out
     assert "Baseline, seed 1: step 2  loss" in out
     assert "Quoted et al." in out
     assert list((tmp_path / "baseline" / "seed1" / "sheets").glob("*.png")), "validation saves a sheet"
-    table = pd.read_csv(tmp_path / "table.csv").set_index("row")
+    table = pd.read_csv(tmp_path / "table.csv").set_index("method")
     assert table["seeds"].tolist() == [1, 0, 1, 0]
     assert table.loc["gray", "photos"] == 3
     assert pd.read_csv(tmp_path / "differences.csv").empty
-    for wrong in (["--seeds", "1,x"], ["--seeds", "1,1"], ["--limit", "1"], ["--row", "none"], ["--limit", "0"]):
+    for wrong in (["--seeds", "1,x"], ["--seeds", "1,1"], ["--limit", "1"], ["--methods", "none"], ["--limit", "0"]):
         assert main([*given, *wrong]) == 1
         error = capsys.readouterr().err
         assert error.startswith("histcolor: ")
         assert len(error.splitlines()) == 1
-    assert main([*given, "--row", "Baseline", "--seeds", "1", "--limit", "3", "--steps", "5"]) == 1
-    assert "has steps = 2, asked is 5" in capsys.readouterr().err
+    assert main([*given, "--methods", "Baseline", "--seeds", "1", "--limit", "3", "--steps", "5"]) == 1
+    assert "was made with steps = 2, not 5" in capsys.readouterr().err
 
 
 def shell(*given):
@@ -584,7 +587,7 @@ def test_killed_and_started_again(unbroken, toml, pack_folder, photos, tmp_path)
 
 
 @pytest.mark.slow
-def test_two_processes_share_the_rows(unbroken, toml, pack_folder, photos, tmp_path):
+def test_two_processes_share_the_methods(unbroken, toml, pack_folder, photos, tmp_path):
     child = shell(*command(toml, pack_folder, photos, tmp_path), "--limit", "4", "--processes", "2")
     text, _ = child.communicate(timeout=240)
     assert child.returncode == 0, text
@@ -596,10 +599,10 @@ def test_two_processes_share_the_rows(unbroken, toml, pack_folder, photos, tmp_p
 
 
 def test_lineage_counts_photos_through_all_stages(tmp_path):
-    for name, size, rows in (("one", 128, [(10, None), (20, 25.0)]), ("two/more", 64, [(5, 26.0), (8, 27.0)])):
+    for name, size, lines in (("one", 128, [(10, None), (20, 25.0)]), ("two/more", 64, [(5, 26.0), (8, 27.0)])):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "config.json").write_text(json.dumps({"size": size}))
-        table = pd.DataFrame(rows, columns=["photos", "psnr"]).assign(intersection_foreign=0.5, loss=1.0)
+        table = pd.DataFrame(lines, columns=["photos", "psnr"]).assign(intersection_cross=0.5, loss=1.0)
         table.to_csv(tmp_path / name / "history.csv", index=False)
     (tmp_path / "model").mkdir()
     metrics = {"stages": [{"run": "one", "photos": 20}, {"run": "two/more", "photos": 8}]}

@@ -11,38 +11,38 @@ import torch
 
 import histcolor as hc
 from histcolor.experiments import figures as gallery
-from histcolor.experiments.definition import read_heading
-from histcolor.experiments.pictures import CONTROL, STEPS
+from histcolor.experiments.definition import read_experiment
+from histcolor.experiments.pictures import FIDELITY, STEPS
 from histcolor.images import read_table, write_table
 from histcolor.lessons.notebook import project_root
 
 MINI = """
 [mini]
-about = "Two rows that are there, one that is not yet, and one of the paper's."
+about = "Two methods that are there, one that is not yet, and one of the paper's."
 seeds = [3, 4]
 preset = "tiny"
 
-[[mini.rows]]
+[[mini.methods]]
 name = "gray"
 about = "No colour."
-method = "gray"
+function = "gray"
 
-[[mini.rows]]
+[[mini.methods]]
 name = "Not yet"
 about = "Still to be trained."
 
-[[mini.rows]]
+[[mini.methods]]
 name = "ours"
 about = "As it is."
 
-[[mini.rows]]
+[[mini.methods]]
 name = "Quoted et al."
 about = "Their number alone."
 quoted = true
 """
 SIZE = 40
-SHADES = {"gray": (0.5, 0.5, 0.5), "ours": (0.2, 0.6, 0.3)}  # what each row's pictures are filled with
-ASKED = [("own", 1, 1), ("own", 2, 2), ("own", 3, 3), ("foreign", 2, 7), ("foreign", 2, 8), ("worst", 5, 5)]
+SHADES = {"gray": (0.5, 0.5, 0.5), "ours": (0.2, 0.6, 0.3)}  # what each method's pictures are filled with
+PAIRS = [("self", 1, 1), ("self", 2, 2), ("self", 3, 3), ("cross", 2, 7), ("cross", 2, 8), ("worst", 5, 5)]
 PLACES = {"gray": "gray/seed0", "ours": "ours/seed3"}
 
 
@@ -59,23 +59,23 @@ def photo(strength, size=SIZE):
 
 
 @pytest.fixture
-def heading(tmp_path):
+def experiment(tmp_path):
     path = tmp_path / "mini.toml"
     path.write_text(MINI)
-    return read_heading(path, "mini")
+    return read_experiment(path, "mini")
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """A heading's folder as an experiment leaves it: pictures in one colour a row, a little darker a reference."""
+    """An experiment's folder as it is left: pictures in one colour a method, a little darker a reference."""
     folder = tmp_path / "tables"
     for number, strength in {1: 0.1, 2: 0.4, 3: 0.2, 5: 0.3, 7: 0.05, 8: 0.45}.items():
         hc.write_image(photo(strength), folder / "photos" / f"{number:04d}.jpg")
-    for row, place in PLACES.items():
-        for kind, own, other in ASKED:
-            shade = [value - 0.01 * other for value in SHADES[row]]
-            hc.write_image(filled(shade), folder / place / "pictures" / f"{kind}-{own:04d}-{other:04d}.jpg")
-        table = pd.DataFrame(ASKED, columns=["kind", "photo", "reference"])
+    for method, place in PLACES.items():
+        for kind, number, other in PAIRS:
+            shade = [value - 0.01 * other for value in SHADES[method]]
+            hc.write_image(filled(shade), folder / place / "pictures" / f"{kind}-{number:04d}-{other:04d}.jpg")
+        table = pd.DataFrame(PAIRS, columns=["kind", "photo", "reference"])
         table.assign(psnr=[20.0 + number for number in table["photo"]]).to_csv(
             folder / place / "pictures.csv", index=False
         )
@@ -84,12 +84,12 @@ def folder(tmp_path):
 
 @pytest.fixture
 def curves(folder):
-    """Adds curves of control: the first row stays where it is, the second follows half of the way."""
+    """Adds fidelity curves: the first method stays where it is, the second follows half of the way."""
     t, number = (x.ravel() for x in np.meshgrid(STEPS, [4, 6, 11], indexing="ij"))
-    for row, place in PLACES.items():
-        achieved = 6.0 + number if row == "gray" else t * number / 2
-        lines = {"photo": number, "t": t, "asked": t * number, "achieved": achieved, "missed": abs(t * number - 5)}
-        write_table(pd.DataFrame(lines), folder / place / CONTROL)
+    for method, place in PLACES.items():
+        achieved = 6.0 + number if method == "gray" else t * number / 2
+        lines = {"photo": number, "t": t, "target": t * number, "achieved": achieved, "missed": abs(t * number - 5)}
+        write_table(pd.DataFrame(lines), folder / place / FIDELITY)
     return folder
 
 
@@ -113,40 +113,40 @@ def notes(axes):
     return " ".join(text.get_text() for text in axes.texts).replace("\n", " ").strip()
 
 
-def test_pictures_are_found_and_rows_that_are_not_there_left_out(heading, folder):
-    pictures = gallery.find_pictures(heading, folder)
-    assert pictures["row"].drop_duplicates().tolist() == ["gray", "ours"]
-    assert len(pictures) == 2 * len(ASKED)
-    assert all(path.is_file() for name in ("picture", "truth", "asked") for path in pictures[name])
-    line = pictures[(pictures["row"] == "ours") & (pictures["reference"] == 8)].iloc[0]
-    assert (line["picture"].name, line["truth"].name, line["asked"].name) == (
-        "foreign-0002-0008.jpg",
+def test_pictures_are_found_and_methods_that_are_not_there_left_out(experiment, folder):
+    pictures = gallery.find_pictures(experiment, folder)
+    assert pictures["method"].drop_duplicates().tolist() == ["gray", "ours"]
+    assert len(pictures) == 2 * len(PAIRS)
+    assert all(path.is_file() for name in ("picture", "truth", "reference_image") for path in pictures[name])
+    line = pictures[(pictures["method"] == "ours") & (pictures["reference"] == 8)].iloc[0]
+    assert (line["picture"].name, line["truth"].name, line["reference_image"].name) == (
+        "cross-0002-0008.jpg",
         "0002.jpg",
         "0008.jpg",
     )
 
 
-def test_nothing_there_is_said_in_one_sentence(heading, folder, tmp_path):
-    with pytest.raises(OSError, match=r"nowhere: no row has a pictures\.csv yet; 'histcolor experiment'"):
-        gallery.find_pictures(heading, tmp_path / "nowhere")
-    with pytest.raises(OSError, match=r"no row has a control\.json\.xz yet"):
-        gallery.find_control(heading, folder)
-    pictures = gallery.find_pictures(heading, folder)
+def test_nothing_there_is_said_in_one_sentence(experiment, folder, tmp_path):
+    with pytest.raises(OSError, match=r"nowhere: no method has a pictures\.csv yet; 'histcolor experiment'"):
+        gallery.find_pictures(experiment, tmp_path / "nowhere")
+    with pytest.raises(OSError, match=r"no method has a fidelity\.json\.xz yet"):
+        gallery.find_fidelity(experiment, folder)
+    pictures = gallery.find_pictures(experiment, folder)
     for draw in (gallery.comparison_figure, gallery.histograms_figure):
-        with pytest.raises(ValueError, match="None of the rows Not yet has pictures of the kind"):
+        with pytest.raises(ValueError, match="None of the methods Not yet has pictures of the kind"):
             draw(pictures, ["Not yet"])
     with pytest.raises(ValueError, match="kind 'worst'"):
         gallery.find_faults(pictures, "Not yet")
 
 
-def test_what_rows_are_told():
-    rows = {row.name: row for row in read_heading(project_root() / "notebooks/experiments.toml", "comparison").rows}
-    told = {name: gallery.told(row) for name, row in rows.items()}
+def test_what_methods_are_told():
+    methods = read_experiment(project_root() / "notebooks/experiments.toml", "comparison").methods
+    told = {method.name: gallery.told(method) for method in methods}
     assert {told[name] for name in ("gray", "Automatic regression", "Zhang et al. 2016")} == {"nothing"}
     assert told["Zhang et al. 2017"] == told["Zhang et al. 2017, our losses"] == "the histogram, as one vector"
     assert told["Xiao et al. 2019"] == "a global palette"
-    assert told["transport"] == told["mean colour"] == "the histogram"
-    assert told["Welsh et al. 2002"] == told["Reinhard et al. 2001"] == "the reference photo"
+    assert told["rank of L"] == told["mean colour"] == "the histogram"
+    assert told["Welsh et al. 2002"] == told["Reinhard et al. 2001"] == "the reference image"
     assert told["The paper's model"] == told["Palette readout (ours)"] == "the histogram, as tokens"
     assert told["Su et al. 2020"] is None
     assert set(told.values()) - {None} == set(gallery.TONES)
@@ -169,8 +169,8 @@ def test_the_most_colourful_photos_keep_their_order(folder):
     assert [int(file.stem) for file in gallery.most_colourful(files, 9)] == [1, 2, 3, 8]
 
 
-def test_photos_beside_rows(heading, folder):
-    pictures = gallery.find_pictures(heading, folder)
+def test_photos_beside_methods(experiment, folder):
+    pictures = gallery.find_pictures(experiment, folder)
     figure = gallery.comparison_figure(pictures, ["ours", "Not yet", "gray"], photos=2)
     lines = grid_of(figure)
     assert [[axes.get_title() for axes in line] for line in lines[::2]] == [["gray", "true", "ours", "gray"], [""] * 4]
@@ -178,8 +178,8 @@ def test_photos_beside_rows(heading, folder):
         truth = hc.read_image(folder / "photos" / f"{number:04d}.jpg")
         assert np.abs(shown(above[1]) - truth.mean((1, 2)).numpy()).max() < 0.004
         assert np.ptp(shown(above[0])) < 0.004
-        for column, row in ((2, "ours"), (3, "gray")):
-            expected = np.array(SHADES[row]) - 0.01 * number  # the row "gray" is not the column "gray"
+        for column, method in ((2, "ours"), (3, "gray")):
+            expected = np.array(SHADES[method]) - 0.01 * number  # the method "gray" is not the column "gray"
             assert np.abs(shown(above[column]) - expected).max() < 0.01
             assert notes(below[column]) == f"{20 + number}.0 dB"
         frame = above[1].patches[0]
@@ -190,32 +190,32 @@ def test_photos_beside_rows(heading, folder):
         assert np.array_equal(below[1].images[0].get_array(), above[1].images[0].get_array()[y:, x:][:height, :width])
 
 
-def test_one_photo_under_many_histograms(heading, folder):
-    pictures = gallery.find_pictures(heading, folder)
+def test_one_photo_under_many_histograms(experiment, folder):
+    pictures = gallery.find_pictures(experiment, folder)
     figure = gallery.histograms_figure(pictures, ["gray", "Not yet", "ours"])
     lines = grid_of(figure)
     assert [len(line) for line in lines] == [4, 4, 4, 4]
-    assert [notes(line[0]) for line in lines[1:]] == ["the histogram asked", "gray", "ours"]
+    assert [notes(line[0]) for line in lines[1:]] == ["target histogram", "gray", "ours"]
     for column, number in enumerate((2, 7, 8), 1):
         truth = hc.read_image(folder / "photos" / f"{number:04d}.jpg")
         assert np.abs(shown(lines[0][column]) - truth.mean((1, 2)).numpy()).max() < 0.004
-        for line, row in zip(lines[2:], ("gray", "ours"), strict=True):
-            assert np.abs(shown(line[column]) - np.array(SHADES[row]) + 0.01 * number).max() < 0.01
-    assert notes(lines[3][1]) == "intersection 0.00"  # all green, and no green was asked
+        for line, method in zip(lines[2:], ("gray", "ours"), strict=True):
+            assert np.abs(shown(line[column]) - np.array(SHADES[method]) + 0.01 * number).max() < 0.01
+    assert notes(lines[3][1]) == "intersection 0.00"  # all green, and the target has no green
     planes = [axes.get_xlim() for axes in lines[1][1:]]
     assert planes[0] == planes[1] == planes[2], "one scale for all histograms"
 
 
-def test_faults_tell_missing_colours_from_colours_in_the_wrong_place(heading, folder):
-    true, pictures = photo(0.3), gallery.find_pictures(heading, folder)
+def test_faults_tell_missing_colours_from_colours_in_the_wrong_place(experiment, folder):
+    true, pictures = photo(0.3), gallery.find_pictures(experiment, folder)
     lab = hc.rgb_to_lab(true)
     half = hc.lab_to_rgb(torch.cat([lab[:1], lab[1:] / 2]))
     made = {"gray": half, "ours": true.flip(1)}
     found = {}
-    for row, rgb in made.items():
-        hc.write_image(rgb, folder / PLACES[row] / "pictures" / "worst-0005-0005.jpg")
-        found[row] = gallery.find_faults(pictures, row)
-        assert found[row][["photo", "psnr"]].to_numpy().tolist() == [[5, 25.0]]
+    for method, rgb in made.items():
+        hc.write_image(rgb, folder / PLACES[method] / "pictures" / "worst-0005-0005.jpg")
+        found[method] = gallery.find_faults(pictures, method)
+        assert found[method][["photo", "psnr"]].to_numpy().tolist() == [[5, 25.0]]
     assert abs(found["gray"]["chroma"].item() - 0.5) < 0.05
     assert abs(found["ours"]["chroma"].item() - 1) < 0.05
     assert found["ours"]["intersection"].item() > 0.95 > found["gray"]["intersection"].item()
@@ -224,17 +224,17 @@ def test_faults_tell_missing_colours_from_colours_in_the_wrong_place(heading, fo
         "gray",
         "true",
         "ours",
-        "its histogram",
-        "the histogram achieved",
+        "target histogram",
+        "achieved histogram",
     ]
     assert np.abs(shown(lines[1][1]) - true.mean((1, 2)).numpy()).max() < 0.004
     assert np.asarray(lines[2][1].images[0].get_array())[4:12, 22:30, 0].mean() > 190, "the red patch, upside down"
     assert notes(lines[2][1]).startswith("25.0 dB, chroma ")
 
 
-def test_curves_are_the_means_of_the_table(heading, curves):
-    control = gallery.find_control(heading, curves)
-    figure = gallery.control_figure(control, heading, ["ours", "Not yet", "gray"])
+def test_curves_are_the_means_of_the_table(experiment, curves):
+    fidelity = gallery.find_fidelity(experiment, curves)
+    figure = gallery.fidelity_figure(fidelity, experiment, ["ours", "Not yet", "gray"])
     left, right = figure.axes
     mean = 7  # of the photos' distances; their median is 6
     found = {line.get_color(): line.get_xydata() for line in left.lines if line.get_marker() == "o"}
@@ -244,24 +244,24 @@ def test_curves_are_the_means_of_the_table(heading, curves):
     assert np.allclose(ours, np.stack([steps * mean, steps * mean / 2], 1))
     assert np.allclose(gray, np.stack([steps * mean, steps * 0 + 6 + mean], 1))
     missed = [line.get_ydata() for line in right.lines if line.get_color() == gallery.TONES["nothing"]]
-    assert np.allclose(missed, control[control["row"] == "gray"].groupby("t")["missed"].mean())
+    assert np.allclose(missed, fidelity[fidelity["method"] == "gray"].groupby("t")["missed"].mean())
     assert sorted(text.get_text() for text in left.texts) == ["gray", "ours"]
     dashed = next(line for line in left.lines if line.get_marker() != "o")
     assert np.allclose(dashed.get_xdata(), dashed.get_ydata())
 
 
-def test_names_of_curves_do_not_overlap(heading, curves):
+def test_names_of_curves_do_not_overlap(experiment, curves):
     for place in PLACES.values():  # all end at the same height
-        table = read_table(curves / place / CONTROL)
-        write_table(table.assign(achieved=table["asked"], missed=0.0), curves / place / CONTROL)
-    figure = gallery.control_figure(gallery.find_control(heading, curves), heading, ["gray", "ours"])
+        table = read_table(curves / place / FIDELITY)
+        write_table(table.assign(achieved=table["target"], missed=0.0), curves / place / FIDELITY)
+    figure = gallery.fidelity_figure(gallery.find_fidelity(experiment, curves), experiment, ["gray", "ours"])
     for axes in figure.axes:
         heights = sorted(text.xyann[1] for text in axes.texts)
         assert heights[1] - heights[0] > 0.05 * axes.get_ylim()[1]
         assert heights[1] <= axes.get_ylim()[1]
 
 
-def test_no_curve_is_said(heading, curves):
-    control = gallery.find_control(heading, curves)
-    with pytest.raises(ValueError, match=r"\[mini\]: none of the rows asked for has a curve"):
-        gallery.control_figure(control, heading, ["Not yet"])
+def test_no_curve_is_said(experiment, curves):
+    fidelity = gallery.find_fidelity(experiment, curves)
+    with pytest.raises(ValueError, match=r"\[mini\]: none of these methods has a fidelity curve"):
+        gallery.fidelity_figure(fidelity, experiment, ["Not yet"])

@@ -6,26 +6,33 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histcolor.experiments.statistics import differences, gather, heading_table, paired_bootstrap, printed, seed_weights
+from histcolor.experiments.statistics import (
+    differences,
+    experiment_table,
+    gather,
+    paired_bootstrap,
+    printed,
+    seed_weights,
+)
 
 NUMBERS = ["psnr", "ssim", "ssim_gauss", "hellinger", "intersection", "earth_movers", "colourfulness"]
 
 
-def photos_csv(row, seed, psnr, shift=0.0):
-    """What a row with a seed writes, for photos a, b, … of given PSNR; every other number follows from its place."""
+def photos_csv(method, seed, psnr, shift=0.0):
+    """Per-image results of a method and seed, for photos a, b, … of given PSNR; other numbers follow from the place."""
     lines, n = [], len(psnr)
     for i, value in enumerate(psnr):
         numbers = {name: round(0.1 * (k + i) + shift, 3) for k, name in enumerate(NUMBERS[1:])}
-        names = {"photo": "abcdefgh"[i], "method": row, "row": row, "seed": seed, "heading": "mini"}
-        lines.append({**names, "reference": names["photo"], "psnr": value, **numbers, "histogram": "true"})
+        names = {"photo": "abcdefgh"[i], "method": method, "seed": seed, "experiment": "mini"}
+        lines.append({**names, "reference": names["photo"], "psnr": value, **numbers, "reference_kind": "self"})
         numbers = {k: v / 2 for k, v in numbers.items() if not k.startswith("ssim")}
-        lines.append({**names, "reference": "abcdefgh"[(i + n // 2) % n], **numbers, "histogram": "foreign"})
+        lines.append({**names, "reference": "abcdefgh"[(i + n // 2) % n], **numbers, "reference_kind": "cross"})
     return pd.DataFrame(lines)
 
 
 @pytest.fixture
 def table(tmp_path):
-    """Two rows, the first with two seeds, through files as a run leaves them."""
+    """Two methods, the first with two seeds, through files as a run leaves them."""
     parts = [
         photos_csv("one", 0, [20.0, 30.0]),
         photos_csv("one", 1, [22.0, 34.0], shift=0.2),
@@ -37,7 +44,7 @@ def table(tmp_path):
 
 
 def test_means_and_spreads_by_hand(table):
-    means = heading_table(table, ["one", "two", "none yet"]).set_index("row")
+    means = experiment_table(table, ["one", "two", "none yet"]).set_index("method")
     assert means[["photos", "seeds"]].to_numpy().tolist() == [[2, 2], [2, 1], [0, 0]]
     assert means.loc["one", "psnr"] == pytest.approx((25 + 28) / 2)
     assert means.loc["one", "psnr_spread"] == pytest.approx(3 / 2**0.5)  # of 25 and 28
@@ -46,54 +53,54 @@ def test_means_and_spreads_by_hand(table):
     # ssim of photos a and b: 0.0 and 0.1 for the one seed, 0.2 more for the other
     assert means.loc["one", "ssim"] == pytest.approx(0.15)
     assert means.loc["one", "ssim_spread"] == pytest.approx(0.2 / 2**0.5)
-    # intersection: 0.3 and 0.4; half of that with foreign histograms
+    # intersection: 0.3 and 0.4; half of that with cross-reference
     assert means.loc["two", "intersection"] == pytest.approx(0.35)
-    assert means.loc["two", "foreign_intersection"] == pytest.approx(0.175)
+    assert means.loc["two", "cross_intersection"] == pytest.approx(0.175)
     assert means.loc["none yet"].drop(["photos", "seeds"]).isna().all()
 
 
 def test_the_summary_is_that_of_evaluate(table):
     from histcolor.evaluate import summarise
 
-    true = table[(table["row"] == "two") & (table["histogram"] == "true")]
-    theirs = summarise(true[["photo", "reference", "method", *NUMBERS]]).iloc[0]
-    ours = heading_table(table, ["two"]).iloc[0]
+    results = table[(table["method"] == "two") & (table["reference_kind"] == "self")]
+    theirs = summarise(results[["photo", "reference", "method", *NUMBERS]]).iloc[0]
+    ours = experiment_table(table, ["two"]).iloc[0]
     for name in ("psnr", "ssim", "hellinger", "colourfulness"):
         assert ours[name] == pytest.approx(theirs[name])
 
 
 def test_printed_tables_say_where_there_is_nothing(table):
-    means = heading_table(table, ["one", "two", "none yet"]).assign(paper_psnr=[28.9036, np.nan, 26.32])
-    text = printed(means).set_index("row")
+    means = experiment_table(table, ["one", "two", "none yet"]).assign(paper_psnr=[28.9036, np.nan, 26.32])
+    text = printed(means).set_index("method")
     assert text["psnr"].tolist() == ["26.50 ± 2.12", "60.00 ± –", "–"]
     assert text["paper_psnr"].tolist() == ["28.9036", "–", "26.32"]
     assert not [c for c in text if c.endswith("_spread")]
 
 
-def test_rows_on_other_photos_are_refused(table):
+def test_methods_on_other_photos_are_refused(table):
     other = photos_csv("three", 0, [20.0, 30.0, 40.0])
     with pytest.raises(ValueError, match="three: was measured on other photos than one"):
-        heading_table(pd.concat([table, other]), ["one", "three"])
+        experiment_table(pd.concat([table, other]), ["one", "three"])
     with pytest.raises(ValueError, match="three: was measured on other photos than one"):
         differences(pd.concat([table, other]), [("three", "one")])
     with pytest.raises(ValueError, match="one: seed 7 was measured on other photos than seed 0"):
-        gather(pd.concat([table, other.assign(row="one", seed=7)]), "one", "true", ["psnr"])
-    with pytest.raises(ValueError, match="four: was not measured with true"):
-        gather(table, "four", "true", ["psnr"])
+        gather(pd.concat([table, other.assign(method="one", seed=7)]), "one", "self", ["psnr"])
+    with pytest.raises(ValueError, match="four: was not measured with self-reference"):
+        gather(table, "four", "self", ["psnr"])
     with pytest.raises(ValueError, match="need the same photos"):
         paired_bootstrap(np.zeros((1, 3)), np.zeros((1, 4)))
 
 
 def test_photos_of_one_name_are_told_apart_by_their_place(table):
     same = table.assign(photo="image_0001", reference="image_0001")
-    assert gather(same, "one", "true", ["psnr"]).values[..., 0].tolist() == [[20, 30], [22, 34]]
+    assert gather(same, "one", "self", ["psnr"]).values[..., 0].tolist() == [[20, 30], [22, 34]]
 
 
 def test_differences_of_pairs(table):
     out = differences(table, [("one", "two"), ("one", "none yet")], repeats=200)
-    assert set(out["row"] + "|" + out["against"]) == {"one|two"}, "a pair waits for its rows"
+    assert set(out["method"] + "|" + out["against"]) == {"one|two"}, "a pair waits for its methods"
     assert out["number"].tolist()[0] == "psnr"
-    assert set(out["number"]) >= {"ssim", "foreign_intersection", "foreign_hellinger"}
+    assert set(out["number"]) >= {"ssim", "cross_intersection", "cross_hellinger"}
     first = out.iloc[0]
     assert first["difference"] == pytest.approx(26.5 - 60)
     assert first["low"] <= first["difference"] <= first["high"]
@@ -106,7 +113,7 @@ shapes = st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 12), st.
 
 
 @given(shapes)
-def test_swapping_the_rows_turns_the_interval_over(shape):
+def test_swapping_the_methods_turns_the_interval_over(shape):
     seeds_x, seeds_y, photos, seed = shape
     draw = np.random.default_rng(seed)
     x, y = draw.normal(size=(seeds_x, photos)), draw.normal(size=(seeds_y, photos))
@@ -117,7 +124,7 @@ def test_swapping_the_rows_turns_the_interval_over(shape):
 
 
 @given(shapes)
-def test_a_row_does_not_differ_from_itself(shape):
+def test_a_method_does_not_differ_from_itself(shape):
     seeds, _, photos, seed = shape
     x = np.random.default_rng(seed).normal(25, 3, (seeds, photos, 2))
     assert np.abs(paired_bootstrap(x, x, repeats=50, seed=seed)).max() == 0
@@ -143,7 +150,7 @@ def test_drawn_seeds_have_the_variance_of_a_mean(count, seed):
 
 @pytest.mark.parametrize(("seeds", "seeds_sd", "lowest"), [(1, 0.0, 0.92), (3, 0.05, 0.93), (6, 0.5, 0.87)])
 def test_intervals_hold_the_truth_about_95_times_in_100(seeds, seeds_sd, lowest):
-    """Photos differ by 5 dB, rows by 0.7 on each photo, a run by 0.4 on each photo and by seeds_sd on all of them."""
+    """Photos differ by 5 dB, methods by 0.7 on each photo, a run by 0.4 on each and by seeds_sd on all of them."""
     draw, held, times = np.random.default_rng(0), 0, 600
     for i in range(times):
         photo = draw.normal(25, 5, 60)
