@@ -12,21 +12,9 @@ import pandas as pd
 from histcolor.images import write_table
 
 COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
+SHOWN = ["claim", "source", "expected", "measured", "low", "high", "verdict"]  #: of a file of claims, what pages show
 #: of a file of claims; the fields that a claim does not have are empty
-COLUMNS = [
-    "claim",
-    "source",
-    "experiment",
-    "method",
-    "against",
-    "number",
-    "expected",
-    "measured",
-    "low",
-    "high",
-    "verdict",
-]
-SHOWN = ["claim", "source", "expected", "measured", "low", "high", "verdict"]  #: of them, what pages show
+COLUMNS = [*SHOWN[:2], "experiment", "method", "against", "number", *SHOWN[2:]]
 
 
 @dataclass(frozen=True)

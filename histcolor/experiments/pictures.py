@@ -31,26 +31,15 @@ FIDELITY, PICTURES = f"fidelity{PACKED}", "pictures.csv"
 
 
 def spread(count: int, number: int) -> list[int]:
-    """Choose so many places spread evenly over a list, its ends left out; all of a shorter list."""
+    """Choose ``number`` places spread evenly over a list of ``count``, its ends left out; all of a shorter list."""
     number = min(count, number)
     return [int((i + 0.5) * count / number) for i in range(number)]
 
 
-def mixed(photo: Tensor, other: Tensor, t: float, seed: int) -> Tensor:
-    """Mix a reference whose histogram is (1 - t) of one photo's and t of another's: each pixel from either, by lot.
-
-    Args:
-        photo: Lab ``[3, H, W]``.
-        other: likewise, of the same size.
-        t: from 0 (``photo``) to 1 (``other``).
-        seed: of the lots.
-    """
-    lots = torch.rand(photo.shape[1:], generator=torch.Generator().manual_seed(seed))
-    return torch.where(lots < t, other, photo)
-
-
 def fidelity(function: ColorizeFunction, files: Sequence[Path], size: int, *, photos: int = 40) -> pd.DataFrame:
     """Measure how far colours follow while the target histogram moves from the photo's own to another photo's.
+
+    At step ``t`` the reference image takes each pixel from one of the two photos, by lot, the share t from the other.
 
     Args:
         function: how to colour.
@@ -66,8 +55,9 @@ def fidelity(function: ColorizeFunction, files: Sequence[Path], size: int, *, ph
     lines = []
     for i in spread(len(files), photos):
         photo, other = (rgb_to_lab(squash(read_image(files[k % len(files)]), size)) for k in (i, i + len(files) // 2))
+        lots = torch.rand(photo.shape[1:], generator=torch.Generator().manual_seed(i))
         for t in STEPS:
-            task = Task(photo[:1], mixed(photo, other, t, seed=i))
+            task = Task(photo[:1], torch.where(lots < t, other, photo))
             result = rgb_to_lab(round8(function(task)))
             own, target, achieved = (ab_histogram(x[1:], FIDELITY_BINS) for x in (photo, task.reference, result))
             pairs = {"target": (own, target), "achieved": (own, achieved), "missed": (target, achieved)}

@@ -110,8 +110,8 @@ def read_options(place: Path) -> dict[str, Any]:
 def find_twin(folders: Sequence[Path], seed: int, plan: dict[str, Any], recipe: Recipe) -> Path | None:
     """Find a run in other experiments' folders with the same configuration, packs and photos; None without one."""
     now = options(recipe)
-    for file in (file for folder in folders for file in sorted(folder.glob(f"*/seed{seed}/{RECORD}"))):
-        there, record = file.parent, read_record(file.parent)
+    for there in (place for folder in folders for place in sorted(folder.glob(f"*/seed{seed}"))):
+        record = read_record(there)
         whole = record.get("measured") and all((there / name).is_file() for name in (MODEL, TABLE, *HISTORY))
         if whole and read_options(there) == now and all(record.get(key) == plan[key] for key in plan):
             return there

@@ -94,8 +94,7 @@ def run(
 ) -> list[str]:
     """Train and measure the methods of an experiment, or go on with it; what is done already is left alone.
 
-    Seed by seed, so that every method has its first numbers early. One that another process is working on is left to
-    it.
+    Seed by seed, so that every method has its first numbers early. What another process works on is left to it.
 
     Args:
         experiment: from :func:`histcolor.experiments.definition.read_experiment`.

@@ -125,10 +125,9 @@ def paired_bootstrap(
     seeds_x: Sequence[int] | None = None,
     seeds_y: Sequence[int] | None = None,
     repeats: int = 2000,
-    level: float = 0.95,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compute the mean difference of two methods on the same photos, with its percentile interval (Efron 1979).
+    """Compute the mean difference of two methods on the same photos, with its 95 % percentile interval (Efron 1979).
 
     Each repeat draws photos with replacement, the same ones for both methods, and, crossed with them, seeds: the same
     ones for methods trained with the same seeds (a seed decides the order of photos and the crops), else for each its
@@ -143,7 +142,6 @@ def paired_bootstrap(
         seeds_x: the seeds of ``x``, by default 0 … S-1.
         seeds_y: the seeds of ``y``.
         repeats: how many resamples.
-        level: the interval's coverage.
         seed: of the resampling: the same seed gives the same interval.
 
     Returns:
@@ -168,8 +166,7 @@ def paired_bootstrap(
             for values, w in sides
         ]
         resampled.append(means[0] - means[1])
-    tail = (1 - level) / 2
-    low, high = np.quantile(np.concatenate(resampled), [tail, 1 - tail], axis=0)
+    low, high = np.quantile(np.concatenate(resampled), [0.025, 0.975], axis=0)
     return x.mean((0, 1)) - y.mean((0, 1)), low, high
 
 
