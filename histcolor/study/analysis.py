@@ -123,7 +123,7 @@ def shares(
     return pd.concat(rows, ignore_index=True)
 
 
-def heading(table: pd.DataFrame) -> str:
+def title_of(table: pd.DataFrame) -> str:
     """Write the title of a figure or table of shares: how many people answered, and SIMULATED if nobody did."""
     text = f"{table['participants'].max()} participants, {table['answers'].max()} answers to each question"
     return f"SIMULATED: {text}; no finding about any method" if table["simulated"].any() else text
@@ -146,5 +146,5 @@ def show_shares(table: pd.DataFrame) -> Figure:
         axes[0, 0].invert_yaxis()
         axes[0, 0].set_xlim(0, min(100, 100 * table["high"].max()) * 1.15)
         figure.legend([chance], ["chance"], loc="outside lower center")
-        figure.suptitle(heading(table))
+        figure.suptitle(title_of(table))
     return figure
