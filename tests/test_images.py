@@ -40,7 +40,7 @@ def read8(path):
 
 
 def as_saved(path, attribute):
-    """The file's mode as PIL reports it, so that a test knows that it has the right kind of file."""
+    """What PIL reports about the file, so that a test knows that it has the right kind of file."""
     with Image.open(path) as picture:
         return getattr(picture, attribute)
 
