@@ -43,12 +43,12 @@ class Task:
         return gray_rgb(self.L)
 
 
-Method = Callable[[Task], Tensor]  #: a way to colour: a task → RGB [3, H, W] in [0, 1]
+ColorizeFunction = Callable[[Task], Tensor]  #: how a method colours: a task → RGB [3, H, W] in [0, 1]
 
 
 def model_method(
     model: Colorizer, *, transport: float = 0.0, flips: bool = False, size: int | None = None, automatic: bool = False
-) -> Method:
+) -> ColorizeFunction:
     """Make a method of a model: :func:`histcolor.colorize` with the target histogram.
 
     With ``automatic`` the model is not given the histogram and chooses the colours itself. The working size is
@@ -70,7 +70,7 @@ def model_method(
     return method
 
 
-def prediction_method(folder: Path, names: Iterable[Path], size: int) -> dict[Path, Method]:
+def prediction_method(folder: Path, names: Iterable[Path], size: int) -> dict[Path, ColorizeFunction]:
     """Make methods of another program's results: for each photo, the file in ``folder`` with the same stem.
 
     The results are resized to the protocol's size, like the photos; they may have any format.
@@ -105,7 +105,7 @@ def squash(rgb: Tensor, size: int) -> Tensor:
 
 def evaluate(
     photos: list[Path],
-    methods: dict[str, Method | dict[Path, Method]],
+    methods: dict[str, ColorizeFunction | dict[Path, ColorizeFunction]],
     *,
     size: int = 256,
     cross: bool = False,

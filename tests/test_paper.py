@@ -11,7 +11,7 @@ import histcolor as hc
 from histcolor.cli.main import main
 
 # section 3.1: Adam at 1e-4; the losses' δ and λ are the defaults. Only steps and photos are fewer than in the paper
-RULES = ["--preset", "paper", "--lr", "1e-4", "--weight-decay", "0", "--foreign", "0", "--warmup", "0", "--ema", "0"]
+RULES = ["--preset", "paper", "--lr", "1e-4", "--weight-decay", "0", "--cross", "0", "--warmup", "0", "--ema", "0"]
 SMALL = ["--batch-size", "2", "--steps", "3", "--log-every", "1", "--save-every", "3", "--precision", "float32"]
 
 
