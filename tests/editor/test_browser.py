@@ -169,6 +169,7 @@ def test_eyedropper_takes_a_colour_from_the_picture(page, lab, plane):
 
 def test_explorer_both_ways(page, lab, plane):
     choose(page, "Look")
+    page.wait_for_function("selector => document.querySelector(selector).style.cursor === 'help'", arg=RESULT)
     box = page.locator(RESULT).bounding_box()
     page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 0.4 * box["height"])
     seen = wait_until(page, lab, lambda s: s["glow"] > 0 and len(s["mark"]) == 2)
