@@ -16,7 +16,7 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from histcolor.color import lab_to_rgb
-from histcolor.evaluate import Method, Task
+from histcolor.evaluate import ColorizeFunction, Task
 from histcolor.histogram import bin_centres, bin_width, mean_ab
 
 SAMPLES = 200  #: pixels of the reference that Welsh et al. 2002 compare with, about
@@ -125,7 +125,7 @@ def welsh(task: Task, samples: int = SAMPLES) -> Tensor:
 
 
 #: methods without training, as ``histcolor evaluate --methods`` and ``experiments.toml`` name them
-UNTRAINED: dict[str, Method] = {
+UNTRAINED: dict[str, ColorizeFunction] = {
     "gray": gray,
     "mean": mean_colour,
     "rank": rank,

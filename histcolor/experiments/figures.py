@@ -26,7 +26,7 @@ from histcolor.experiments.definition import Experiment, Method
 from histcolor.experiments.pictures import FIDELITY, PICTURES
 from histcolor.histogram import ab_histogram, intersection, palette
 from histcolor.images import read_image, read_table
-from histcolor.metrics import CONTROL_BINS, colourfulness
+from histcolor.metrics import FIDELITY_BINS, colourfulness
 from histcolor.plots import show_histogram, show_image
 
 #: what a method may be told of the colours, and the colour that stands for it in figures
@@ -122,7 +122,7 @@ def _histogram(rgb: Tensor, bins: int = BINS) -> Tensor:
 
 
 def _intersection(result: Tensor, reference: Tensor) -> float:
-    return float(intersection(_histogram(reference, CONTROL_BINS), _histogram(result, CONTROL_BINS)))
+    return float(intersection(_histogram(reference, FIDELITY_BINS), _histogram(result, FIDELITY_BINS)))
 
 
 def _gray(rgb: Tensor) -> Tensor:

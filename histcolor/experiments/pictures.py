@@ -17,11 +17,10 @@ from PIL import Image, JpegPresets
 from torch import Tensor
 
 from histcolor.color import rgb_to_lab
-from histcolor.evaluate import Method as ColorizeFunction
-from histcolor.evaluate import Task, squash
+from histcolor.evaluate import ColorizeFunction, Task, squash
 from histcolor.histogram import ab_histogram, earth_movers, hellinger
 from histcolor.images import PACKED, atomic, read_image, to_uint8, write_table
-from histcolor.metrics import CONTROL_BINS, round8
+from histcolor.metrics import FIDELITY_BINS, round8
 
 SHOWN = 6  #: photos shown with self-reference
 REFERENCES = 4  #: other photos that are the reference image of one of them
@@ -60,7 +59,7 @@ def fidelity(function: ColorizeFunction, files: Sequence[Path], size: int, *, ph
         for t in STEPS:
             task = Task(photo[:1], torch.where(lots < t, other, photo))
             result = rgb_to_lab(round8(function(task)))
-            own, target, achieved = (ab_histogram(x[1:], CONTROL_BINS) for x in (photo, task.reference, result))
+            own, target, achieved = (ab_histogram(x[1:], FIDELITY_BINS) for x in (photo, task.reference, result))
             pairs = {"target": (own, target), "achieved": (own, achieved), "missed": (target, achieved)}
             line = {"photo": i, "t": t} | {name: float(earth_movers(*pair)) for name, pair in pairs.items()}
             lines.append(line | {f"{name}_hellinger": float(hellinger(*pair)) for name, pair in pairs.items()})

@@ -24,8 +24,7 @@ from histcolor.backbone import imagenet_weights
 from histcolor.baselines.classical import UNTRAINED
 from histcolor.checkpoint import load, load_tensors
 from histcolor.data import Pack
-from histcolor.evaluate import Method as ColorizeFunction
-from histcolor.evaluate import evaluate, evenly, model_method
+from histcolor.evaluate import ColorizeFunction, evaluate, evenly, model_method
 from histcolor.experiments.definition import Experiment, Method
 from histcolor.experiments.pictures import FIDELITY, PICTURES, fidelity, save_pictures
 from histcolor.experiments.provenance import about_machine, about_pack, cost, digest
@@ -246,7 +245,7 @@ def _measure(method: Method, seed: int, place: Path, work: Work) -> tuple[pd.Dat
     """Measure a method with both kinds of reference: per-image results, and the photos that could not be read."""
     function, tables, unread = {method.name: _function(method, place, work)}, [], []
     for kind in ("self", "cross"):
-        table, failed = evaluate(work.photos, function, size=work.size, foreign=kind == "cross", quiet=work.quiet)
+        table, failed = evaluate(work.photos, function, size=work.size, cross=kind == "cross", quiet=work.quiet)
         unused = ["earth_movers"] if kind == "self" else ["earth_movers", "colourfulness"]  # in no table or figure
         tables.append(table.drop(columns=unused).assign(seed=seed, reference_kind=kind))
         unread += failed

@@ -28,7 +28,7 @@ def recipe(name):
     loss = Loss(lambda_2=0 if name in AUTOMATIC else 10)
     config = TrainConfig(
         steps=16, batch_size=4, size=32, lr=4e-3, warmup=2, log_every=4, save_every=8,
-        foreign=0.0 if name in AUTOMATIC else 0.2, ema=0.9, precision="float32",
+        cross=0.0 if name in AUTOMATIC else 0.2, ema=0.9, precision="float32",
     )  # fmt: skip
     return Recipe(TINY, loss, config, name)
 
@@ -330,7 +330,7 @@ def test_hypercolumns_stand_at_each_place():
 
 def test_a_method_without_a_histogram_is_not_trained_with_one(pack):
     made = recipe("automatic")
-    with pytest.raises(ValueError, match="'automatic' sees no histogram: it needs foreign=0 and dropped=0"):
-        replace(made, train=replace(made.train, foreign=0.2)).make(pack)
+    with pytest.raises(ValueError, match="'automatic' sees no histogram: it needs cross=0 and dropped=0"):
+        replace(made, train=replace(made.train, cross=0.2)).make(pack)
     with pytest.raises(ValueError, match="no method 'nonesuch'; there are colorizer, automatic"):
         build(TINY, "nonesuch")
