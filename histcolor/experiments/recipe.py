@@ -31,7 +31,12 @@ class Recipe:
     ) -> tuple[nn.Module, Callable]:
         """Make the model before its first step, see :func:`histcolor.train.set_up`, and the loss to train it with."""
         model = set_up(self.train, self.model, pack, method=self.method, backbone=backbone, init=init)
-        return model, model.make_loss(pack) if isinstance(model, baselines.Classifier) else self.loss
+        return model, model.make_loss(pack) if self.classifies else self.loss
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the method is a classifier, which brings a loss of its own."""
+        return issubclass(METHODS[self.method], baselines.Classifier)
 
     @property
     def looks(self) -> bool:
@@ -39,8 +44,9 @@ class Recipe:
         return getattr(METHODS[self.method](self.model), "photo", None) is not None
 
     def as_dict(self) -> dict[str, Any]:
-        """Give all options as a run's ``config.json`` holds them."""
-        return {"method": self.method, "model": asdict(self.model), "loss": asdict(self.loss), **asdict(self.train)}
+        """Give all options as a run's ``config.json`` holds them; a classifier's loss has none."""
+        loss = {} if self.classifies else asdict(self.loss)
+        return {"method": self.method, "model": asdict(self.model), "loss": loss, **asdict(self.train)}
 
 
 def option_fields() -> dict[str, tuple[type, type]]:

@@ -113,7 +113,8 @@ def find_twin(folders: Sequence[Path], seed: int, plan: dict[str, Any], recipe: 
     for there in (place for folder in folders for place in sorted(folder.glob(f"*/seed{seed}"))):
         record = read_record(there)
         whole = record.get("measured") and all((there / name).is_file() for name in (MODEL, TABLE, *HISTORY))
-        if whole and read_options(there) == now and all(record.get(key) == plan[key] for key in plan):
+        had = record | read_options(there)
+        if whole and all(had.get(key) == value for key, value in (now | plan).items()):
             return there
     return None
 

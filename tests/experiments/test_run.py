@@ -117,7 +117,7 @@ def test_what_a_run_leaves(unbroken, toml, photos):
         path.name for path in place.iterdir()
     }
     assert not list(unbroken.rglob("lock.owner"))
-    assert not list(unbroken.rglob("state.safetensors")), "what nothing resumes from is removed"
+    assert not list(unbroken.rglob("state.pt")), "what nothing resumes from is removed"
     record = json.loads((place / "run.json").read_text())
     assert (record["experiment"], record["method"], record["seed"]) == ("mini", "ours", 1)
     assert record["photos_seen"] == 4
@@ -566,6 +566,31 @@ def shell(*given):
     threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # as many as here: the same sums
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen([sys.executable, "-m", "histcolor", *given], env={**os.environ, **threads}, **options)
+
+
+def test_a_classifier_is_known_again(toml, work, tmp_path):
+    """Its loss is its own: the loss's options, which the defaults may set for all methods, are not its options."""
+    text = (
+        toml.read_text()
+        + """
+[[mini.methods]]
+name = "classified"
+about = "A baseline."
+method = "zhang2016"
+cross = 0.0
+delta = 0.05
+"""
+    )
+    file = tmp_path / "mini.toml"
+    file.write_text(text)
+    experiment = read_experiment(file, "mini")
+    options = {"methods": ["classified"], "seeds": [0], "limit": 2}
+    said, failed = work(tmp_path / "one", experiment, **options)
+    assert (said[0][:28], failed) == ("classified, seed 0: done in ", [])
+    said, failed = work(tmp_path / "one", experiment, **options)
+    assert (said, failed) == (["classified, seed 0: done before."], [])
+    said, failed = work(tmp_path / "two", experiment, reuse=[tmp_path / "one"], **options)
+    assert (said, failed) == (["classified, seed 0: taken from one/classified/seed0."], [])
 
 
 @pytest.mark.slow
