@@ -1,4 +1,4 @@
-"""The real editor: notebook 05 in JupyterLab in Chromium, with mouse and keys.
+"""The real editor: notebook 06 in JupyterLab in Chromium, with mouse and keys.
 
 Without Chromium these tests are skipped, and say why (``HISTCOLOR_CHROMIUM`` may name its path).
 """
@@ -22,7 +22,7 @@ pytestmark = [
         reason="no Chromium: install it, or set HISTCOLOR_CHROMIUM to its path",
     ),
 ]
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "05_histogram_editing.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "06_histogram_editing.ipynb"
 # the kernel's state, written to a file after each picture, for the test to read
 REPORT = """
 import json, numpy as np
