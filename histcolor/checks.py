@@ -1,4 +1,4 @@
-"""Checks of what comes from outside: numbers in their range, words of a list, tables in TOML and JSON files."""
+"""Checks of what comes from outside: numbers in their range, words of a list, tables in TOML and JSON files, names."""
 
 from __future__ import annotations
 
@@ -105,3 +105,8 @@ def read_config(path: str | os.PathLike, mend: str = "") -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ValueError(f"{path}: must hold a table of names and values, got {reprlib.repr(values)}.")
     return values
+
+
+def visible(said: object) -> str:
+    """Escape what a terminal would obey or hide: control characters, as a file's name may hold them."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(said))

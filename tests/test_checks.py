@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 import pytest
 
-from histcolor.checks import Range, check_fields, one_of, read_config, within
+from histcolor.checks import Range, check_fields, one_of, read_config, visible, within
 from histcolor.experiments.records import read_options, read_record
 from histcolor.losses import Loss
 from histcolor.model import ModelConfig
@@ -136,3 +136,10 @@ def test_a_runs_files_that_hold_a_list(tmp_path):
         (tmp_path / name).write_text("[1]")
         with pytest.raises(ValueError, match=rf"{name}: must hold a table of names and values, got \[1\]"):
             read(tmp_path / name)
+
+
+def test_what_a_terminal_would_obey_is_escaped():
+    name = "a\x1b[31m\n\r\x9b\u202eb\udcff\u200d é ×.jpg"
+    shown = visible(name)
+    assert shown == "a\\x1b[31m\\n\\r\\x9b\\u202eb\\udcff\\u200d é ×.jpg"
+    assert shown.isprintable()

@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from histcolor.checks import Range
+from histcolor.checks import Range, visible
 
 Subparsers = argparse._SubParsersAction
 quiet_bars = not (sys.stderr and sys.stderr.isatty())  # progress bars are for people; batch logs stay readable
@@ -22,6 +22,10 @@ quiet_bars = not (sys.stderr and sys.stderr.isatty())  # progress bars are for p
 
 class Parser(argparse.ArgumentParser):
     """A parser that says in one line what is wrong with the options, and not the usage besides."""
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help; argparse's own says nothing if that fails, as on a full disk."""
+        print(self.format_help(), end="", file=file)
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2."""
@@ -115,11 +119,6 @@ def of_field(kind: type, name: str) -> dict[str, Any]:
 
 
 # --- what is said ---
-
-
-def visible(said: object) -> str:
-    """Escape what a terminal would obey or hide: control characters, as a file's name may hold them."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(said))
 
 
 def show(said: object) -> None:

