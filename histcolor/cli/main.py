@@ -6,7 +6,6 @@ import argparse
 import sys
 
 from histcolor.cli import claims, colorize, data, evaluate, experiment, reproduce, train
-from histcolor.cli.signals import ending_on_sigterm
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -19,15 +18,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 1 after an error (one line on stderr), 2 for wrong options.
-
-    Ctrl-C and SIGTERM end it with 130 and 143.
-    """
+    """Run a command; returns the exit code: 0, 1 after an error (one line on stderr), 2 for wrong options."""
     args = build_parser().parse_args(argv)
     args.words = sys.argv[1:] if argv is None else argv  # for processes that do the same
     try:
-        with ending_on_sigterm():
-            return args.run(args) or 0
+        return args.run(args) or 0
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"histcolor: {error}", file=sys.stderr)
         return 1
