@@ -28,6 +28,7 @@ from tqdm import tqdm
 from histcolor.backbone import free, load_imagenet_weights
 from histcolor.batch import Batch, look_at, make_batch, mean_histogram, plan_batch
 from histcolor.checkpoint import build, fill, load_state, save_model, save_state
+from histcolor.checks import Range, check_fields, one_of, read_config, within
 from histcolor.data import Pack
 from histcolor.device import PRECISIONS, Execution, execution
 from histcolor.files import clear_temporaries, hold
@@ -43,46 +44,42 @@ class TrainConfig:
         ValueError: a value is out of its range; the message names the field.
     """
 
-    steps: int = 10_000  #: optimiser steps in all
-    batch_size: int = 8  #: photos a step, over all processes together
-    size: int = 128  #: pixels along each side of a crop
-    lr: float = 5e-4  #: peak learning rate
-    temperature_lr: float = 10.0  #: learning rate of the temperature, as a multiple of lr
-    backbone_lr: float = 0.0  #: learning rate of the backbone after its first map, as a multiple of lr; 0: frozen
+    steps: int = within(10_000, 1, 10**9)  #: optimiser steps in all
+    batch_size: int = within(8, 1, 10**5)  #: photos a step, over all processes together
+    size: int = within(128, 32, 1024)  #: pixels along each side of a crop; a multiple of 32
+    lr: float = within(5e-4, 0, 100, above=True)  #: peak learning rate
+    temperature_lr: float = within(10.0, 0, 1000)  #: learning rate of the temperature, as a multiple of lr
+    backbone_lr: float = within(0.0, 0, 1000)  #: that of the backbone after its first map, likewise; 0: frozen
     betas: tuple[float, float] = (0.9, 0.98)
-    weight_decay: float = 1e-4
-    schedule: str = "cosine"  #: "cosine" to zero, "constant", or "step": times 0.1 after each third (the paper at 256)
-    until: float = 0.0  #: if above 0, the run ends after so many seconds, and not after ``steps``; so does its schedule
-    warmup: int = 200  #: steps of linear warm-up
-    clip: float = 1.0  #: largest norm of the gradient
-    ema: float = 0.999  #: decay of the weights' moving average, which is the model that is saved for use
-    cross: float = 0.2  #: share of photos with cross-reference (half of them mixed with self-reference), and only L_H
-    dropped: float = 0.0  #: share of photos without a histogram, and without L_H: for automatic colouring
-    zoom: float = 1.0  #: crops show from 1/zoom of the photo's height and width to all of it, resized; 1: plain crops
-    jitter: float = 0.0  #: how much L's curve, chroma and (half as much, in radians) hue are changed at random
-    seed: int = 0
-    precision: str = "auto"  #: of the network in training: "bfloat16", "float32", or "auto", see histcolor.device
-    log_every: int = 50  #: steps between lines of the history
-    save_every: int = 500  #: steps between checkpoints, which are validated; a multiple of log_every
+    weight_decay: float = within(1e-4, 0, 10)
+    #: "cosine" to zero, "constant", or "step": times 0.1 after each third (the paper at 256)
+    schedule: str = one_of("cosine", ("cosine", "constant", "step"))
+    #: if above 0, the run ends after so many seconds, and not after ``steps``; so does its schedule
+    until: float = within(0.0, 0, 1e9)
+    warmup: int = within(200, 0, 10**9)  #: steps of linear warm-up
+    clip: float = within(1.0, 0, 1e9, above=True)  #: largest norm of the gradient
+    #: decay of the weights' moving average, which is the model that is saved for use
+    ema: float = within(0.999, 0, 1, below=True)
+    #: share of photos with cross-reference (half of them mixed with self-reference), and only L_H
+    cross: float = within(0.2, 0, 1)
+    dropped: float = within(0.0, 0, 1)  #: share of photos without a histogram, and without L_H: for automatic colouring
+    #: crops show from 1/zoom of the photo's height and width to all of it, resized; 1: plain crops
+    zoom: float = within(1.0, 1, 4)
+    #: how much L's curve, chroma and (half as much, in radians) hue are changed at random
+    jitter: float = within(0.0, 0, 1)
+    seed: int = within(0, 0, 2**32 - 1)
+    precision: str = one_of("auto", PRECISIONS)  #: of the network in training, see histcolor.device
+    log_every: int = within(50, 1, 10**9)  #: steps between lines of the history
+    save_every: int = within(500, 1, 10**9)  #: steps between checkpoints, which are validated; a multiple of log_every
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "size", "log_every", "save_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        check_fields(self)
+        if len(self.betas) != 2 or not all(beta in Range(0, 1, below=True) for beta in self.betas):
+            raise ValueError(f"betas must be two numbers of at least 0 and below 1, got {self.betas}.")
         if self.size % 32:
             raise ValueError(f"size must be a multiple of 32, got {self.size}.")
         if self.save_every % self.log_every:
             raise ValueError(f"save_every must be a multiple of log_every, got {self.save_every} and {self.log_every}.")
-        if self.schedule not in ("cosine", "constant", "step"):
-            raise ValueError(f"schedule must be cosine, constant or step, got {self.schedule!r}.")
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}.")
-        for name, low, high in (("zoom", 1, 4), ("jitter", 0, 1), ("until", 0, math.inf)):
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} must be in [{low}, {high}], got {getattr(self, name)}.")
-        for name in ("cross", "dropped"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}.")
 
 
 def learning_rate(config: TrainConfig, step: int, seconds: float = 0.0) -> float:
@@ -460,12 +457,10 @@ def check_same_run(config: dict, path: Path) -> None:
     """Compare a configuration with the ``config.json`` of the run that is to be resumed.
 
     Raises:
-        ValueError: they differ, the message names the first such field; or the file is missing or damaged.
+        ValueError: they differ, the message names the first such field; or the file is damaged.
+        OSError: the file is missing.
     """
-    try:
-        then, now = dict(json.loads(path.read_text(encoding="utf-8"))), json.loads(json.dumps(config))
-    except (OSError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: is missing or damaged, and says what the run beside it is: restore it.") from error
+    then, now = read_config(path), json.loads(json.dumps(config))
     if different := sorted(k for k in {**then, **now} if then.get(k) != now.get(k)):
         key = different[0]
         raise ValueError(

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from histcolor.checkpoint import load
-from histcolor.cli.options import Subparsers, add_command, quiet_bars, report_failed
+from histcolor.cli import options
+from histcolor.cli.options import Subparsers, add_command, quiet_bars, report_failed, show
 from histcolor.color import rgb_to_lab
 from histcolor.evaluate import evenly
 from histcolor.images import find_images, read_image, write_table
@@ -30,11 +31,14 @@ Predictions are found by their path, whatever their suffix: that of photos/cats/
 def add(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     sub = add_command(subparsers, "evaluate", EVALUATE, evaluate)
-    sub.add_argument("photos", type=Path, metavar="FOLDER", help="colour photos")
-    sub.add_argument("--model", default="small", help="small, base or a checkpoint (default: %(default)s)")
-    sub.add_argument("--predictions", type=Path, metavar="FOLDER", help="score these pictures instead")
+    sub.add_argument("photos", type=options.path, metavar="FOLDER", help="colour photos")
+    sub.add_argument(
+        "--model", type=options.text, default="small", help="small, base or a checkpoint (default: %(default)s)"
+    )
+    sub.add_argument("--predictions", type=options.path, metavar="FOLDER", help="score these pictures instead")
     sub.add_argument(
         "--methods",
+        type=options.listed(options.text),
         default="model",
         help="of model, automatic (the model without a histogram), gray, mean, rank, reinhard, welsh, by commas "
         "(default: %(default)s)",
@@ -44,14 +48,19 @@ def add(subparsers: Subparsers) -> None:
         "--flips", action="store_true", help="colour the mirrored photo as well, and take the mean (twice the work)"
     )
     sub.add_argument(
-        "--transport", default="0", help="transport strength of the model; several by commas (default: %(default)s)"
+        "--transport",
+        type=options.listed(options.number(0, 1)),
+        default="0",
+        help="transport strength of the model; several by commas (default: %(default)s)",
     )
-    sub.add_argument("--size", type=int, default=256, help="pixels along each side (default: %(default)s)")
-    sub.add_argument("--limit", type=int, help="only so many photos, spread evenly over the folder")
-    sub.add_argument("--sheet", type=Path, metavar="FILE.png", help="also a contact sheet of the model's colours")
+    sub.add_argument("--size", type=options.pixels, default=256, help="pixels along each side (default: %(default)s)")
+    sub.add_argument("--limit", type=options.count(), help="only so many photos, spread evenly over the folder")
+    sub.add_argument(
+        "--sheet", type=options.path, metavar="FILE.png", help="also a contact sheet of the model's colours"
+    )
     sub.add_argument(
         "--output",
-        type=Path,
+        type=options.path,
         required=True,
         metavar="FILE.csv",
         help="a line an image and method; FILE.json.xz is smaller",
@@ -72,10 +81,10 @@ def evaluate(args: argparse.Namespace) -> int:
         other = other if args.photos.is_dir() else []  # the photos beside the one given are not looked at
         methods[args.predictions.resolve().name] = ev.prediction_method(found, args.size)
     else:
-        for method in args.methods.split(","):
+        for method in args.methods:
             if method == "model":
                 model = load(args.model)
-                for strength in map(float, args.transport.split(",")):
+                for strength in args.transport:
                     name = (
                         Path(args.model).stem + (f" transport {strength:g}" if strength else "") + " flips" * args.flips
                     )
@@ -90,7 +99,7 @@ def evaluate(args: argparse.Namespace) -> int:
     write_table(table.round(DIGITS), args.output)
     if args.sheet:
         write_sheet(photos, load(args.model), args.sheet, args.size)
-    print(ev.summarise(table).round(4).to_string(index=False))
+    show(ev.summarise(table).round(4).to_string(index=False))
     failed = [missing[photo] for photo in photos if photo in missing] + failed
     return report_failed(failed, len(photos)) | report_failed(unread + other)
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from histcolor.backbone import imagenet_weights
 from histcolor.baselines.classical import UNTRAINED
-from histcolor.checkpoint import load, load_tensors
+from histcolor.checkpoint import load, load_metadata
 from histcolor.data import Pack
 from histcolor.evaluate import ColorizeFunction, evaluate, evenly, model_method, name_photos
 from histcolor.experiments.definition import Experiment, Method
@@ -218,7 +218,7 @@ def _train(name: str, recipe: Recipe, place: Path, work: Work) -> int:
         lock=False,
     )
     file = place / MODEL
-    return json.loads(load_tensors(file)[1]["about"])["step"] if file.is_file() else 0
+    return json.loads(load_metadata(file)["about"])["step"] if file.is_file() else 0
 
 
 def _function(method: Method, place: Path, work: Work) -> ColorizeFunction:
