@@ -6,6 +6,7 @@ No file that is loaded can run code.
 from __future__ import annotations
 
 import json
+import math
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -227,10 +228,16 @@ def save_state(
         torch.save({**state, "step": step, "pack": pack, "seconds": seconds}, temporary)
 
 
+#: what decides AdamW's numbers in a group of parameters; its other entries change with torch and the device
+_GROUP = ("params", "factor", "weight_decay", "betas", "eps")
+
+
 def load_state(
     path: Path, model: nn.Module, average: AveragedModel, optimizer: torch.optim.Optimizer, pack: str
 ) -> tuple[int, float]:
     """Load what :func:`save_state` wrote into the given objects; returns the step and the seconds since the start.
+
+    Every tensor must have the name, the shape and the type that these objects have, and only finite numbers.
 
     Raises:
         CheckpointError: the file is damaged, or is from another model or from a run on other photos.
@@ -238,18 +245,50 @@ def load_state(
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         step, then, seconds = int(state["step"]), str(state["pack"]), float(state["seconds"])
-        weights, averaged, moments = state["model"], state["average"], state["optimizer"]
-    except (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
+        saved = {name: state[name] for name in ("model", "average", "optimizer")}
+    except (ValueError, TypeError, LookupError, OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{path}: is damaged, or is no training state.") from error
+    if step < 0 or not 0 <= seconds < math.inf:
+        raise CheckpointError(f"{path}: is damaged: its step is {step}, its time {seconds} s.")
     if then != pack:
         raise CheckpointError(
             f"{path.parent}: holds a run on other photos ({then}; given are {pack}): give the same packs in the same "
             "order, or name another folder."
         )
-    fill(model, weights, str(path))
+    moments = {
+        i: {"step": torch.zeros(()), "exp_avg": p, "exp_avg_sq": p}
+        for i, p in enumerate(p for group in optimizer.param_groups for p in group["params"])
+    }
+    groups = [{k: v for k, v in g.items() if k in _GROUP} for g in optimizer.state_dict()["param_groups"]]
+    wanted = {"model": model.state_dict(), "average": average.state_dict()}
+    wanted["optimizer"] = {"state": moments, "param_groups": groups}
+    if fault := find_fault(saved, wanted):
+        raise CheckpointError(f"{path}: is damaged, or was written by a run that trains other weights: {fault}.")
     try:
-        average.load_state_dict(averaged)
-        optimizer.load_state_dict(moments)
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        for name, one in (("model", model), ("average", average), ("optimizer", optimizer)):
+            one.load_state_dict(saved[name])
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:  # it has more than was wanted
         raise CheckpointError(f"{path}: was written by a run that trains other weights.") from error
     return step, seconds
+
+
+def find_fault(saved: Any, wanted: Any, name: str = "") -> str:
+    """Say where saved tables and lists of tensors are not like those wanted, or are not finite; "" if nowhere."""
+    if isinstance(wanted, Tensor):
+        if not isinstance(saved, Tensor) or (saved.shape, saved.dtype) != (wanted.shape, wanted.dtype):
+            kinds = (
+                f"{one.dtype} {list(one.shape)}" if isinstance(one, Tensor) else repr(one) for one in (saved, wanted)
+            )
+            return f"{name} is " + ", not ".join(kinds)
+        return "" if saved.isfinite().all() else f"{name} has numbers that are NaN or infinite"
+    if not isinstance(saved, type(wanted)):
+        return f"{name} is a {type(saved).__name__}, not a {type(wanted).__name__}"
+    if isinstance(wanted, list):
+        wanted, saved = dict(enumerate(wanted)), dict(enumerate(saved))
+    if not isinstance(wanted, dict):
+        return "" if saved == wanted else f"{name} is {saved!r}, not {wanted!r}"
+    if lacking := [key for key in wanted if key not in saved]:
+        return f"{name} lacks {lacking[0]!r}"
+    return next(
+        filter(None, (find_fault(saved[key], one, f"{name} {key}".lstrip()) for key, one in wanted.items())), ""
+    )

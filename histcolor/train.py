@@ -12,6 +12,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ from histcolor.checkpoint import build, fill, load_state, save_model, save_state
 from histcolor.checks import Range, check_fields, one_of, read_config, within
 from histcolor.data import Pack
 from histcolor.device import PRECISIONS, Execution, execution
-from histcolor.images import clear_temporaries, write_table, write_text
+from histcolor.files import clear_temporaries, hold
+from histcolor.images import write_table, write_text
 from histcolor.model import ModelConfig
 
 
@@ -267,6 +269,7 @@ def train(
     device: str | torch.device = "cpu",
     compile: bool | None = None,
     quiet: bool = False,
+    lock: bool = True,
 ) -> nn.Module:
     """Train a model, or go on with the run that the folder holds.
 
@@ -285,11 +288,13 @@ def train(
         device: where to train; a GPU keeps the pack in its memory, if the pack fits.
         compile: use ``torch.compile``, see :func:`histcolor.device.execution`.
         quiet: no progress bar.
+        lock: hold the folder, see :func:`histcolor.files.hold`; False: the caller holds it.
 
     Returns:
         The model with averaged weights, in eval mode.
 
     Raises:
+        HeldError: (an ``OSError``) another process works in the folder; nothing there is changed.
         ValueError: the folder holds another run, or one on other photos; or the batch can not be divided among the
             processes; or the pack's photos are too small.
         FloatingPointError: the loss became NaN; the last good checkpoint is kept.
@@ -297,77 +302,85 @@ def train(
     entered = time.perf_counter()
     run, rank, world = Path(run), *((dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1))
     part, chief = check_share(config, pack, rank, world), rank == 0
-    how = execution(
-        device, precision=config.precision, compile=compile, seconds=config.until or (60 * minutes if minutes else None)
-    )
-    how.apply()
-    model = model.to(how.device, memory_format=torch.channels_last)
-    average, optimizer = moving_average(model, config.ema), make_optimizer(model, config, fused=how.fused)
-    step, seconds, history = resume(run, describe(model, loss, config), model, average, optimizer, pack, chief=chief)
-    model.train()
-    pack = pack.to(how.device) if how.resident else pack
-    batch = batches(config, model, loss, pack, part, how.device)
-    objective, look = forward_pass(DistributedDataParallel(model) if world > 1 else model, loss, how), look_at
-    if how.compile:
-        objective, look = compiled(objective, batch(step)), torch.compile(look_at, dynamic=False)
-        model.zero_grad(set_to_none=True)
+    with hold(run) if lock and chief else nullcontext():
+        how = execution(
+            device,
+            precision=config.precision,
+            compile=compile,
+            seconds=config.until or (60 * minutes if minutes else None),
+        )
+        how.apply()
+        model = model.to(how.device, memory_format=torch.channels_last)
+        average, optimizer = moving_average(model, config.ema), make_optimizer(model, config, fused=how.fused)
+        step, seconds, history = resume(
+            run, describe(model, loss, config), model, average, optimizer, pack, chief=chief
+        )
+        model.train()
+        pack = pack.to(how.device) if how.resident else pack
+        batch = batches(config, model, loss, pack, part, how.device)
+        objective, look = forward_pass(DistributedDataParallel(model) if world > 1 else model, loss, how), look_at
+        if how.compile:
+            objective, look = compiled(objective, batch(step)), torch.compile(look_at, dynamic=False)
+            model.zero_grad(set_to_none=True)
 
-    limit = math.inf if minutes is None else 60 * minutes
-    steps, sums, logged = math.inf if config.until else config.steps, {}, step
-    began, last = entered - seconds, time.perf_counter()  # began: as if the run had never been stopped
-    elapsed = agree(last - began, how.device)
-    bar = tqdm(
-        total=None if config.until else steps, initial=step, desc=f"{run.name} ({how})", unit="step",
-        disable=quiet or not chief,
-    )  # fmt: skip
-    while step < steps:
-        rate = learning_rate(config, step, elapsed)
-        for group in optimizer.param_groups:
-            group["lr"] = rate * group["factor"]
-        value, terms = objective(batch(step, look))  # the forward pass and the loss (3)
-        optimizer.zero_grad(set_to_none=True)
-        value.backward()
-        norm = nn.utils.clip_grad_norm_(trained(model).values(), config.clip)
-        optimizer.step()
-        average.update_parameters(model)
-        step += 1
-        for name, term in {"loss": value.detach(), **terms, "gradient_norm": norm}.items():
-            sums[name] = sums.get(name, 0) + term
-        if step % config.log_every and step < steps:
-            continue
+        limit = math.inf if minutes is None else 60 * minutes
+        steps, sums, logged = math.inf if config.until else config.steps, {}, step
+        began, last = entered - seconds, time.perf_counter()  # began: as if the run had never been stopped
+        elapsed = agree(last - began, how.device)
+        bar = tqdm(
+            total=None if config.until else steps, initial=step, desc=f"{run.name} ({how})", unit="step",
+            disable=quiet or not chief,
+        )  # fmt: skip
+        while step < steps:
+            rate = learning_rate(config, step, elapsed)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["factor"]
+            value, terms = objective(batch(step, look))  # the forward pass and the loss (3)
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            norm = nn.utils.clip_grad_norm_(trained(model).values(), config.clip)
+            optimizer.step()
+            average.update_parameters(model)
+            step += 1
+            for name, term in {"loss": value.detach(), **terms, "gradient_norm": norm}.items():
+                sums[name] = sums.get(name, 0) + term
+            if step % config.log_every and step < steps:
+                continue
 
-        # the only place in the loop that waits for the device
-        line = means(sums, step - logged, world) | {"lr": rate}
-        if line["loss"] != line["loss"]:
-            raise FloatingPointError(f"The loss became NaN at step {step}; the last good checkpoint is in {run}.")
-        if hasattr(model, "log_temperature"):
-            line["temperature"] = float(model.log_temperature.detach().exp())
-        now = time.perf_counter()
-        speed = round((step - logged) * config.batch_size / (now - last), 1)
-        line = {"step": step, "photos": step * config.batch_size, **line, "photos_per_second": speed}
-        logged, sums, elapsed = step, {}, agree(now - began, how.device)
-        over = step == steps or 0 < config.until <= elapsed or elapsed - seconds > limit
-        save = chief and (step % config.save_every == 0 or over)
-        if save and validate:
-            line |= validate(average.module, step)
-        history.append({k: float(f"{v:.5g}") if isinstance(v, float) else v for k, v in line.items()})
-        if save:
-            save_model(average.module, run / "model.safetensors", about={"run": run.name, "step": step})
-            write_table(pd.DataFrame(history), run / "history.csv")
-            clock = time.perf_counter() - began
-            save_state(run / "state.pt", model, average, optimizer, step=step, pack=pack.fingerprint(), seconds=clock)
-        bar.update(step - bar.n)
-        bar.set_postfix(loss=f"{line['loss']:.4f}", photos_s=speed)
-        if callback and chief:
-            callback(line)
-        last = time.perf_counter()
-        if over:
-            break
-    bar.close()
-    if world > 1:
-        dist.barrier()
-    model.load_state_dict(average.module.state_dict())
-    return model.eval()
+            # the only place in the loop that waits for the device
+            line = means(sums, step - logged, world) | {"lr": rate}
+            if line["loss"] != line["loss"]:
+                raise FloatingPointError(f"The loss became NaN at step {step}; the last good checkpoint is in {run}.")
+            if hasattr(model, "log_temperature"):
+                line["temperature"] = float(model.log_temperature.detach().exp())
+            now = time.perf_counter()
+            speed = round((step - logged) * config.batch_size / (now - last), 1)
+            line = {"step": step, "photos": step * config.batch_size, **line, "photos_per_second": speed}
+            logged, sums, elapsed = step, {}, agree(now - began, how.device)
+            over = step == steps or 0 < config.until <= elapsed or elapsed - seconds > limit
+            save = chief and (step % config.save_every == 0 or over)
+            if save and validate:
+                line |= validate(average.module, step)
+            history.append({k: float(f"{v:.5g}") if isinstance(v, float) else v for k, v in line.items()})
+            if save:
+                save_model(average.module, run / "model.safetensors", about={"run": run.name, "step": step})
+                write_table(pd.DataFrame(history), run / "history.csv")
+                clock = time.perf_counter() - began
+                save_state(
+                    run / "state.pt", model, average, optimizer, step=step, pack=pack.fingerprint(), seconds=clock
+                )
+            bar.update(step - bar.n)
+            bar.set_postfix(loss=f"{line['loss']:.4f}", photos_s=speed)
+            if callback and chief:
+                callback(line)
+            last = time.perf_counter()
+            if over:
+                break
+        bar.close()
+        if world > 1:
+            dist.barrier()
+        model.load_state_dict(average.module.state_dict())
+        return model.eval()
 
 
 # --- around the loop ---
@@ -414,16 +427,30 @@ def resume(
     if (run / "state.pt").is_file():
         check_same_run(about, run / "config.json")
         step, seconds = load_state(run / "state.pt", model, average, optimizer, pack.fingerprint())
-        if (run / "history.csv").is_file():
-            table = pd.read_csv(run / "history.csv")
-            history = [
-                {k: v for k, v in line.items() if v == v} for line in table[table["step"] <= step].to_dict("records")
-            ]
+        history = read_history(run / "history.csv", step)
     elif chief:
         write_text(json.dumps(about, indent=2), run / "config.json")
     if chief:
         clear_temporaries(run)
     return step, seconds, history
+
+
+def read_history(path: Path, step: int) -> list[dict]:
+    """Read a run's history up to a step; without the file it is empty.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    if not path.is_file():
+        return []
+    try:
+        table = pd.read_csv(path)
+        lines = table[table["step"] <= step].to_dict("records")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: is damaged, or is no history; without it the run goes on, with a new one."
+        ) from error
+    return [{k: v for k, v in line.items() if v == v} for line in lines]
 
 
 def check_same_run(config: dict, path: Path) -> None:

@@ -95,7 +95,7 @@ def find_targets(sources: list[Path], output: Path) -> tuple[list[tuple[Path, Pa
     for source in sources:
         try:
             base = source if source.is_dir() else source.parent
-            photos += [(path, path.relative_to(base)) for path in find_images(source)]
+            photos += [(path, path.relative_to(base)) for path in find_images(source, failed)]
         except OSError as error:
             failed.append(str(error))
     if output.suffix and not output.is_dir():

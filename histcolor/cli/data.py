@@ -65,13 +65,13 @@ def add(subparsers: Subparsers) -> None:
 
 
 def data_pack(args: argparse.Namespace) -> int:
-    """``histcolor data pack``."""
-    about = build_pack(
-        args.sources, args.output, args.size, keep=args.keep or "", min_bytes=args.min_bytes, quiet=quiet_bars
-    )
+    """``histcolor data pack``: exit code 1 if a subfolder could not be read."""
+    failed: list[str] = []
+    given = {"keep": args.keep or "", "min_bytes": args.min_bytes, "failed": failed, "quiet": quiet_bars}
+    about = build_pack(args.sources, args.output, args.size, **given)
     left_out = ", ".join(f"{count} {reason}" for reason, count in about["rejected"].items()) or "none"
     show(f"{args.output}: {about['photos']} photos of {args.size}×{args.size}; left out: {left_out}.")
-    return 0
+    return report_failed(failed)
 
 
 def data_get(args: argparse.Namespace) -> int:

@@ -20,6 +20,8 @@ EVALUATE = """\
 Measure colours by the protocol: photos squashed to 256×256, the target histogram from each photo itself (or, with
 --cross, from another one), outputs rounded to 8 bits. Writes a CSV with a line an image and method, prints the means.
 
+Predictions are found by their path, whatever their suffix: that of photos/cats/1.jpg is outputs/cats/1.png.
+
   histcolor evaluate photos/ --output results/mine.csv
   histcolor evaluate photos/ --predictions outputs-of-another-program/ --output results/theirs.csv
   histcolor evaluate photos/ --methods model,gray,mean,rank --cross --transport 0.5 --output results/cross.csv
@@ -33,9 +35,7 @@ def add(subparsers: Subparsers) -> None:
     sub.add_argument(
         "--model", type=options.text, default="small", help="small, base or a checkpoint (default: %(default)s)"
     )
-    sub.add_argument(
-        "--predictions", type=options.path, metavar="FOLDER", help="score these files instead, matched by stem"
-    )
+    sub.add_argument("--predictions", type=options.path, metavar="FOLDER", help="score these pictures instead")
     sub.add_argument(
         "--methods",
         type=options.listed(options.text),
@@ -68,15 +68,18 @@ def add(subparsers: Subparsers) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> int:
-    """``histcolor evaluate``: prints the means, writes the table a photo."""
+    """``histcolor evaluate``: prints the means, writes the table a photo; exit code 1 if anything was left out."""
     from histcolor import evaluate as ev
     from histcolor.baselines.classical import UNTRAINED
     from histcolor.metrics import DIGITS
 
-    photos = evenly(find_images(args.photos), args.limit)
-    methods: dict = {}
+    every = find_images(args.photos, unread := [])
+    photos, methods, missing, other = evenly(every, args.limit), {}, {}, []
     if args.predictions:
-        methods[args.predictions.name] = ev.prediction_method(args.predictions, photos, args.size)
+        root = args.photos if args.photos.is_dir() else args.photos.parent
+        found, missing, other = ev.find_predictions(args.predictions, every, root)
+        other = other if args.photos.is_dir() else []  # the photos beside the one given are not looked at
+        methods[args.predictions.resolve().name] = ev.prediction_method(found, args.size)
     else:
         for method in args.methods:
             if method == "model":
@@ -97,7 +100,8 @@ def evaluate(args: argparse.Namespace) -> int:
     if args.sheet:
         write_sheet(photos, load(args.model), args.sheet, args.size)
     show(ev.summarise(table).round(4).to_string(index=False))
-    return report_failed(failed, len(photos))
+    failed = [missing[photo] for photo in photos if photo in missing] + failed
+    return report_failed(failed, len(photos)) | report_failed(unread + other)
 
 
 def write_sheet(photos: list[Path], model: Colorizer, path: Path, size: int, rows: int = 8) -> None:

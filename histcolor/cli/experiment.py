@@ -32,7 +32,7 @@ paired differences with intervals. Killed at any moment and started again, it go
 Several processes may work in one output folder; each takes methods that no other has. --processes 2 starts two, each
 with half of the CPU's cores, or with a GPU of its own.
 
-A line for any other program, from its pictures of the same photos, found by stem:
+A line for any other program, from its pictures of the same photos, found by their path:
   histcolor evaluate imagenette/val --predictions its-outputs --output results/comparison/others/its-name.csv
 """
 

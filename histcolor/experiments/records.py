@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock, Timeout
 
 from histcolor.checks import read_config
 from histcolor.experiments.recipe import Recipe
@@ -20,36 +16,6 @@ from histcolor.images import PACKED, atomic, read_table, write_table, write_text
 
 RECORD, TABLE, MODEL = "run.json", f"photos{PACKED}", "model.safetensors"
 HISTORY = ("config.json", "history.csv")  # what else training leaves
-
-
-@contextmanager
-def hold(place: Path) -> Iterator[str]:
-    """Hold the folder of a method and seed for the length of the block, so that no other process works in it.
-
-    The system keeps the lock and frees it when the process ends, however it ends: nothing has to be removed by hand.
-
-    Yields:
-        "" if the folder is held now; else who holds it, in words.
-
-    Raises:
-        OSError: the folder can not be made or written to.
-    """
-    place.mkdir(parents=True, exist_ok=True)
-    owner = place / "lock.owner"  # beside the lock, which not every version of filelock leaves as it is written
-    try:
-        lock = FileLock(place / "lock").acquire(blocking=False)
-    except Timeout:
-        who = "another process"
-        with suppress(FileNotFoundError):  # it came or went just now
-            who = owner.read_text(encoding="utf-8")
-        yield who
-        return
-    with lock:
-        write_text(f"process {os.getpid()} on {platform.node()}", owner)
-        try:
-            yield ""
-        finally:
-            owner.unlink(missing_ok=True)
 
 
 def read_record(place: Path) -> dict[str, Any]:
