@@ -1,5 +1,13 @@
 """Histogram-guided semantic-aware colorization: colour a gray photo with the colours of a target histogram."""
 
+import sys
+from pathlib import Path
+
+if sys.argv[:1] == ["-m"] or Path(*sys.argv[:1]).stem == "histcolor":  # it is the command that begins
+    from histcolor.cli.signals import stop_quietly
+
+    stop_quietly()
+
 from histcolor.checkpoint import CheckpointError, load, save_model, shipped_models
 from histcolor.color import in_gamut, lab_to_rgb, rgb_to_lab
 from histcolor.colorize import EncodedPhoto, colorize, encode

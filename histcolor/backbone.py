@@ -10,6 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+#: the networks there are; of a closed list, since timm would look other names up on a network
+BACKBONES = ("vgg19", *(f"tf_efficientnet_lite{i}" for i in range(5)))
 SHIPPED = Path(__file__).parent / "weights" / "backbones"
 VGG_LAYERS = ("relu2_2", "relu3_2", "relu4_2", "relu5_2")  #: the layers that the paper takes
 
@@ -93,24 +95,21 @@ def free(backbone: VGG19 | TimmBackbone) -> None:
 
 
 def build_backbone(name: str) -> VGG19 | TimmBackbone:
-    """Build a backbone without weights: ``vgg19``, or any network of timm whose weights take RGB in [-1, 1].
+    """Build a backbone without weights: one of :data:`BACKBONES`. Nothing is looked up on a network.
 
     Raises:
-        ValueError: timm does not know the name.
+        ValueError: there is no such backbone.
     """
-    if name == "vgg19":
-        return VGG19()
-    try:
-        return TimmBackbone(name)
-    except RuntimeError as error:
-        raise ValueError(f"There is no backbone {name!r}: give 'vgg19' or a name that timm knows.") from error
+    if name not in BACKBONES:
+        raise ValueError(f"There is no backbone {name!r}; there are {', '.join(BACKBONES)}.")
+    return VGG19() if name == "vgg19" else TimmBackbone(name)
 
 
 def load_imagenet_weights(backbone: VGG19 | TimmBackbone, state: dict[str, Tensor]) -> None:
     """Fill a backbone from an ImageNet state dict with torchvision's or timm's names; the classifier is not used.
 
     Raises:
-        ValueError: a weight that the backbone needs is missing; the message names the first ones.
+        ValueError: a weight that the backbone needs is missing, of another shape, or not finite; the message names it.
     """
     if isinstance(backbone, VGG19):
         state = {k: v for k, v in state.items() if k.startswith("features.")}
@@ -121,6 +120,11 @@ def load_imagenet_weights(backbone: VGG19 | TimmBackbone, state: dict[str, Tenso
     missing = sorted(needed - set(state))
     if missing:
         raise ValueError(f"The backbone's weights lack {len(missing)} of its tensors, first {', '.join(missing[:3])}.")
+    for name, value in target.state_dict().items():
+        if name in needed and (state[name].shape != value.shape or not torch.isfinite(state[name]).all()):
+            raise ValueError(
+                f"The backbone's weights have a tensor {name!r} of another shape, or with NaN or infinity."
+            )
     target.load_state_dict({k: state[k] for k in needed}, strict=False)
 
 
@@ -145,7 +149,7 @@ def imagenet_weights(name: str, file: str | Path | None = None) -> dict[str, Ten
         if name == "vgg19":
             from torchvision.models import VGG19_Weights
 
-            return VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
+            return VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True, weights_only=True)
         import timm
 
         return timm.create_model(name, pretrained=True).state_dict()

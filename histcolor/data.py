@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import lzma
-import shutil
 import tarfile
 import zlib
 from collections import Counter
@@ -28,13 +27,16 @@ from tqdm import tqdm
 
 from histcolor.color import is_gray
 from histcolor.device import send
+from histcolor.files import work_folder
 from histcolor.images import SUFFIXES, ImageError, find_images, open_rgb, to_tensor, write_text
 
 MIN_BYTES = 3 * 1024  #: the paper leaves out files under 3 KB (3.1), JPEGs of full size; good small WebPs may have less
 
 
-def iterate_files(source: Path) -> Iterator[tuple[str, bytes | None]]:
+def iterate_files(source: Path, failed: list[str] | None = None) -> Iterator[tuple[str, bytes | None]]:
     """Yield the name and the bytes of every image file in a folder or tar, in a fixed order; None: can not be read.
+
+    Hidden files are left out. ``failed`` is what :func:`histcolor.images.find_images` takes.
 
     Raises:
         OSError: the source is missing, holds no image, or is a damaged tar.
@@ -43,7 +45,8 @@ def iterate_files(source: Path) -> Iterator[tuple[str, bytes | None]]:
         try:
             with tarfile.open(source) as tar:
                 for member in tar:
-                    if member.isfile() and Path(member.name).suffix.lower() in SUFFIXES:
+                    name = Path(member.name)
+                    if member.isfile() and name.suffix.lower() in SUFFIXES and not name.name.startswith("."):
                         yield f"{source.name}/{member.name}", tar.extractfile(member).read()
                 # tarfile takes a damaged header for the end; the true end has zeros, and a checksum if compressed
                 tar.fileobj.seek(tar.offset)
@@ -52,7 +55,7 @@ def iterate_files(source: Path) -> Iterator[tuple[str, bytes | None]]:
         except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
             raise OSError(f"{source}: is no readable tar, or is cut off.") from error
         return
-    for path in find_images(source):
+    for path in find_images(source, failed):
         try:
             data = path.read_bytes()
         except OSError:
@@ -95,9 +98,10 @@ def build_pack(
     *,
     keep: str = "",
     min_bytes: int = MIN_BYTES,
+    failed: list[str] | None = None,
     quiet: bool = False,
 ) -> dict:
-    """Turn folders and tars of photos into a pack; the folder ``output`` appears only when it is complete.
+    """Turn folders and tars of photos into a pack; the folder ``output`` appears when it is complete and checked.
 
     Args:
         sources: folders or tar files.
@@ -105,39 +109,39 @@ def build_pack(
         size: pixels along each side.
         keep: take only files whose name contains this text (``imagenette/train``).
         min_bytes: files of fewer bytes are left out; 0 keeps all.
+        failed: takes a sentence about the subfolders that can not be read; without it such a folder is an error.
         quiet: no progress bar.
 
     Returns:
         The contents of ``pack.json``: photos, size, min_bytes, rejected (a count for each reason), sources (names).
 
     Raises:
-        OSError: a source is missing, or no photo was left.
+        OSError: a source is missing, no photo was left, another process makes the same pack
+            (:class:`histcolor.files.HeldError`), or what was written is not what the disk gives back.
         ValueError: ``size`` is below 32, ``min_bytes`` is negative, or ``output`` exists.
     """
     check_pack(output, size, min_bytes)
-    work = output.with_name(f".{output.name}.part")
-    work.mkdir(parents=True, exist_ok=True)
-    try:
-        about = _fill_pack(sources, work, size, keep, min_bytes, quiet)
-        work.rename(output)
-    finally:  # what a failure leaves may be as large as the pack
-        shutil.rmtree(work, ignore_errors=True)
-    return about
+    with work_folder(output) as work:
+        return _fill_pack(sources, work, size, keep, min_bytes, failed, quiet)
 
 
-def _fill_pack(sources: list[Path], work: Path, size: int, keep: str, min_bytes: int, quiet: bool) -> dict:
-    rows, raw = [], work / "images.raw"
+def _fill_pack(
+    sources: list[Path], work: Path, size: int, keep: str, min_bytes: int, failed: list[str] | None, quiet: bool
+) -> dict:
+    rows, sums, raw = [], [], work / "images.raw"
     with open(raw, "wb") as pixels:
         for source in map(Path, sources):
-            for name, data in tqdm(iterate_files(source), desc=source.name, unit=" photos", disable=quiet):
+            for name, data in tqdm(iterate_files(source, failed), desc=source.name, unit=" photos", disable=quiet):
                 if keep not in name:
                     continue
                 picture, reason = examine(data, name, min_bytes)
                 if picture:  # the middle square, its side scaled to the pack's
-                    pixels.write(np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)).tobytes())
+                    square = np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)).tobytes()
+                    sums.append(zlib.crc32(square))
+                    pixels.write(square)
                 rows.append((name, "" if data is None else hashlib.sha256(data).hexdigest(), reason))
     rejected = dict(Counter(reason for _, _, reason in rows if reason))
-    count = sum(not reason for _, _, reason in rows)
+    count = len(sums)
     if not count:
         raise OSError(f"{', '.join(map(str, sources))}: no photo was left of {len(rows)} files ({rejected}).")
     images = open_memmap(work / "images.npy", "w+", np.uint8, (count, size, size, 3))
@@ -154,7 +158,32 @@ def _fill_pack(sources: list[Path], work: Path, size: int, keep: str, min_bytes:
     about = {"photos": count, "size": size, "min_bytes": min_bytes, "rejected": rejected}
     about["sources"] = [Path(source).name for source in sources]
     write_text(json.dumps(about, indent=2), work / "pack.json")
+    if [zlib.crc32(square) for square in open_images(work)] != sums:
+        raise OSError(f"{work.parent}: the photos read back are not those written; is the disk sound?")
     return about
+
+
+def open_images(path: Path) -> np.ndarray:
+    """Map a pack's photos into memory, uint8 ``[N, size, size, 3]``, after a look whether they can be a pack's.
+
+    Raises:
+        OSError: there is no pack, it is incomplete, or it holds other numbers; the message says which.
+    """
+    import pandas as pd
+
+    try:
+        images = open_memmap(path / "images.npy", "r")
+        rejected = pd.read_csv(path / "manifest.csv", usecols=["rejected"], keep_default_na=False)["rejected"]
+    except Exception as error:  # damaged files give numpy and pandas many kinds
+        raise OSError(f"{path}: is not a complete pack; make one with 'histcolor data pack'.") from error
+    count, fault = int((rejected == "").sum()), ""
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or images.shape[1] != images.shape[2]:
+        fault = f"a pack's are uint8 [N, size, size, 3], these {images.dtype} {list(images.shape)}"
+    elif not len(images) or len(images) != count:
+        fault = f"its manifest lists {count} photos, the file holds {len(images)}"
+    if fault:
+        raise OSError(f"{path}: images.npy is not a pack's: {fault}; make it anew with 'histcolor data pack'.")
+    return images
 
 
 @dataclass(frozen=True)
@@ -169,15 +198,10 @@ class Pack:
         """Open packs of one size, joined in the given order.
 
         Raises:
-            OSError: there is no pack, or it is incomplete.
+            OSError: there is no pack, or it is incomplete or none, see :func:`open_images`.
             ValueError: the packs differ in size.
         """
-        arrays = []
-        for path in paths:
-            try:
-                arrays.append(np.load(Path(path) / "images.npy", mmap_mode="r"))
-            except (OSError, ValueError, EOFError) as error:
-                raise OSError(f"{path}: is not a complete pack; make one with 'histcolor data pack'.") from error
+        arrays = [open_images(Path(path)) for path in paths]
         if not arrays:
             raise OSError("No pack was named; make one with 'histcolor data pack'.")
         if len({a.shape[1:] for a in arrays}) != 1:

@@ -7,7 +7,8 @@ rounded to 8-bit RGB, and compared with the photo and with the target histogram.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,10 +17,10 @@ import pandas as pd
 from torch import Tensor
 from tqdm import tqdm
 
-from histcolor.color import gray_rgb, rgb_to_lab
+from histcolor.color import gray_rgb, is_gray, rgb_to_lab
 from histcolor.colorize import EncodedPhoto, encode, join, move_to_target, predict, resize
 from histcolor.histogram import ab_histogram
-from histcolor.images import ImageError, read_image
+from histcolor.images import ImageError, find_images, read_image
 from histcolor.metrics import PERFECT_PSNR, measure, round8
 from histcolor.model import Colorizer
 
@@ -70,23 +71,70 @@ def model_method(
     return method
 
 
-def prediction_method(folder: Path, names: Iterable[Path], size: int) -> dict[Path, ColorizeFunction]:
-    """Make methods of another program's results: for each photo, the file in ``folder`` with the same stem.
+def find_predictions(
+    folder: Path, photos: Iterable[Path], root: Path
+) -> tuple[dict[Path, Path], dict[Path, str], list[str]]:
+    """Find another program's result for each photo: the picture that has the photo's path, whatever its suffix.
 
-    The results are resized to the protocol's size, like the photos; they may have any format.
+    So ``root/cats/1.jpg`` has the result ``folder/cats/1.png``.
+
+    Args:
+        folder: the results.
+        photos: all photos below ``root``.
+        root: the folder of photos.
+
+    Returns:
+        The result of each photo that has one; a sentence for each photo that has none, or several; a sentence for each
+        picture that belongs to no photo, and for folders that can not be read.
 
     Raises:
-        OSError: there is no such folder, or it has no prediction for some photos; the message names the first.
+        OSError: there is no such folder, or it has no result for any photo.
+        ValueError: two photos differ in nothing but their suffix.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: there is no such folder of predictions.")
-    found: dict[str, Path] = {}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        found.setdefault(path.stem, path)
-    missing = [path for path in names if path.stem not in found]
-    if missing:
-        raise FileNotFoundError(f"{folder}: has no prediction for {len(missing)} photos, first {missing[0].stem!r}.")
-    return {name: lambda task, file=found[name.stem]: squash(read_image(file), size) for name in names}
+    wanted: dict[Path, Path] = {}
+    for photo in photos:
+        name = photo.relative_to(root).with_suffix("")
+        if (twin := wanted.setdefault(name, photo)) is not photo:
+            raise ValueError(f"{photo}: differs from {twin.name} in its suffix alone: rename one, and its prediction.")
+    found, missing, other = {name: [] for name in wanted}, {}, []
+    for path in find_images(folder, other):
+        if (name := path.relative_to(folder).with_suffix("")) in found:
+            found[name].append(path)
+        else:
+            other.append(f"{path}: is the prediction of no photo; it would be that of {root / name} with any suffix.")
+    for name, paths in found.items():
+        if not paths:
+            missing[wanted[name]] = f"{wanted[name]}: has no prediction; it should be {folder / name} with any suffix."
+        elif len(paths) > 1:
+            both = " and ".join(path.name for path in paths)
+            missing[wanted[name]] = f"{wanted[name]}: has {len(paths)} predictions in {paths[0].parent}, {both}."
+    if not any(found.values()):
+        raise FileNotFoundError(f"{folder}: has no prediction for any photo; first: {next(iter(missing.values()))}")
+    return {wanted[name]: paths[0] for name, paths in found.items() if len(paths) == 1}, missing, other
+
+
+def prediction_method(predictions: Mapping[Path, Path], size: int) -> dict[Path, ColorizeFunction]:
+    """Make a method of another program's results, by photo; they are resized to the protocol's size, as photos are."""
+    return {photo: lambda task, file=file: squash(read_image(file), size) for photo, file in predictions.items()}
+
+
+def name_photos(photos: Sequence[Path]) -> dict[Path, str]:
+    """Give each photo the name that it has in tables.
+
+    It is the file's name without suffix if all of these differ, else the path below the photos' common folder: without
+    suffix, unless photos differ in nothing else.
+    """
+    whole = [path.absolute() for path in photos]
+    root = os.path.commonpath([path.parent for path in whole]) if whole else ""
+    below = [path.relative_to(root) for path in whole]
+    for names in ([path.stem for path in below], [path.with_suffix("").as_posix() for path in below]):
+        if len(set(names)) == len(names):
+            break
+    else:
+        names = [path.as_posix() for path in below]
+    return dict(zip(photos, names, strict=True))
 
 
 def evenly(photos: list[Path], limit: int | None) -> list[Path]:
@@ -115,22 +163,23 @@ def evaluate(
 
     Args:
         photos: the files. With ``cross``, the reference of photo i of n is photo (i + n // 2) mod n.
-        methods: by name, a function, or a function for each photo.
+        methods: by name, a function, or a function for each photo; where it has none for a photo, the line is left out.
         size: pixels along each side.
         cross: take the target histogram from another photo (cross-reference), not from the photo itself.
         quiet: no progress bar.
 
     Returns:
-        The table (columns ``photo``, ``reference``, ``method``, then those of :func:`histcolor.metrics.measure`), and
-        one sentence for each photo that could not be read; such photos are left out.
+        The table (columns ``photo`` and ``reference``, named by :func:`name_photos`; ``method``; ``gray``, whether the
+        photo is; then those of :func:`histcolor.metrics.measure`), and one sentence for each photo or prediction that
+        could not be read; such lines are left out.
 
     Raises:
-        OSError: no photo could be read.
+        OSError: there was nothing to measure.
         ValueError: ``cross`` with fewer than two photos.
     """
     if cross and len(photos) < 2:
         raise ValueError("Cross-reference needs at least two photos.")
-    lines, failed = [], []
+    lines, failed, names = [], [], name_photos(photos)
     for i, path in enumerate(tqdm(photos, desc="evaluate", unit=" photos", disable=quiet)):
         other = photos[(i + len(photos) // 2) % len(photos)] if cross else path
         try:
@@ -140,10 +189,17 @@ def evaluate(
             failed.append(str(error))
             continue
         task = Task(rgb_to_lab(truth)[:1], rgb_to_lab(reference))
+        about = {"photo": names[path], "reference": names[other], "gray": is_gray(resize(truth, (64, 64)))}
         for name, method in methods.items():
-            output = (method[path] if isinstance(method, dict) else method)(task)
-            numbers = measure(output, task.reference, None if cross else truth)
-            lines.append({"photo": path.stem, "reference": other.stem, "method": name, **numbers})
+            function = method.get(path) if isinstance(method, Mapping) else method
+            if function is None:
+                continue
+            try:
+                numbers = measure(function(task), task.reference, None if cross else truth)
+            except ImageError as error:  # of a prediction
+                failed.append(str(error))
+                continue
+            lines.append({**about, "method": name, **numbers})
     if not lines:
         raise OSError(
             f"None of the {len(photos)} photos could be measured; first: {failed[0] if failed else 'none given'}"
@@ -153,7 +209,7 @@ def evaluate(
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """Average per-image results over photos: one line for each method, in their order; an infinite PSNR is 100 dB."""
-    numbers = table.drop(columns=["photo", "reference"]).replace(np.inf, PERFECT_PSNR)
+    numbers = table.drop(columns=["photo", "reference", "gray"], errors="ignore").replace(np.inf, PERFECT_PSNR)
     means = numbers.groupby("method", sort=False).mean()
     means.insert(0, "photos", numbers.groupby("method", sort=False).size())
     return means.reset_index()

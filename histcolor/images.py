@@ -6,7 +6,6 @@ import json
 import lzma
 import os
 import struct
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
+
+from histcolor.files import temporary_file
 
 PACKED = ".json.xz"  #: tables with this suffix are stored column by column, and compressed
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"})
@@ -37,10 +38,7 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with temporary_file(path.parent, path.suffix) as temporary:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
@@ -48,14 +46,6 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes it private
         os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def clear_temporaries(folder: Path) -> None:
-    """Remove the files that a killed process left in :func:`atomic`; no other process may be writing in the folder."""
-    for path in folder.glob(".*-????????.*"):
-        path.unlink(missing_ok=True)
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
@@ -143,21 +133,42 @@ def write_image(rgb: Tensor, path: str | os.PathLike) -> None:
         Image.fromarray(to_uint8(rgb)).save(temporary, **options)
 
 
-def find_images(folder: str | os.PathLike) -> list[Path]:
+def find_images(folder: str | os.PathLike, failed: list[str] | None = None) -> list[Path]:
     """List all photos in a folder and its subfolders, sorted by path; or the one file that is given.
 
+    Hidden files and subfolders, whose names begin with a dot, are left out.
+
+    Args:
+        folder: the folder, or a photo.
+        failed: a list that takes a sentence about the subfolders that can not be read, whose photos are left out.
+            Without it such a folder is an error.
+
     Raises:
-        OSError: there is no such folder, or it holds no photo.
+        OSError: there is no such folder, it holds no photo, or it can not be read.
     """
     folder = Path(folder)
     if folder.is_file():
         return [folder]
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: there is no such file or folder.")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    found, unread = [], []
+    for place, folders, names in os.walk(folder, onerror=unread.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+                try:
+                    found += [path] if (path := Path(place, name)).is_file() else []
+                except OSError as error:  # in a folder that may be listed, but not entered
+                    unread.append(error)
+    if unread:
+        named = ", ".join(f"{error.filename} ({error.strerror})" for error in unread)
+        sentence = f"{folder}: can not read {len(unread)} of the folders and files in it, so leaves them out: {named}."
+        if failed is None or not found:
+            raise PermissionError(sentence.replace(", so leaves them out", ""))
+        failed.append(sentence)
     if not found:
         raise FileNotFoundError(f"{folder}: the folder holds no photo ({', '.join(sorted(SUFFIXES))}).")
-    return found
+    return sorted(found)
 
 
 def write_text(text: str, path: str | os.PathLike) -> None:

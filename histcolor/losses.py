@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from histcolor.checks import check_fields, within
 from histcolor.color import AB_MAX
 from histcolor.histogram import soft_ab_histogram
 
@@ -55,13 +56,21 @@ def histogram_loss(y_ab: Tensor, r_h: Tensor, delta: float = DELTA) -> Tensor:
 
 @dataclass(frozen=True)
 class Loss:
-    """L = L_GT + λ1 L_Grad + λ2 L_H (3). Every term is divided by its δ, so that the numbers are easy to read."""
+    """L = L_GT + λ1 L_Grad + λ2 L_H (3). Every term is divided by its δ, so that the numbers are easy to read.
 
-    lambda_1: float = 1.0  #: weight of L_Grad
-    lambda_2: float = 10.0  #: weight of L_H
-    lambda_cross: float = 10.0  #: weight of L_H with cross-reference, where it is the only term
-    delta: float = DELTA  #: δ of L_GT and L_Grad: smaller errors count by their square, larger ones by their size
-    histogram_bins: int = 16  #: bins along each axis in L_H
+    Raises:
+        ValueError: a value is out of its range; the message names the field.
+    """
+
+    lambda_1: float = within(1.0, 0, 1e6)  #: weight of L_Grad
+    lambda_2: float = within(10.0, 0, 1e6)  #: weight of L_H
+    lambda_cross: float = within(10.0, 0, 1e6)  #: weight of L_H with cross-reference, where it is the only term
+    #: δ of L_GT and L_Grad: smaller errors count by their square, larger ones by their size
+    delta: float = within(DELTA, 1e-4, 10)
+    histogram_bins: int = within(16, 2, 256)  #: bins along each axis in L_H
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __call__(
         self, y_ab: Tensor, t_ab: Tensor, r_h: Tensor, self_reference: Tensor, given: Tensor | None = None

@@ -10,10 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from histcolor.attention import Tokens, attend, compare, make_tokens
-from histcolor.backbone import build_backbone
+from histcolor.backbone import BACKBONES, build_backbone
+from histcolor.checks import check_fields, one_of, within
 from histcolor.color import gray_rgb, scale_L
 from histcolor.histogram import represent
 from histcolor.unet import UNet, in_eights, make_norm, upsample
+
+TOKENS = 4096  #: that the attention may see at most: as many as in the paper, 64×64
 
 
 @dataclass(frozen=True)
@@ -24,38 +27,31 @@ class ModelConfig:
         ValueError: a value is out of its range, or does not fit another field's; the message names the field.
     """
 
-    backbone: str = "tf_efficientnet_lite0"  #: the ImageNet network in S: "vgg19" or a name of timm's
-    width: int = 16  #: channels of the U-Net's first group
-    channels: int = 64  #: C, the number of channels of F_T and F_R
-    lateral: int = 32  #: number of channels to which each of the backbone's four maps is reduced (the paper: C/4)
-    bins: int = 64  #: B, bins of the histogram along each axis
-    stride: int = 2  #: bins of a token along each axis: there are (bins/stride)² tokens
-    keep: int = 256  #: how many of the heaviest tokens the attention sees; 0: all of them
+    backbone: str = one_of("tf_efficientnet_lite0", BACKBONES)  #: the ImageNet network in S
+    width: int = within(16, 1, 128)  #: channels of the U-Net's first group
+    channels: int = within(64, 1, 512)  #: C, the number of channels of F_T and F_R
+    lateral: int = within(32, 1, 256)  #: channels to which each of the backbone's four maps is reduced (the paper: C/4)
+    bins: int = within(64, 4, 256)  #: B, bins of the histogram along each axis
+    stride: int = within(2, 1, 64)  #: bins of a token along each axis: there are (bins/stride)² tokens
+    keep: int = within(256, 0, TOKENS)  #: how many of the heaviest tokens the attention sees; 0: all of them
     palette: bool = True  #: R_I = [R_H, R_P]; if false, R_H alone
     attention: bool = True  #: S compares photo and histogram; if false, F_R is resized and joined to L
-    readout: str = "palette"  #: what C gets from S: "features" as in (2); "palette": also the tokens' mass and colour
-    values: str = "F_R"  #: values of the attention: the features "F_R", or their normalised form "Phi_R" as in (2)
-    temperature: float = 0.25  #: of the softmax in (2)
+    #: what C gets from S: "features" as in (2); "palette": also the tokens' mass and colour
+    readout: str = one_of("palette", ("features", "palette"))
+    values: str = one_of("F_R", ("F_R", "Phi_R"))  #: of the attention: the features, or their normalised form as in (2)
+    temperature: float = within(0.25, 1e-4, 1e5)  #: of the softmax in (2)
     learn_temperature: bool = True
-    balance: int = 2  #: rounds of Sinkhorn's balancing, which make all places together use each token by its mass
-    squeeze: int = 16  #: number of channels to which F_U is reduced before upsampling, for speed; 0: not (the paper)
-    norm: str = "group"  #: "instance" as in the paper, or "group"
+    balance: int = within(2, 0, 100)  #: rounds of Sinkhorn: all places together use each token by its mass
+    #: channels to which F_U is reduced before upsampling, for speed; 0: not (the paper)
+    squeeze: int = within(16, 0, 512)
+    norm: str = one_of("group", ("instance", "group"))  #: "instance" as in the paper
 
     def __post_init__(self) -> None:
-        for name in ("width", "channels", "lateral", "stride"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        if self.bins < 4 or self.bins % self.stride:
+        check_fields(self)
+        if self.bins % self.stride:
             raise ValueError(f"bins must be at least 4 and a multiple of stride, got {self.bins} and {self.stride}.")
-        if self.temperature <= 0 or self.keep < 0 or self.balance < 0:
-            raise ValueError("temperature must be above 0; keep and balance at least 0.")
-        for name, allowed in (
-            ("readout", ("features", "palette")),
-            ("values", ("F_R", "Phi_R")),
-            ("norm", ("instance", "group")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}.")
+        if self.attention and not self.keep and (tokens := (self.bins // self.stride) ** 2) > TOKENS:
+            raise ValueError(f"keep must be from 1 to {TOKENS:,} where there are {tokens:,} tokens, (bins/stride)².")
         if self.readout == "palette" and not self.attention:
             raise ValueError("readout='palette' reads the histogram through the attention: it needs attention=True.")
 

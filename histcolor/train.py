@@ -12,6 +12,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,11 @@ from tqdm import tqdm
 from histcolor.backbone import free, load_imagenet_weights
 from histcolor.batch import Batch, look_at, make_batch, mean_histogram, plan_batch
 from histcolor.checkpoint import build, fill, load_state, save_model, save_state
+from histcolor.checks import Range, check_fields, one_of, read_config, within
 from histcolor.data import Pack
 from histcolor.device import PRECISIONS, Execution, execution
-from histcolor.images import clear_temporaries, write_table, write_text
+from histcolor.files import clear_temporaries, hold
+from histcolor.images import write_table, write_text
 from histcolor.model import ModelConfig
 
 
@@ -41,46 +44,42 @@ class TrainConfig:
         ValueError: a value is out of its range; the message names the field.
     """
 
-    steps: int = 10_000  #: optimiser steps in all
-    batch_size: int = 8  #: photos a step, over all processes together
-    size: int = 128  #: pixels along each side of a crop
-    lr: float = 5e-4  #: peak learning rate
-    temperature_lr: float = 10.0  #: learning rate of the temperature, as a multiple of lr
-    backbone_lr: float = 0.0  #: learning rate of the backbone after its first map, as a multiple of lr; 0: frozen
+    steps: int = within(10_000, 1, 10**9)  #: optimiser steps in all
+    batch_size: int = within(8, 1, 10**5)  #: photos a step, over all processes together
+    size: int = within(128, 32, 1024)  #: pixels along each side of a crop; a multiple of 32
+    lr: float = within(5e-4, 0, 100, above=True)  #: peak learning rate
+    temperature_lr: float = within(10.0, 0, 1000)  #: learning rate of the temperature, as a multiple of lr
+    backbone_lr: float = within(0.0, 0, 1000)  #: that of the backbone after its first map, likewise; 0: frozen
     betas: tuple[float, float] = (0.9, 0.98)
-    weight_decay: float = 1e-4
-    schedule: str = "cosine"  #: "cosine" to zero, "constant", or "step": times 0.1 after each third (the paper at 256)
-    until: float = 0.0  #: if above 0, the run ends after so many seconds, and not after ``steps``; so does its schedule
-    warmup: int = 200  #: steps of linear warm-up
-    clip: float = 1.0  #: largest norm of the gradient
-    ema: float = 0.999  #: decay of the weights' moving average, which is the model that is saved for use
-    cross: float = 0.2  #: share of photos with cross-reference (half of them mixed with self-reference), and only L_H
-    dropped: float = 0.0  #: share of photos without a histogram, and without L_H: for automatic colouring
-    zoom: float = 1.0  #: crops show from 1/zoom of the photo's height and width to all of it, resized; 1: plain crops
-    jitter: float = 0.0  #: how much L's curve, chroma and (half as much, in radians) hue are changed at random
-    seed: int = 0
-    precision: str = "auto"  #: of the network in training: "bfloat16", "float32", or "auto", see histcolor.device
-    log_every: int = 50  #: steps between lines of the history
-    save_every: int = 500  #: steps between checkpoints, which are validated; a multiple of log_every
+    weight_decay: float = within(1e-4, 0, 10)
+    #: "cosine" to zero, "constant", or "step": times 0.1 after each third (the paper at 256)
+    schedule: str = one_of("cosine", ("cosine", "constant", "step"))
+    #: if above 0, the run ends after so many seconds, and not after ``steps``; so does its schedule
+    until: float = within(0.0, 0, 1e9)
+    warmup: int = within(200, 0, 10**9)  #: steps of linear warm-up
+    clip: float = within(1.0, 0, 1e9, above=True)  #: largest norm of the gradient
+    #: decay of the weights' moving average, which is the model that is saved for use
+    ema: float = within(0.999, 0, 1, below=True)
+    #: share of photos with cross-reference (half of them mixed with self-reference), and only L_H
+    cross: float = within(0.2, 0, 1)
+    dropped: float = within(0.0, 0, 1)  #: share of photos without a histogram, and without L_H: for automatic colouring
+    #: crops show from 1/zoom of the photo's height and width to all of it, resized; 1: plain crops
+    zoom: float = within(1.0, 1, 4)
+    #: how much L's curve, chroma and (half as much, in radians) hue are changed at random
+    jitter: float = within(0.0, 0, 1)
+    seed: int = within(0, 0, 2**32 - 1)
+    precision: str = one_of("auto", PRECISIONS)  #: of the network in training, see histcolor.device
+    log_every: int = within(50, 1, 10**9)  #: steps between lines of the history
+    save_every: int = within(500, 1, 10**9)  #: steps between checkpoints, which are validated; a multiple of log_every
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "size", "log_every", "save_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        check_fields(self)
+        if len(self.betas) != 2 or not all(beta in Range(0, 1, below=True) for beta in self.betas):
+            raise ValueError(f"betas must be two numbers of at least 0 and below 1, got {self.betas}.")
         if self.size % 32:
             raise ValueError(f"size must be a multiple of 32, got {self.size}.")
         if self.save_every % self.log_every:
             raise ValueError(f"save_every must be a multiple of log_every, got {self.save_every} and {self.log_every}.")
-        if self.schedule not in ("cosine", "constant", "step"):
-            raise ValueError(f"schedule must be cosine, constant or step, got {self.schedule!r}.")
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}.")
-        for name, low, high in (("zoom", 1, 4), ("jitter", 0, 1), ("until", 0, math.inf)):
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} must be in [{low}, {high}], got {getattr(self, name)}.")
-        for name in ("cross", "dropped"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}.")
 
 
 def learning_rate(config: TrainConfig, step: int, seconds: float = 0.0) -> float:
@@ -270,6 +269,7 @@ def train(
     device: str | torch.device = "cpu",
     compile: bool | None = None,
     quiet: bool = False,
+    lock: bool = True,
 ) -> nn.Module:
     """Train a model, or go on with the run that the folder holds.
 
@@ -288,11 +288,13 @@ def train(
         device: where to train; a GPU keeps the pack in its memory, if the pack fits.
         compile: use ``torch.compile``, see :func:`histcolor.device.execution`.
         quiet: no progress bar.
+        lock: hold the folder, see :func:`histcolor.files.hold`; False: the caller holds it.
 
     Returns:
         The model with averaged weights, in eval mode.
 
     Raises:
+        HeldError: (an ``OSError``) another process works in the folder; nothing there is changed.
         ValueError: the folder holds another run, or one on other photos; or the batch can not be divided among the
             processes; or the pack's photos are too small.
         FloatingPointError: the loss became NaN; the last good checkpoint is kept.
@@ -300,77 +302,85 @@ def train(
     entered = time.perf_counter()
     run, rank, world = Path(run), *((dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1))
     part, chief = check_share(config, pack, rank, world), rank == 0
-    how = execution(
-        device, precision=config.precision, compile=compile, seconds=config.until or (60 * minutes if minutes else None)
-    )
-    how.apply()
-    model = model.to(how.device, memory_format=torch.channels_last)
-    average, optimizer = moving_average(model, config.ema), make_optimizer(model, config, fused=how.fused)
-    step, seconds, history = resume(run, describe(model, loss, config), model, average, optimizer, pack, chief=chief)
-    model.train()
-    pack = pack.to(how.device) if how.resident else pack
-    batch = batches(config, model, loss, pack, part, how.device)
-    objective, look = forward_pass(DistributedDataParallel(model) if world > 1 else model, loss, how), look_at
-    if how.compile:
-        objective, look = compiled(objective, batch(step)), torch.compile(look_at, dynamic=False)
-        model.zero_grad(set_to_none=True)
+    with hold(run) if lock and chief else nullcontext():
+        how = execution(
+            device,
+            precision=config.precision,
+            compile=compile,
+            seconds=config.until or (60 * minutes if minutes else None),
+        )
+        how.apply()
+        model = model.to(how.device, memory_format=torch.channels_last)
+        average, optimizer = moving_average(model, config.ema), make_optimizer(model, config, fused=how.fused)
+        step, seconds, history = resume(
+            run, describe(model, loss, config), model, average, optimizer, pack, chief=chief
+        )
+        model.train()
+        pack = pack.to(how.device) if how.resident else pack
+        batch = batches(config, model, loss, pack, part, how.device)
+        objective, look = forward_pass(DistributedDataParallel(model) if world > 1 else model, loss, how), look_at
+        if how.compile:
+            objective, look = compiled(objective, batch(step)), torch.compile(look_at, dynamic=False)
+            model.zero_grad(set_to_none=True)
 
-    limit = math.inf if minutes is None else 60 * minutes
-    steps, sums, logged = math.inf if config.until else config.steps, {}, step
-    began, last = entered - seconds, time.perf_counter()  # began: as if the run had never been stopped
-    elapsed = agree(last - began, how.device)
-    bar = tqdm(
-        total=None if config.until else steps, initial=step, desc=f"{run.name} ({how})", unit="step",
-        disable=quiet or not chief,
-    )  # fmt: skip
-    while step < steps:
-        rate = learning_rate(config, step, elapsed)
-        for group in optimizer.param_groups:
-            group["lr"] = rate * group["factor"]
-        value, terms = objective(batch(step, look))  # the forward pass and the loss (3)
-        optimizer.zero_grad(set_to_none=True)
-        value.backward()
-        norm = nn.utils.clip_grad_norm_(trained(model).values(), config.clip)
-        optimizer.step()
-        average.update_parameters(model)
-        step += 1
-        for name, term in {"loss": value.detach(), **terms, "gradient_norm": norm}.items():
-            sums[name] = sums.get(name, 0) + term
-        if step % config.log_every and step < steps:
-            continue
+        limit = math.inf if minutes is None else 60 * minutes
+        steps, sums, logged = math.inf if config.until else config.steps, {}, step
+        began, last = entered - seconds, time.perf_counter()  # began: as if the run had never been stopped
+        elapsed = agree(last - began, how.device)
+        bar = tqdm(
+            total=None if config.until else steps, initial=step, desc=f"{run.name} ({how})", unit="step",
+            disable=quiet or not chief,
+        )  # fmt: skip
+        while step < steps:
+            rate = learning_rate(config, step, elapsed)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["factor"]
+            value, terms = objective(batch(step, look))  # the forward pass and the loss (3)
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            norm = nn.utils.clip_grad_norm_(trained(model).values(), config.clip)
+            optimizer.step()
+            average.update_parameters(model)
+            step += 1
+            for name, term in {"loss": value.detach(), **terms, "gradient_norm": norm}.items():
+                sums[name] = sums.get(name, 0) + term
+            if step % config.log_every and step < steps:
+                continue
 
-        # the only place in the loop that waits for the device
-        line = means(sums, step - logged, world) | {"lr": rate}
-        if line["loss"] != line["loss"]:
-            raise FloatingPointError(f"The loss became NaN at step {step}; the last good checkpoint is in {run}.")
-        if hasattr(model, "log_temperature"):
-            line["temperature"] = float(model.log_temperature.detach().exp())
-        now = time.perf_counter()
-        speed = round((step - logged) * config.batch_size / (now - last), 1)
-        line = {"step": step, "photos": step * config.batch_size, **line, "photos_per_second": speed}
-        logged, sums, elapsed = step, {}, agree(now - began, how.device)
-        over = step == steps or 0 < config.until <= elapsed or elapsed - seconds > limit
-        save = chief and (step % config.save_every == 0 or over)
-        if save and validate:
-            line |= validate(average.module, step)
-        history.append({k: float(f"{v:.5g}") if isinstance(v, float) else v for k, v in line.items()})
-        if save:
-            save_model(average.module, run / "model.safetensors", about={"run": run.name, "step": step})
-            write_table(pd.DataFrame(history), run / "history.csv")
-            clock = time.perf_counter() - began
-            save_state(run / "state.pt", model, average, optimizer, step=step, pack=pack.fingerprint(), seconds=clock)
-        bar.update(step - bar.n)
-        bar.set_postfix(loss=f"{line['loss']:.4f}", photos_s=speed)
-        if callback and chief:
-            callback(line)
-        last = time.perf_counter()
-        if over:
-            break
-    bar.close()
-    if world > 1:
-        dist.barrier()
-    model.load_state_dict(average.module.state_dict())
-    return model.eval()
+            # the only place in the loop that waits for the device
+            line = means(sums, step - logged, world) | {"lr": rate}
+            if line["loss"] != line["loss"]:
+                raise FloatingPointError(f"The loss became NaN at step {step}; the last good checkpoint is in {run}.")
+            if hasattr(model, "log_temperature"):
+                line["temperature"] = float(model.log_temperature.detach().exp())
+            now = time.perf_counter()
+            speed = round((step - logged) * config.batch_size / (now - last), 1)
+            line = {"step": step, "photos": step * config.batch_size, **line, "photos_per_second": speed}
+            logged, sums, elapsed = step, {}, agree(now - began, how.device)
+            over = step == steps or 0 < config.until <= elapsed or elapsed - seconds > limit
+            save = chief and (step % config.save_every == 0 or over)
+            if save and validate:
+                line |= validate(average.module, step)
+            history.append({k: float(f"{v:.5g}") if isinstance(v, float) else v for k, v in line.items()})
+            if save:
+                save_model(average.module, run / "model.safetensors", about={"run": run.name, "step": step})
+                write_table(pd.DataFrame(history), run / "history.csv")
+                clock = time.perf_counter() - began
+                save_state(
+                    run / "state.pt", model, average, optimizer, step=step, pack=pack.fingerprint(), seconds=clock
+                )
+            bar.update(step - bar.n)
+            bar.set_postfix(loss=f"{line['loss']:.4f}", photos_s=speed)
+            if callback and chief:
+                callback(line)
+            last = time.perf_counter()
+            if over:
+                break
+        bar.close()
+        if world > 1:
+            dist.barrier()
+        model.load_state_dict(average.module.state_dict())
+        return model.eval()
 
 
 # --- around the loop ---
@@ -417,11 +427,7 @@ def resume(
     if (run / "state.pt").is_file():
         check_same_run(about, run / "config.json")
         step, seconds = load_state(run / "state.pt", model, average, optimizer, pack.fingerprint())
-        if (run / "history.csv").is_file():
-            table = pd.read_csv(run / "history.csv")
-            history = [
-                {k: v for k, v in line.items() if v == v} for line in table[table["step"] <= step].to_dict("records")
-            ]
+        history = read_history(run / "history.csv", step)
     elif chief:
         write_text(json.dumps(about, indent=2), run / "config.json")
     if chief:
@@ -429,13 +435,32 @@ def resume(
     return step, seconds, history
 
 
+def read_history(path: Path, step: int) -> list[dict]:
+    """Read a run's history up to a step; without the file it is empty.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    if not path.is_file():
+        return []
+    try:
+        table = pd.read_csv(path)
+        lines = table[table["step"] <= step].to_dict("records")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: is damaged, or is no history; without it the run goes on, with a new one."
+        ) from error
+    return [{k: v for k, v in line.items() if v == v} for line in lines]
+
+
 def check_same_run(config: dict, path: Path) -> None:
     """Compare a configuration with the ``config.json`` of the run that is to be resumed.
 
     Raises:
-        ValueError: they differ; the message names the first such field.
+        ValueError: they differ, the message names the first such field; or the file is damaged.
+        OSError: the file is missing.
     """
-    then, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(config))
+    then, now = read_config(path), json.loads(json.dumps(config))
     if different := sorted(k for k in {**then, **now} if then.get(k) != now.get(k)):
         key = different[0]
         raise ValueError(

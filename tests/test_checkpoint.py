@@ -1,14 +1,29 @@
 """Saving and loading: round trips, and every way in which a file can be wrong."""
 
 import json
+import math
 import pickle
+import socket
+from dataclasses import asdict
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 import histcolor as hc
-from histcolor.checkpoint import SHIPPED, CheckpointError, build, load_tensors, save_model, save_tensors
+from histcolor.backbone import VGG19, build_backbone
+from histcolor.checkpoint import (
+    SHIPPED,
+    CheckpointError,
+    build,
+    load_state,
+    load_tensors,
+    save_model,
+    save_state,
+    save_tensors,
+)
+from histcolor.train import moving_average
 
 TINY = hc.PRESETS["tiny"]
 
@@ -108,6 +123,126 @@ def test_unknown_configuration(saved):
     rewrite(saved[1], lambda t, m: (t, {**m, "config": json.dumps({"bins": 16})}))
     with pytest.raises(ValueError, match="lacks fields"):
         hc.load(saved[1])
+
+
+def configured(**changes):
+    values = {**asdict(TINY), **changes}
+    return lambda tensors, metadata: (tensors, {**metadata, "config": json.dumps(values)})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (configured(width=10**9), "width must be a whole number from 1 to 128, got 1000000000"),
+        (configured(balance=10**9), "balance must be a whole number from 0 to 100"),
+        (configured(channels=10**6), "channels must be a whole number from 1 to 512"),
+        (configured(bins=10**6), "bins must be a whole number from 4 to 256"),
+        (configured(width="4"), "width must be a whole number"),
+        (configured(temperature=math.nan), "temperature must be a number"),
+        (configured(backbone="hf_hub:a/b"), "backbone must be one of vgg19, "),
+        (configured(colour=1, hue=2), "unknown fields: colour, hue"),
+        (lambda t, m: (t, {**m, "config": "[1, 2]"}), "holds no model configuration"),
+        (lambda t, m: (t, {**m, "config": "{"}), "holds a damaged model configuration"),
+        (lambda t, m: (t, {**m, "config": "[" * 10**5}), "holds no model configuration"),
+    ],
+)
+def test_absurd_configurations_are_refused_before_anything_is_built(saved, monkeypatch, change, message):
+    rewrite(saved[1], change)
+    monkeypatch.setattr("histcolor.checkpoint.build", lambda *args: pytest.fail("a network was built"))
+    with pytest.raises(CheckpointError, match=rf"tiny\.safetensors: .*{message}"):
+        hc.load(saved[1])
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_weights_that_are_not_finite(saved, value):
+    def spoil(tensors, metadata):
+        tensors["unet.out.weight"][0, 0] = value
+        return tensors, metadata
+
+    rewrite(saved[1], spoil)
+    with pytest.raises(CheckpointError, match=r"tensor 'unet\.out\.weight' holds NaN or infinity"):
+        hc.load(saved[1])
+
+
+def test_weights_of_another_type(saved):
+    rewrite(saved[1], lambda t, m: ({**t, "unet.out.bias": torch.zeros(2, dtype=torch.int32)}, m))
+    with pytest.raises(CheckpointError, match=r"'unet\.out\.bias' has type torch\.int32, needed is torch\.float32"):
+        hc.load(saved[1])
+
+
+def test_no_tensor_is_read_before_the_shapes_fit(saved, monkeypatch):
+    rewrite(saved[1], with_unknown_key)
+    monkeypatch.setattr("histcolor.checkpoint.fill", lambda *args: pytest.fail("tensors were read"))
+    with pytest.raises(CheckpointError, match="first 'zebra'"):
+        hc.load(saved[1])
+
+
+def test_loading_asks_no_network(saved, monkeypatch):
+    def refuse(*args, **kwargs):
+        pytest.fail("something was looked up on a network")
+
+    for name in ("create_connection", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    assert hc.load(saved[1]).config == TINY
+    assert isinstance(build_backbone("vgg19"), VGG19)
+
+
+@pytest.mark.parametrize("value", [math.nan, 1e6])
+def test_weights_that_could_not_be_loaded_again_are_not_saved(saved, value):
+    model, path = saved
+    before = path.read_bytes()
+    with torch.no_grad():
+        model.unet.out.bias[0] = value
+    with pytest.raises(FloatingPointError, match=r"tensor 'unet\.out\.bias' has NaN, infinity or numbers above 65,504"):
+        save_model(model, path)
+    assert path.read_bytes() == before
+
+
+def full(*args, **kwargs):
+    raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+def test_a_full_disk(saved, tmp_path, monkeypatch):
+    model, path = saved
+    monkeypatch.setattr("histcolor.checkpoint.save_file", full)
+    before = path.read_bytes()
+    with pytest.raises(OSError, match=r"tiny\.safetensors: could not be written \(No space left on device"):
+        save_model(model, path)
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("write", [r"tiny\.safetensors", r"state\.pt"])
+def test_a_file_that_grows_too_large(saved, tmp_path, write):
+    """As on a full disk, for real: the system refuses to write past 50 kB."""
+    resource = pytest.importorskip("resource")
+    model, path = saved
+    average, optimizer = moving_average(model, 0.9), torch.optim.AdamW(model.parameters())
+    about = {"step": 1, "pack": "p", "seconds": 1.0}
+    writers = {
+        r"tiny\.safetensors": lambda: save_model(model, path),
+        r"state\.pt": lambda: save_state(tmp_path / "state.pt", model, average, optimizer, **about),
+    }
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(OSError, match=rf"{write}: could not be written \(.+\)\.$"):
+            writers[write]()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert hc.load(path).config == TINY
+
+
+@pytest.mark.parametrize("state", [[1], {"step": 3}, {"step": 3, "pack": "p", "seconds": 1.0, "model": {"x": 1}}])
+def test_training_states_with_keys_missing(tmp_path, state):
+    model = build(TINY)
+    path = tmp_path / "state.pt"
+    parts = {"average": {}, "optimizer": {}} if "model" in state else {}
+    torch.save({**state, **parts} if isinstance(state, dict) else state, path)
+    with pytest.raises(CheckpointError, match=r"state\.pt: (is damaged|holds something else than named tensors)"):
+        load_state(path, model, moving_average(model, 0.9), torch.optim.AdamW(model.parameters()), "p")
 
 
 def test_a_method_that_is_not_known(saved):

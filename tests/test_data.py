@@ -15,8 +15,10 @@ import torch
 from PIL import Image
 
 from histcolor import data
-from histcolor.data import Pack, build_pack
-from histcolor.images import read_image
+from histcolor.cli.main import main
+from histcolor.data import Pack, build_pack, iterate_files
+from histcolor.files import HeldError
+from histcolor.images import find_images, read_image
 
 
 def manifest(folder):
@@ -281,15 +283,83 @@ def test_what_fails_midway_leaves_nothing_and_can_be_run_again(photos, tmp_path)
     assert build_pack([photos], tmp_path / "pack", 64, quiet=True)["photos"] == 6
 
 
+def test_two_packs_of_one_name_are_not_mixed(photos, tmp_path, monkeypatch):
+    """The second process says who makes it; another name is free, and clears nothing of the living one's."""
+    said, real = [], data.examine
+
+    def examine(*given):  # in the middle of the first pack
+        if not said:
+            said.append("")
+            with pytest.raises(HeldError) as error:
+                build_pack([photos], tmp_path / "pack", 32, quiet=True)
+            said.append(str(error.value))
+            build_pack([photos], tmp_path / "other", 32, quiet=True)
+        return real(*given)
+
+    monkeypatch.setattr(data, "examine", examine)
+    assert build_pack([photos], tmp_path / "pack", 64, quiet=True)["photos"] == 6
+    assert said[1].startswith(f"{tmp_path / 'pack'}: process {os.getpid()} on ")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["other", "pack"]
+    assert len(Pack.open(tmp_path / "pack")) == len(Pack.open(tmp_path / "other")) == 6
+
+
+def test_what_the_disk_gives_back_is_compared(photos, tmp_path, monkeypatch):
+    real = data.open_images
+
+    def damaged(path):
+        images = np.array(real(path))
+        images[3, 0, 0, 0] ^= 1
+        return images
+
+    monkeypatch.setattr(data, "open_images", damaged)
+    with pytest.raises(OSError, match="the photos read back are not those written"):
+        build_pack([photos], tmp_path / "pack", 64, quiet=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_was_killed_midway_can_be_run_again(photos, pack, tmp_path):
     # a killed process removes nothing behind itself
-    work = tmp_path / ".pack.part"
-    work.mkdir()
-    (work / "images.raw").write_bytes(bytes(10**6))
-    (work / "images.npy").write_bytes(b"half")
+    for name in (".pack.histcolor-0123abcd", ".another.histcolor-0123abcd"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "images.raw").write_bytes(bytes(10**6))
+    for name in (".pack.histcolor-lock", ".pack.histcolor-lock.owner"):
+        (tmp_path / name).write_text("process 1 on earth")
+    (tmp_path / ".theirs").mkdir()
     build_pack([photos], tmp_path / "pack", 64, quiet=True)
     assert np.array_equal(Pack.open(tmp_path / "pack").images, pack.images)
-    assert [p.name for p in tmp_path.iterdir()] == ["pack"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".theirs", "pack"]
+
+
+def test_subfolders_that_can_not_be_read_are_named(mixed, tmp_path, monkeypatch, capsys):
+    # by hand, as root may read everything
+    scan = os.scandir
+
+    def deny(path):
+        if path == str(mixed / "deep"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", deny)
+    with pytest.raises(OSError, match=r"can not read 1 of the folders and files in it: .*deep \(Permission denied\)"):
+        build_pack([mixed], tmp_path / "no", 32, quiet=True)
+    assert main(["data", "pack", str(mixed), "--output", str(tmp_path / "pack"), "--size", "32"]) == 1
+    shown = capsys.readouterr()
+    assert "1 photos of 32×32" in shown.out
+    (line,) = shown.err.splitlines()
+    assert f"1 of the folders and files in it, so leaves them out: {mixed / 'deep'} (Permission denied)" in line
+    out = str(tmp_path / "x.csv")
+    assert main(["evaluate", str(mixed), "--methods", "gray", "--size", "32", "--output", out]) == 1
+    assert str(mixed / "deep") in capsys.readouterr().err
+
+
+def test_hidden_files_are_no_photos(photos, tmp_path):
+    folder = tmp_path / "mac"
+    for name in ("a.jpg", "._a.jpg", ".trash/b.jpg", ".histcolor-12345678.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(photos / "coffee_cup.jpg", folder / name)
+    assert find_images(folder) == [folder / "a.jpg"]
+    tar = make_tar(folder, tmp_path / "mac.tar", "w")
+    assert [name for name, _ in iterate_files(tar)] == ["mac.tar/photos/.trash/b.jpg", "mac.tar/photos/a.jpg"]
 
 
 def test_an_interrupted_pack_leaves_nothing(photos, tmp_path, monkeypatch):
@@ -335,6 +405,26 @@ def test_an_incomplete_pack_is_refused(kept, pack_folder, tmp_path):
     with pytest.raises(OSError, match="is not a complete pack; make one with 'histcolor data pack'") as error:
         Pack.open(pack_folder, broken)
     assert str(broken) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (lambda x: x.astype(np.float32) / 255, r"are uint8 \[N, size, size, 3\], these float32 \[6, 64, 64, 3\]"),
+        (lambda x: x.astype(np.int16), "these int16"),
+        (lambda x: x[..., 0], r"these uint8 \[6, 64, 64\]"),
+        (lambda x: x[:, :, :32], r"these uint8 \[6, 64, 32, 3\]"),
+        (lambda x: x[:5], "its manifest lists 6 photos, the file holds 5"),
+        (lambda x: x[:0], "its manifest lists 6 photos, the file holds 0"),
+        (lambda x: np.array([{}] * 6), "is not a complete pack"),
+    ],
+)
+def test_arrays_that_are_no_packs_are_refused(images, message, pack_folder, pack, tmp_path):
+    broken = shutil.copytree(pack_folder, tmp_path / "broken")
+    np.save(broken / "images.npy", images(np.array(pack.images)), allow_pickle=True)
+    with pytest.raises(OSError, match=message) as error:
+        Pack.open(broken)
+    assert str(error.value).startswith(f"{broken}: ")
 
 
 def test_no_pack_is_refused(tmp_path):

@@ -8,7 +8,17 @@ from PIL import Image
 
 import histcolor as hc
 from histcolor.baselines.classical import gray, mean_colour
-from histcolor.evaluate import evaluate, model_method, prediction_method, squash, summarise
+from histcolor.cli.main import main
+from histcolor.evaluate import (
+    evaluate,
+    find_predictions,
+    model_method,
+    name_photos,
+    prediction_method,
+    squash,
+    summarise,
+)
+from histcolor.images import find_images
 from histcolor.metrics import round8
 
 
@@ -62,18 +72,86 @@ def test_unreadable_photos_are_left_out_and_named(files, tmp_path):
         evaluate([bad], {"gray": gray}, size=32, quiet=True)
 
 
-def test_predictions_of_another_program(files, tmp_path):
-    for path in files:  # a perfect program, which writes larger files of another format
-        picture = Image.open(path)
-        picture.resize((picture.width * 1, picture.height * 1)).save(tmp_path / f"{path.stem}.png")
-    table, _ = evaluate(files, {"perfect": prediction_method(tmp_path, files, 64)}, size=64, quiet=True)
+def test_predictions_of_another_program(files, photos, tmp_path):
+    for path in files:  # a perfect program, which writes files of another format
+        Image.open(path).save(tmp_path / f"{path.stem}.png")
+    found, missing, other = find_predictions(tmp_path, files, photos)
+    assert (len(found), missing, other) == (6, {}, [])
+    table, failed = evaluate(files, {"perfect": prediction_method(found, 64)}, size=64, quiet=True)
+    assert not failed
     assert (table["psnr"] == np.inf).all()
+    assert table["photo"].tolist() == [path.stem for path in files]
     assert summarise(table)["psnr"][0] == 100
-    (tmp_path / f"{files[3].stem}.png").unlink()
-    with pytest.raises(OSError, match=f"no prediction for 1 photos, first '{files[3].stem}'"):
-        prediction_method(tmp_path, files, 64)
     with pytest.raises(OSError, match="no such folder"):
-        prediction_method(tmp_path / "none", files, 64)
+        find_predictions(tmp_path / "none", files, photos)
+
+
+@pytest.fixture
+def classes(files, tmp_path):
+    """Photos of equal names in folders of classes, and a perfect program's results; returns both folders."""
+    for i, path in enumerate(files):
+        place = f"{'abc'[i // 2]}/image_{i % 2:04d}"
+        for target in (tmp_path / "in" / f"{place}.jpg", tmp_path / "its" / f"{place}.png"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Image.open(path).save(target, quality=95)
+    for path in (tmp_path / "in").rglob("*.jpg"):  # what JPEG makes of it
+        Image.open(path).save((tmp_path / "its" / path.relative_to(tmp_path / "in")).with_suffix(".png"))
+    return tmp_path / "in", tmp_path / "its"
+
+
+def test_predictions_are_found_by_their_path(classes):
+    """By name alone all photos image_0001 would get one result."""
+    photos, its = classes
+    names = ["a/image_0000", "a/image_0001", "b/image_0000", "b/image_0001", "c/image_0000", "c/image_0001"]
+    found, missing, other = find_predictions(its, find_images(photos), photos)
+    assert (missing, other) == ({}, [])
+    table, _ = evaluate(find_images(photos), {"perfect": prediction_method(found, 64)}, size=64, quiet=True)
+    assert (table["psnr"] == np.inf).all()
+    assert table["photo"].tolist() == names
+    (photos / "a" / "image_0000.png").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"image_0000.png: differs from image_0000.jpg in its suffix alone"):
+        find_predictions(its, find_images(photos), photos)
+
+
+def test_missing_double_extra_and_broken_predictions_are_named(classes, tmp_path, capsys):
+    photos, its = classes
+    (its / "a" / "image_0000.png").unlink()
+    Image.new("RGB", (8, 8)).save(its / "a" / "image_0001.webp")
+    (its / "b" / "image_0000.png").write_bytes(b"no picture")
+    Image.new("RGB", (8, 8)).save(its / "b" / "image_0007.png")
+    (its / "b" / "notes.txt").write_text("no picture, and no fault")
+    words = ["evaluate", str(photos), "--predictions", str(its), "--size", "64", "--output", str(tmp_path / "t.csv")]
+    assert main(words) == 1
+    lines = capsys.readouterr().err.splitlines()
+    for line, said in zip(
+        lines,
+        (
+            f"{photos}/a/image_0000.jpg: has no prediction; it should be {its}/a/image_0000 with any suffix.",
+            f"{photos}/a/image_0001.jpg: has 2 predictions in {its}/a, image_0001.png and image_0001.webp.",
+            f"{its}/b/image_0000.png: is not a readable image, or is damaged.",
+            "3 of 6 photos were skipped.",
+            f"{its}/b/image_0007.png: is the prediction of no photo; it would be that of {photos}",
+        ),
+        strict=True,
+    ):
+        assert line.startswith(f"histcolor: {said}")
+    table = pd.read_csv(tmp_path / "t.csv")
+    assert table["photo"].tolist() == ["b/image_0001", "c/image_0000", "c/image_0001"]
+    assert (table["psnr"] == np.inf).all()
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    Image.new("RGB", (8, 8)).save(flat / "image_0001.png")
+    with pytest.raises(OSError, match=r"has no prediction for any photo; first: .*should be .*flat.a.image_0000 with"):
+        find_predictions(flat, find_images(photos), photos)
+
+
+def test_names_of_photos_in_tables(tmp_path):
+    def names(*paths):
+        return list(name_photos([tmp_path / path for path in paths]).values())
+
+    assert names("a/1.jpg", "b/2.jpg") == ["1", "2"], "short where they can be"
+    assert names("x/a/1.jpg", "x/b/1.jpg", "x/2.jpg") == ["a/1", "b/1", "2"]
+    assert names("1.jpg", "1.png", "2.jpg") == ["1.jpg", "1.png", "2.jpg"]
 
 
 def test_summary_of_infinite_psnr():

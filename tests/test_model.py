@@ -104,9 +104,21 @@ def test_backbone_weights_must_be_complete():
         load_imagenet_weights(backbone, state)
 
 
-def test_unknown_backbone():
-    with pytest.raises(ValueError, match="no backbone 'nonesuch'"):
-        build_backbone("nonesuch")
+def test_backbone_weights_must_fit_and_be_finite():
+    backbone = build_backbone("tf_efficientnet_lite0")
+    state = backbone.net.state_dict()
+    before = state["conv_stem.weight"].clone()
+    for wrong in (torch.zeros(2), torch.full_like(before, torch.nan)):
+        with pytest.raises(ValueError, match=r"a tensor 'conv_stem\.weight' of another shape, or with NaN"):
+            load_imagenet_weights(backbone, {**state, "conv_stem.weight": wrong})
+    assert torch.equal(backbone.net.state_dict()["conv_stem.weight"], before)
+
+
+@pytest.mark.parametrize("name", ["nonesuch", "hf_hub:timm/resnet18.a1_in1k", "resnet18"])
+def test_backbones_are_a_closed_list(monkeypatch, name):
+    monkeypatch.setattr("timm.create_model", lambda *args, **kwargs: pytest.fail("timm was asked"))
+    with pytest.raises(ValueError, match=f"no backbone '{name}'; there are vgg19, tf_efficientnet_lite0"):
+        build_backbone(name)
 
 
 def test_backbone_stays_frozen_and_in_eval_mode():

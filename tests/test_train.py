@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from histcolor.color import rgb_to_lab
 from histcolor.colorize import colorize
 from histcolor.data import Pack
 from histcolor.device import execution
+from histcolor.files import HeldError
 from histcolor.histogram import ab_histogram, soft_ab_histogram
 from histcolor.losses import Loss
 from histcolor.model import PRESETS, Colorizer
@@ -386,8 +388,83 @@ def test_a_damaged_state_is_refused(pack, tmp_path, damage):
         torch.save({**torch.load(file, weights_only=True), "optimizer": {"state": {}, "param_groups": []}}, file)
     else:
         file.write_bytes({"cut": file.read_bytes()[:5000], "empty": b"", "pickle": pickle.dumps(print, 2)}[damage])
-    with pytest.raises(CheckpointError, match=r"state.pt: (is damaged, or is no training state|was written by a run)"):
+    with pytest.raises(CheckpointError, match=r"state.pt: is damaged, or (is no training state|was written by a run)"):
         run(CONFIG, pack, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("model", "unet.out.bias"), torch.zeros(()), r"bias is torch.float32 \[\], not torch.float32 \[2\]"),
+        (("model", "unet.out.bias"), 0.0, r"model unet.out.bias is 0.0, not torch.float32 \[2\]"),
+        (("model", "unet.out.bias"), torch.tensor([0.0, torch.nan]), "model unet.out.bias has numbers that are NaN"),
+        (("average", "module.unet.out.bias"), torch.zeros(2, dtype=torch.int16), "average module.unet.out.bias is"),
+        (("average", "n_averaged"), torch.ones(3), "average n_averaged is"),
+        (("optimizer", "state", 0, "exp_avg"), torch.zeros(()), "optimizer state 0 exp_avg is"),
+        (("optimizer", "state", 0, "exp_avg_sq"), None, "optimizer state 0 lacks 'exp_avg_sq'"),
+        (("optimizer", "state", 1), None, "optimizer state lacks 1"),
+        (("optimizer", "param_groups", 0, "betas"), (0.5, 0.5), "optimizer param_groups 0 betas is"),
+        (("model",), [1], "model is a list, not a OrderedDict"),
+        (("model",), None, "is damaged, or is no training state"),
+        (("average",), None, "is damaged, or is no training state"),
+        (("step",), None, "is damaged, or is no training state"),
+        (("step",), -3, "its step is -3"),
+        (("seconds",), torch.nan, "its time nan"),
+    ],
+)  # fmt: skip
+def test_a_state_that_does_not_fit_is_refused(pack, tmp_path, finished, path, value, message):
+    """A scalar in place of a tensor, say, would be spread over all weights without a word. None: the key is missing."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    state = inner = torch.load(tmp_path / "state.pt", weights_only=True)
+    for key in path[:-1]:
+        inner = inner[key]
+    inner.pop(path[-1]) if value is None else inner.__setitem__(path[-1], value)
+    torch.save(state, tmp_path / "state.pt")
+    with pytest.raises(CheckpointError, match=message) as error:
+        run(CONFIG, pack, tmp_path)
+    assert str(error.value).startswith(f"{tmp_path / 'state.pt'}: ")
+
+
+@pytest.fixture(scope="module")
+def finished(pack, tmp_path_factory):
+    """A run's folder, stopped after two steps."""
+    folder = tmp_path_factory.mktemp("finished")
+    run(CONFIG, pack, folder, minutes=0)
+    return folder
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", "null"])
+def test_a_damaged_configuration_or_history_is_named(pack, tmp_path, finished, text):
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "history.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"history.csv: is damaged, or is no history"):
+        run(CONFIG, pack, tmp_path)
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=r"config.json: (is no valid JSON|must hold a table)"):
+        run(CONFIG, pack, tmp_path)
+
+
+def test_a_run_is_held_by_one_training(pack, tmp_path):
+    """The second one says who holds it, and changes nothing; the first goes on to the same end."""
+    run(CONFIG, pack, tmp_path / "alone")
+    seen = []
+
+    def intrude(line):
+        if not seen:
+            (tmp_path / "run" / ".histcolor-abcdefgh.pt").write_bytes(b"what the first one may be writing")
+            before = {path.name for path in (tmp_path / "run").iterdir()}
+            with pytest.raises(HeldError, match=rf"run: process {os.getpid()} on .* works on it now"):
+                run(replace(CONFIG, lr=0.1), pack, tmp_path / "run")
+            assert before == {path.name for path in (tmp_path / "run").iterdir()}
+        seen.append(line)
+
+    run(CONFIG, pack, tmp_path / "run", callback=intrude)
+    assert len(seen) == 6
+    one, two = weights(tmp_path / "alone"), weights(tmp_path / "run")
+    assert all(torch.equal(one[k], two[k]) for k in one)
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names - {".histcolor-abcdefgh.pt"} == {path.name for path in (tmp_path / "alone").iterdir()}
+    assert "lock" not in names
 
 
 def test_start_from_another_model(pack, tmp_path):
@@ -448,7 +525,7 @@ def test_killed_three_times_gives_the_same_bits(pack_folder, tmp_path):
     one, two = weights(tmp_path / "unbroken"), weights(folder)
     assert one.keys() == two.keys()
     assert all(torch.equal(one[k], two[k]) for k in one)
-    assert not list(folder.glob(".state-*")), "what a killed process left behind must be cleared away"
+    assert not list(folder.glob(".*")), "what a killed process left behind must be cleared away"
 
 
 @pytest.mark.slow

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from histcolor.cli.options import Subparsers, add_command
+from histcolor.cli import options
+from histcolor.cli.options import Subparsers, add_command, show
 from histcolor.lessons.notebook import project_root
 
 CLAIMS = """\
@@ -21,9 +22,9 @@ it is below, else it is open. Claims whose methods are not measured are left out
 def add(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     sub = add_command(subparsers, "claims", CLAIMS, claims)
-    sub.add_argument("--tables", type=Path, default=Path("results/tables"), help="(default: %(default)s)")
-    sub.add_argument("--output", type=Path, default=Path("results/claims.csv"), help="(default: %(default)s)")
-    sub.add_argument("--file", type=Path, help="the experiments (default: notebooks/experiments.toml)")
+    sub.add_argument("--tables", type=options.path, default=Path("results/tables"), help="(default: %(default)s)")
+    sub.add_argument("--output", type=options.path, default=Path("results/claims.csv"), help="(default: %(default)s)")
+    sub.add_argument("--file", type=options.path, help="the experiments (default: notebooks/experiments.toml)")
 
 
 def claims(args: argparse.Namespace) -> int:
@@ -35,5 +36,5 @@ def claims(args: argparse.Namespace) -> int:
     if not found:
         raise FileNotFoundError(f"{args.tables}: has no measured method that a claim is about.")
     table = write_claims(found, args.output)
-    print(table[["verdict", "claim", "number", "expected", "measured", "low", "high"]].to_string(index=False))
+    show(table[["verdict", "claim", "number", "expected", "measured", "low", "high"]].to_string(index=False))
     return 0

@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from histcolor.checkpoint import load
+from histcolor.cli import options
 from histcolor.cli.options import Subparsers, add_command, quiet_bars, report_failed
 from histcolor.color import rgb_to_lab
 from histcolor.colorize import SIZES
@@ -34,32 +35,39 @@ these the network chooses the colours.
 def add(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     sub = add_command(subparsers, "colorize", COLORIZE, colorize)
-    sub.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="photos, or folders of photos")
+    sub.add_argument("photos", nargs="+", type=options.path, metavar="PHOTO", help="photos, or folders of photos")
     source = sub.add_mutually_exclusive_group()
-    source.add_argument("--reference", type=Path, metavar="IMAGE", help="take this photo's histogram")
-    source.add_argument("--histogram", type=Path, metavar="FILE.npy", help="a square array, axis 0 = a, axis 1 = b")
-    source.add_argument("--palette", metavar="'#c33,#2a6'", help="colours, separated by commas")
-    sub.add_argument("--output", type=Path, required=True, help="a file for one photo, a folder for several")
-    sub.add_argument("--model", default="small", help="small, base or a checkpoint (default: %(default)s)")
+    source.add_argument("--reference", type=options.path, metavar="IMAGE", help="take this photo's histogram")
+    source.add_argument(
+        "--histogram", type=options.path, metavar="FILE.npy", help="a square array, axis 0 = a, axis 1 = b"
+    )
+    source.add_argument("--palette", type=options.text, metavar="'#c33,#2a6'", help="colours, separated by commas")
+    sub.add_argument("--output", type=options.path, required=True, help="a file for one photo, a folder for several")
+    sub.add_argument(
+        "--model", type=options.text, default="small", help="small, base or a checkpoint (default: %(default)s)"
+    )
     sub.add_argument(
         "--flips", action="store_true", help="colour the mirrored photo as well, and take the mean (twice the work)"
     )
     sub.add_argument(
         "--transport",
-        type=float,
+        type=options.number(0, 1),
         default=0.0,
         metavar="STRENGTH",
         help="how far colours are moved to the histogram: 0: not … 1: all of the way, as near as sRGB allows",
     )
     pixels = sub.add_mutually_exclusive_group()
     pixels.add_argument(
-        "--size", type=int, default=SIZES["full"], help="pixels that the network works at (default: %(default)s)"
+        "--size",
+        type=options.pixels,
+        default=SIZES["full"],
+        help="pixels that the network works at (default: %(default)s)",
     )
     pixels.add_argument(
         "--fast", action="store_const", dest="size", const=SIZES["fast"],
         help="work at %(const)s pixels, for folders: about half the time, and hardly a difference to be seen",
     )  # fmt: skip
-    sub.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    sub.add_argument("--device", type=options.device, default="cpu", help="cpu or cuda (default: %(default)s)")
 
 
 def colorize(args: argparse.Namespace) -> int:
@@ -87,7 +95,7 @@ def find_targets(sources: list[Path], output: Path) -> tuple[list[tuple[Path, Pa
     for source in sources:
         try:
             base = source if source.is_dir() else source.parent
-            photos += [(path, path.relative_to(base)) for path in find_images(source)]
+            photos += [(path, path.relative_to(base)) for path in find_images(source, failed)]
         except OSError as error:
             failed.append(str(error))
     if output.suffix and not output.is_dir():

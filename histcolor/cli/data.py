@@ -6,8 +6,8 @@ import argparse
 import shlex
 from pathlib import Path
 
-from histcolor.cli import datasets
-from histcolor.cli.options import Subparsers, add_command, quiet_bars, report_failed
+from histcolor.cli import datasets, options
+from histcolor.cli.options import Subparsers, add_command, quiet_bars, report_failed, show
 from histcolor.data import MIN_BYTES, build_pack, check_pack
 
 DATA_PACK = """\
@@ -41,31 +41,37 @@ def add(subparsers: Subparsers) -> None:
     data = subparsers.add_parser("data", help="Make packs of photos for training, or download data sets.")
     data_parsers = data.add_subparsers(dest="data_command", required=True, metavar="COMMAND")
     sub = add_command(data_parsers, "pack", DATA_PACK, data_pack)
-    sub.add_argument("sources", nargs="+", type=Path, metavar="FOLDER_OR_TAR")
-    sub.add_argument("--output", type=Path, required=True, help="the pack's folder; must not exist")
-    sub.add_argument("--size", type=int, default=144, help="pixels along each side (default: %(default)s)")
-    sub.add_argument("--keep", default="", help="only files whose name contains this")
+    sub.add_argument("sources", nargs="+", type=options.path, metavar="FOLDER_OR_TAR")
+    sub.add_argument("--output", type=options.path, required=True, help="the pack's folder; must not exist")
+    sub.add_argument("--size", type=options.pixels, default=144, help="pixels along each side (default: %(default)s)")
+    sub.add_argument("--keep", type=options.text, help="only files whose name contains this")
     sub.add_argument(
         "--min-bytes",
-        type=int,
+        type=options.count(0),
         default=MIN_BYTES,
         metavar="N",
         help="leave out smaller files; the paper's rule for originals, use 0 for small WebPs (default: %(default)s)",
     )
     sub = add_command(data_parsers, "get", DATA_GET, data_get)
     sub.add_argument("names", nargs="+", choices=list(datasets.DATASETS), metavar="NAME", help="see the list above")
-    sub.add_argument("--root", type=Path, default=Path("data"), help="folder to download into (default: %(default)s)")
-    sub.add_argument("--pack", type=Path, metavar="FOLDER", help="also make this pack of them; must not exist")
-    sub.add_argument("--size", type=int, default=144, help="pixels along each side of a pack (default: %(default)s)")
-    sub.set_defaults(keep="", min_bytes=MIN_BYTES)
+    sub.add_argument(
+        "--root", type=options.path, default=Path("data"), help="folder to download into (default: %(default)s)"
+    )
+    sub.add_argument("--pack", type=options.path, metavar="FOLDER", help="also make this pack of them; must not exist")
+    sub.add_argument(
+        "--size", type=options.pixels, default=144, help="pixels along each side of a pack (default: %(default)s)"
+    )
+    sub.set_defaults(keep=None, min_bytes=MIN_BYTES)
 
 
 def data_pack(args: argparse.Namespace) -> int:
-    """``histcolor data pack``."""
-    about = build_pack(args.sources, args.output, args.size, keep=args.keep, min_bytes=args.min_bytes, quiet=quiet_bars)
+    """``histcolor data pack``: exit code 1 if a subfolder could not be read."""
+    failed: list[str] = []
+    given = {"keep": args.keep or "", "min_bytes": args.min_bytes, "failed": failed, "quiet": quiet_bars}
+    about = build_pack(args.sources, args.output, args.size, **given)
     left_out = ", ".join(f"{count} {reason}" for reason, count in about["rejected"].items()) or "none"
-    print(f"{args.output}: {about['photos']} photos of {args.size}×{args.size}; left out: {left_out}.")
-    return 0
+    show(f"{args.output}: {about['photos']} photos of {args.size}×{args.size}; left out: {left_out}.")
+    return report_failed(failed)
 
 
 def data_get(args: argparse.Namespace) -> int:
@@ -80,7 +86,7 @@ def data_get(args: argparse.Namespace) -> int:
             continue
         if not args.pack:
             words = ["histcolor", "data", "pack", folders[-1], "--output", args.root / f"{name}-{args.size}"]
-            print(f"{folders[-1]}: ready; next: {shlex.join(map(str, [*words, '--size', args.size]))}")
+            show(f"{folders[-1]}: ready; next: {shlex.join(map(str, [*words, '--size', args.size]))}")
     if args.pack and not failed:
         args.sources, args.output = folders, args.pack
         return data_pack(args)

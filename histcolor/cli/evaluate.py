@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from histcolor.checkpoint import load
-from histcolor.cli.options import Subparsers, add_command, quiet_bars, report_failed
+from histcolor.cli import options
+from histcolor.cli.options import Subparsers, add_command, quiet_bars, report_failed, show
 from histcolor.color import rgb_to_lab
 from histcolor.evaluate import evenly
 from histcolor.images import find_images, read_image, write_table
@@ -18,6 +19,8 @@ from histcolor.model import Colorizer
 EVALUATE = """\
 Measure colours by the protocol: photos squashed to 256×256, the target histogram from each photo itself (or, with
 --cross, from another one), outputs rounded to 8 bits. Writes a CSV with a line an image and method, prints the means.
+
+Predictions are found by their path, whatever their suffix: that of photos/cats/1.jpg is outputs/cats/1.png.
 
   histcolor evaluate photos/ --output results/mine.csv
   histcolor evaluate photos/ --predictions outputs-of-another-program/ --output results/theirs.csv
@@ -28,11 +31,14 @@ Measure colours by the protocol: photos squashed to 256×256, the target histogr
 def add(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     sub = add_command(subparsers, "evaluate", EVALUATE, evaluate)
-    sub.add_argument("photos", type=Path, metavar="FOLDER", help="colour photos")
-    sub.add_argument("--model", default="small", help="small, base or a checkpoint (default: %(default)s)")
-    sub.add_argument("--predictions", type=Path, metavar="FOLDER", help="score these files instead, matched by stem")
+    sub.add_argument("photos", type=options.path, metavar="FOLDER", help="colour photos")
+    sub.add_argument(
+        "--model", type=options.text, default="small", help="small, base or a checkpoint (default: %(default)s)"
+    )
+    sub.add_argument("--predictions", type=options.path, metavar="FOLDER", help="score these pictures instead")
     sub.add_argument(
         "--methods",
+        type=options.listed(options.text),
         default="model",
         help="of model, automatic (the model without a histogram), gray, mean, rank, reinhard, welsh, by commas "
         "(default: %(default)s)",
@@ -42,14 +48,19 @@ def add(subparsers: Subparsers) -> None:
         "--flips", action="store_true", help="colour the mirrored photo as well, and take the mean (twice the work)"
     )
     sub.add_argument(
-        "--transport", default="0", help="transport strength of the model; several by commas (default: %(default)s)"
+        "--transport",
+        type=options.listed(options.number(0, 1)),
+        default="0",
+        help="transport strength of the model; several by commas (default: %(default)s)",
     )
-    sub.add_argument("--size", type=int, default=256, help="pixels along each side (default: %(default)s)")
-    sub.add_argument("--limit", type=int, help="only so many photos, spread evenly over the folder")
-    sub.add_argument("--sheet", type=Path, metavar="FILE.png", help="also a contact sheet of the model's colours")
+    sub.add_argument("--size", type=options.pixels, default=256, help="pixels along each side (default: %(default)s)")
+    sub.add_argument("--limit", type=options.count(), help="only so many photos, spread evenly over the folder")
+    sub.add_argument(
+        "--sheet", type=options.path, metavar="FILE.png", help="also a contact sheet of the model's colours"
+    )
     sub.add_argument(
         "--output",
-        type=Path,
+        type=options.path,
         required=True,
         metavar="FILE.csv",
         help="a line an image and method; FILE.json.xz is smaller",
@@ -57,20 +68,23 @@ def add(subparsers: Subparsers) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> int:
-    """``histcolor evaluate``: prints the means, writes the table a photo."""
+    """``histcolor evaluate``: prints the means, writes the table a photo; exit code 1 if anything was left out."""
     from histcolor import evaluate as ev
     from histcolor.baselines.classical import UNTRAINED
     from histcolor.metrics import DIGITS
 
-    photos = evenly(find_images(args.photos), args.limit)
-    methods: dict = {}
+    every = find_images(args.photos, unread := [])
+    photos, methods, missing, other = evenly(every, args.limit), {}, {}, []
     if args.predictions:
-        methods[args.predictions.name] = ev.prediction_method(args.predictions, photos, args.size)
+        root = args.photos if args.photos.is_dir() else args.photos.parent
+        found, missing, other = ev.find_predictions(args.predictions, every, root)
+        other = other if args.photos.is_dir() else []  # the photos beside the one given are not looked at
+        methods[args.predictions.resolve().name] = ev.prediction_method(found, args.size)
     else:
-        for method in args.methods.split(","):
+        for method in args.methods:
             if method == "model":
                 model = load(args.model)
-                for strength in map(float, args.transport.split(",")):
+                for strength in args.transport:
                     name = (
                         Path(args.model).stem + (f" transport {strength:g}" if strength else "") + " flips" * args.flips
                     )
@@ -85,8 +99,9 @@ def evaluate(args: argparse.Namespace) -> int:
     write_table(table.round(DIGITS), args.output)
     if args.sheet:
         write_sheet(photos, load(args.model), args.sheet, args.size)
-    print(ev.summarise(table).round(4).to_string(index=False))
-    return report_failed(failed, len(photos))
+    show(ev.summarise(table).round(4).to_string(index=False))
+    failed = [missing[photo] for photo in photos if photo in missing] + failed
+    return report_failed(failed, len(photos)) | report_failed(unread + other)
 
 
 def write_sheet(photos: list[Path], model: Colorizer, path: Path, size: int, rows: int = 8) -> None:

@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from histcolor.cli.options import Subparsers, add_command, quiet_bars, report_failed
+from histcolor.cli import options
+from histcolor.cli.options import Subparsers, add_command, quiet_bars, report_failed, show
 from histcolor.images import write_table
 from histcolor.lessons.notebook import project_root
 from histcolor.model import PRESETS
+from histcolor.train import TrainConfig
 
 EXPERIMENT = """\
 Train and measure the methods of one of the paper's tables: same photos, same budget, same protocol. The experiments and
@@ -31,7 +32,7 @@ paired differences with intervals. Killed at any moment and started again, it go
 Several processes may work in one output folder; each takes methods that no other has. --processes 2 starts two, each
 with half of the CPU's cores, or with a GPU of its own.
 
-A line for any other program, from its pictures of the same photos, found by stem:
+A line for any other program, from its pictures of the same photos, found by their path:
   histcolor evaluate imagenette/val --predictions its-outputs --output results/comparison/others/its-name.csv
 """
 
@@ -40,53 +41,72 @@ def add(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = add_command(subparsers, "experiment", EXPERIMENT, experiment)
     parser.add_argument(
-        "experiment", metavar="EXPERIMENT", help="ablation, comparison, losses, bins, temperature or longer"
+        "experiment",
+        type=options.text,
+        metavar="EXPERIMENT",
+        help="ablation, comparison, losses, bins, temperature or longer",
     )
-    parser.add_argument("--data", type=Path, nargs="+", default=[], metavar="PACK", help="packs to train on")
-    parser.add_argument("--validation", type=Path, metavar="PACK", help="pack to measure on, at every checkpoint")
-    parser.add_argument("--photos", type=Path, required=True, metavar="FOLDER", help="colour photos for the table")
+    parser.add_argument("--data", type=options.path, nargs="+", default=[], metavar="PACK", help="packs to train on")
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="FOLDER", help="a folder of its own for each experiment"
+        "--validation", type=options.path, metavar="PACK", help="pack to measure on, at every checkpoint"
+    )
+    parser.add_argument(
+        "--photos", type=options.path, required=True, metavar="FOLDER", help="colour photos for the table"
+    )
+    parser.add_argument(
+        "--output", type=options.path, required=True, metavar="FOLDER", help="a folder of its own for each experiment"
     )
     parser.add_argument(
         "--methods",
         action="append",
+        type=options.text,
         default=[],
         metavar="NAME",
         dest="methods",
         help="only this one; may be given again",
     )
-    parser.add_argument("--seeds", metavar="0,1,2", help="instead of the experiment's")
-    parser.add_argument("--limit", type=int, metavar="N", help="measure only so many photos, spread evenly")
+    parser.add_argument("--seeds", type=seeds, metavar="0,1,2", help="instead of the experiment's")
+    parser.add_argument("--limit", type=options.count(), metavar="N", help="measure only so many photos, spread evenly")
     parser.add_argument(
-        "--protocol-size", type=int, default=256, metavar="N", help="pixels to measure at (default: %(default)s)"
+        "--protocol-size",
+        type=options.pixels,
+        default=256,
+        metavar="N",
+        help="pixels to measure at (default: %(default)s)",
     )
     parser.add_argument(
         "--reuse",
-        type=Path,
+        type=options.path,
         nargs="+",
         default=[],
         metavar="FOLDER",
         help="other experiments' outputs: take equal runs over",
     )
-    parser.add_argument("--minutes", type=float, metavar="M", help="stop after this time; the same command goes on")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     parser.add_argument(
-        "--processes", type=int, default=1, metavar="N", help="methods at a time (default: %(default)s)"
+        "--minutes", type=options.number(0), metavar="M", help="stop after this time; the same command goes on"
     )
-    parser.add_argument("--file", type=Path, help="the experiments (default: notebooks/experiments.toml)")
+    parser.add_argument("--device", type=options.device, default="cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument(
+        "--processes",
+        type=options.count(1, 64),
+        default=1,
+        metavar="N",
+        help="methods at a time (default: %(default)s)",
+    )
+    parser.add_argument("--file", type=options.path, help="the experiments (default: notebooks/experiments.toml)")
     budget = parser.add_argument_group("budget (default: the experiment's; a method's own options stay)")
     budget.add_argument("--preset", choices=PRESETS, help="the model that the methods are variants of")
-    budget.add_argument("--steps", type=int, metavar="N", help="steps of training")
-    budget.add_argument("--batch-size", type=int, metavar="N", help="photos a step")
-    budget.add_argument("--size", type=int, metavar="N", help="pixels along each side of a crop in training")
-    budget.add_argument("--lr", type=float, metavar="RATE", help="peak learning rate")
+    for name, text in (
+        ("steps", "steps of training"),
+        ("batch_size", "photos a step"),
+        ("size", "pixels along each side of a crop in training"),
+        ("lr", "peak learning rate"),
+    ):
+        budget.add_argument("--" + name.replace("_", "-"), **options.of_field(TrainConfig, name), help=text)
 
 
 def experiment(args: argparse.Namespace) -> int:
     """``histcolor experiment``: exit code 1 if a method failed or a photo could not be read."""
-    if args.processes < 1:
-        raise ValueError(f"--processes must be at least 1, got {args.processes}.")
     if args.processes > 1:
         run_processes(args.words, args.processes, args.device)
     from histcolor.experiments.definition import read_experiment
@@ -101,7 +121,7 @@ def experiment(args: argparse.Namespace) -> int:
         if quiet_bars:
             shown = ("step", "loss", "psnr", "intersection_cross", "photos_per_second")
             numbers = "  ".join(f"{k} {line[k]:.5g}" for k in shown if k in line)
-            print(f"{line['method']}, seed {line['seed']}: {numbers}", flush=True)
+            show(f"{line['method']}, seed {line['seed']}: {numbers}")
 
     failed = run(
         found,
@@ -110,20 +130,20 @@ def experiment(args: argparse.Namespace) -> int:
         args.output,
         photos=args.photos,
         methods=args.methods,
-        seeds=read_seeds(args.seeds),
+        seeds=args.seeds,
         size=args.protocol_size,
         limit=args.limit,
         reuse=args.reuse,
         minutes=args.minutes,
         device=args.device,
         callback=log,
-        report=lambda line: print(line, flush=True),
+        report=show,
         quiet=quiet_bars,
     )
     table, pairs = tabulate(found, args.output)
     write_table(table.round(5), args.output / "table.csv")
     write_table(pairs.round(5), args.output / "differences.csv")
-    print(printed(table).to_string(index=False))
+    show(printed(table).to_string(index=False))
     return report_failed(failed)
 
 
@@ -155,15 +175,9 @@ def run_processes(words: Sequence[str], count: int, device: str) -> None:
             child.wait()
 
 
-def read_seeds(text: str | None) -> list[int] | None:
-    """Seeds from ``0,1,2``.
-
-    Raises:
-        ValueError: not different whole numbers from 0 up.
-    """
-    if text is None:
-        return None
-    words = text.split(",")
-    if not all(word.strip().isdecimal() for word in words) or len(set(map(int, words))) < len(words):
-        raise ValueError(f"--seeds must be different whole numbers from 0 up, by commas, got {text!r}.")
-    return list(map(int, words))
+def seeds(value: str) -> list[int]:
+    """The type of ``--seeds``: different whole numbers from 0 up."""
+    found = options.listed(options.count(0, 2**32 - 1))(value)
+    if len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"must be different, got {value!r}")
+    return found

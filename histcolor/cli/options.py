@@ -1,13 +1,35 @@
-"""What the commands share: how one is added to the command line, progress bars, and what was skipped."""
+"""What the commands share: types of options that know their range, progress bars, and what is said to the user."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+from histcolor.checks import Range, visible
 
 Subparsers = argparse._SubParsersAction
-quiet_bars = not sys.stderr.isatty()  # progress bars are for people; batch logs stay readable
+quiet_bars = not (sys.stderr and sys.stderr.isatty())  # progress bars are for people; batch logs stay readable
+
+# --- the command line ---
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong with the options, and not the usage besides."""
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help; argparse's own says nothing if that fails, as on a full disk."""
+        print(self.format_help(), end="", file=file)
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with code 2."""
+        self.exit(2, f"histcolor: {visible(message).rstrip('.')}; see '{self.prog} --help'.\n")
 
 
 def first_sentence(text: str) -> str:
@@ -27,10 +49,93 @@ def add_command(subparsers: Subparsers, name: str, text: str, run) -> argparse.A
     return parser
 
 
+# --- types of options: each turns text into a value, or says why it can not ---
+
+
+def in_range(allowed: Range) -> Callable[[str], Any]:
+    """The type of a number that must lie in a range; NaN and infinity lie in none."""
+
+    def read(value: str) -> float:
+        try:
+            return allowed.read(value)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return read
+
+
+def number(low: float, high: float = math.inf, **ends: bool) -> Callable[[str], float]:
+    """The type of a number from ``low`` to ``high``; ``above=True``, ``below=True``: without these two themselves."""
+    return in_range(Range(low, high, **ends))
+
+
+def count(low: int = 1, high: int = 10**9) -> Callable[[str], int]:
+    """The type of a whole number from ``low`` to ``high``."""
+    return in_range(Range(low, high, whole=True))
+
+
+#: the type of pixels along each side of what a network sees
+pixels = count(32, 1024)
+
+
+def listed(read: Callable[[str], Any]) -> Callable[[str], list]:
+    """The type of several values by commas, each of the type ``read``."""
+    return lambda value: [read(word.strip()) for word in value.split(",")]
+
+
+def text(value: str) -> str:
+    """The type of a text that says something. An unset variable of the shell gives an empty one."""
+    if not value.strip() or "\0" in value:
+        raise argparse.ArgumentTypeError("must not be empty" if not value.strip() else "must not hold a zero byte")
+    return value
+
+
+def path(value: str) -> Path:
+    """The type of a file or folder."""
+    return Path(text(value))
+
+
+def device(value: str) -> str:
+    """The type of a device that this machine has: cpu, cuda, or one of several GPUs, as cuda:1."""
+    if value == "cpu":
+        return value
+    if not (found := re.fullmatch(r"cuda(?::(\d{1,3}))?", value)):
+        raise argparse.ArgumentTypeError(f"must be cpu, cuda or one of several GPUs, as cuda:1, got {value!r}")
+    import torch
+
+    if (there := torch.cuda.device_count() if torch.cuda.is_available() else 0) <= int(found[1] or 0):
+        raise argparse.ArgumentTypeError(f"{value} is not here ({there} GPUs that torch can use); use cpu")
+    return value
+
+
+def of_field(kind: type, name: str) -> dict[str, Any]:
+    """What ``add_argument`` needs for a dataclass's field: the same rule as :func:`histcolor.checks.check_fields`."""
+    (field,) = (field for field in fields(kind) if field.name == name)
+    if isinstance(field.default, bool):
+        return {"action": argparse.BooleanOptionalAction, "default": None}
+    if "choices" in field.metadata:
+        return {"choices": field.metadata["choices"]}
+    return {"type": in_range(field.metadata["range"]), "metavar": type(field.default).__name__.upper()}
+
+
+# --- what is said ---
+
+
+def show(said: object) -> None:
+    """Print lines on stdout, each made :func:`visible`, at once."""
+    print("\n".join(map(visible, str(said).split("\n"))), flush=True)
+
+
+def complain(said: object) -> None:
+    """Print one line on stderr, made :func:`visible`."""
+    with suppress(OSError, ValueError):  # nobody reads it any more
+        print(f"histcolor: {visible(said)}", file=sys.stderr) if sys.stderr else None
+
+
 def report_failed(failed: list[str], total: int = 1) -> int:
     """List on stderr what failed, and how many of several photos; the exit code is 1 if anything did."""
     for line in failed:
-        print(f"histcolor: {line}", file=sys.stderr)
+        complain(line)
     if failed and total > 1:
-        print(f"histcolor: {len(failed)} of {total} photos were skipped.", file=sys.stderr)
+        complain(f"{len(failed)} of {total} photos were skipped.")
     return 1 if failed else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from histcolor.cli import options
 from histcolor.cli.options import Subparsers, add_command
 
 REPRODUCE = """\
@@ -18,8 +19,8 @@ Run all notebooks headlessly and check the claims; writes results/reproduce/inde
 def add(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     sub = add_command(subparsers, "reproduce", REPRODUCE, reproduce)
-    sub.add_argument("--profile", default="demo", help="smoke, demo or paper (default: %(default)s)")
-    sub.add_argument("--output", type=Path, default=Path("results/reproduce"), help="(default: %(default)s)")
+    sub.add_argument("--profile", type=options.text, default="demo", help="smoke, demo or paper (default: %(default)s)")
+    sub.add_argument("--output", type=options.path, default=Path("results/reproduce"), help="(default: %(default)s)")
 
 
 def reproduce(args: argparse.Namespace) -> int:

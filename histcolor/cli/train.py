@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from contextlib import contextmanager
-from dataclasses import MISSING, fields
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from histcolor.backbone import imagenet_weights
 from histcolor.checkpoint import METHODS, load
-from histcolor.cli.options import Subparsers, add_command, quiet_bars
+from histcolor.cli import options
+from histcolor.cli.options import Subparsers, add_command, quiet_bars, show
 from histcolor.data import Pack
 from histcolor.experiments.recipe import make_recipe, option_fields
 from histcolor.losses import Loss
@@ -39,15 +38,22 @@ def add(subparsers: Subparsers) -> None:
     sub.add_argument(
         "--method", default="colorizer", choices=list(METHODS), help="the network or a baseline (default: %(default)s)"
     )
-    sub.add_argument("--data", type=Path, nargs="+", required=True, metavar="PACK", help="packs to train on")
-    sub.add_argument("--validation", type=Path, metavar="PACK", help="pack to measure on, at every checkpoint")
-    sub.add_argument("--run", type=Path, required=True, dest="folder", help="folder of this run")
-    sub.add_argument("--init", metavar="MODEL", help="start from this model's weights, where names and shapes fit")
-    sub.add_argument("--backbone-weights", metavar="FILE", help="ImageNet weights (safetensors), not the package's")
-    sub.add_argument("--minutes", type=float, help="stop after this time; the same command goes on later")
-    sub.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    sub.add_argument("--data", type=options.path, nargs="+", required=True, metavar="PACK", help="packs to train on")
+    sub.add_argument("--validation", type=options.path, metavar="PACK", help="pack to measure on, at every checkpoint")
+    sub.add_argument("--run", type=options.path, required=True, dest="folder", help="folder of this run")
     sub.add_argument(
-        "--sheet-every", type=int, default=1000, help="steps between contact sheets (default: %(default)s)"
+        "--init", type=options.text, metavar="MODEL", help="start from this model's weights, where names and shapes fit"
+    )
+    sub.add_argument(
+        "--backbone-weights",
+        type=options.path,
+        metavar="FILE",
+        help="ImageNet weights (safetensors), not the package's",
+    )
+    sub.add_argument("--minutes", type=options.number(0), help="stop after this time; the same command goes on later")
+    sub.add_argument("--device", type=options.device, default="cpu", help="cpu or cuda (default: %(default)s)")
+    sub.add_argument(
+        "--sheet-every", type=options.count(), default=1000, help="steps between contact sheets (default: %(default)s)"
     )
     sub.add_argument(
         "--compile",
@@ -64,14 +70,9 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         Loss: parser.add_argument_group("loss"),
         TrainConfig: parser.add_argument_group("training"),
     }
-    defaults = {f.name: f.default for kind in groups for f in fields(kind) if f.default is not MISSING}
-    for name, (kind, type_) in option_fields().items():
-        option = "--" + name.replace("_", "-")
-        text = "" if kind is ModelConfig else f"(default: {defaults[name]})"
-        if type_ is bool:
-            groups[kind].add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=text)
-        else:
-            groups[kind].add_argument(option, type=type_, default=None, metavar=type_.__name__.upper(), help=text)
+    for name, (kind, _) in option_fields().items():
+        text = "" if kind is ModelConfig else f"(default: {getattr(kind, name)})"
+        groups[kind].add_argument("--" + name.replace("_", "-"), **options.of_field(kind, name), help=text)
 
 
 def train(args: argparse.Namespace) -> int:
@@ -95,7 +96,7 @@ def train(args: argparse.Namespace) -> int:
     def log(line: dict) -> None:
         if quiet_bars:
             shown = ("step", "photos", "loss", "psnr", "intersection_cross", "photos_per_second")
-            print("  ".join(f"{k} {line[k]:.5g}" for k in shown if k in line), flush=True)
+            show("  ".join(f"{k} {line[k]:.5g}" for k in shown if k in line))
 
     with processes(args.device) as device:
         train_model(

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from histcolor.baselines.classical import UNTRAINED
+from histcolor.checks import Range, read_config
 from histcolor.experiments.recipe import Recipe, make_recipe, option_fields
 from histcolor.model import PRESETS
 
+MEND = "run this from the project's folder, or name a file"
+PRINTED = Range(0, 100)  #: what a paper may print of PSNR, in dB, and of SSIM
+SEEDS = Range(0, 2**32 - 1, whole=True)
 KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"} | {
     list: "a list",
     dict: "a table",
@@ -74,12 +77,7 @@ def read_experiment(path: Path, name: str, budget: Mapping[str, Any] | None = No
         ValueError: it is no TOML, or something in it is unknown, missing, there twice, or out of range; one
             sentence that names the file, the experiment and the method.
     """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path}: is missing; run this from the project's folder, or name a file.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: is no valid TOML: {error}.") from error
+    tables = read_config(path, MEND)
     defaults, _ = tables.pop("defaults", {}), tables.pop("claims", None)
     if not isinstance(defaults, dict):
         raise ValueError(f"{path}: defaults must be a table, got {defaults!r}.")
@@ -89,7 +87,7 @@ def read_experiment(path: Path, name: str, budget: Mapping[str, Any] | None = No
     about, seeds = _take(table, "about", str, where), _take(table, "seeds", list, where)
     raw, pairs = _take(table, "methods", list, where), _take(table, "pairs", list, where, [])
     pictures = _take(table, "pictures", bool, where, False)
-    if not seeds or len(set(seeds)) < len(seeds) or any(type(seed) is not int or seed < 0 for seed in seeds):
+    if not seeds or any(seed not in SEEDS for seed in seeds) or len(set(seeds)) < len(seeds):
         raise ValueError(f"{where}: seeds must be different whole numbers from 0 up, got {seeds}.")
     if not raw or not all(isinstance(one, dict) for one in raw):
         raise ValueError(f"{where}: has no methods; write each one below [[{name}.methods]].")
@@ -114,7 +112,7 @@ def _read_method(table: dict[str, Any], common: dict[str, Any], where: str) -> M
     where = f"{where}, method {name!r}"
     about, paper = _take(table, "about", str, where), _take(table, "paper", dict, where, {})
     function, quoted = _take(table, "function", str, where, None), _take(table, "quoted", bool, where, False)
-    if not set(paper) <= {"psnr", "ssim"} or not all(isinstance(value, float) for value in paper.values()):
+    if not set(paper) <= {"psnr", "ssim"} or not all(isinstance(x, float) and x in PRINTED for x in paper.values()):
         raise ValueError(f"{where}: paper may hold psnr and ssim, numbers with a decimal point, got {paper}.")
     if function and function not in UNTRAINED:
         raise ValueError(f"{where}: there is no function {function!r}; there are {', '.join(UNTRAINED)}.")

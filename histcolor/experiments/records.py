@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock, Timeout
 
+from histcolor.checks import read_config
 from histcolor.experiments.recipe import Recipe
 from histcolor.images import PACKED, atomic, read_table, write_table, write_text
 
@@ -21,40 +18,10 @@ RECORD, TABLE, MODEL = "run.json", f"photos{PACKED}", "model.safetensors"
 HISTORY = ("config.json", "history.csv")  # what else training leaves
 
 
-@contextmanager
-def hold(place: Path) -> Iterator[str]:
-    """Hold the folder of a method and seed for the length of the block, so that no other process works in it.
-
-    The system keeps the lock and frees it when the process ends, however it ends: nothing has to be removed by hand.
-
-    Yields:
-        "" if the folder is held now; else who holds it, in words.
-
-    Raises:
-        OSError: the folder can not be made or written to.
-    """
-    place.mkdir(parents=True, exist_ok=True)
-    owner = place / "lock.owner"  # beside the lock, which not every version of filelock leaves as it is written
-    try:
-        lock = FileLock(place / "lock").acquire(blocking=False)
-    except Timeout:
-        who = "another process"
-        with suppress(FileNotFoundError):  # it came or went just now
-            who = owner.read_text(encoding="utf-8")
-        yield who
-        return
-    with lock:
-        write_text(f"process {os.getpid()} on {platform.node()}", owner)
-        try:
-            yield ""
-        finally:
-            owner.unlink(missing_ok=True)
-
-
 def read_record(place: Path) -> dict[str, Any]:
     """Read a folder's ``run.json``; empty if there is none."""
     file = place / RECORD
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return read_config(file) if file.is_file() else {}
 
 
 def write_record(place: Path, record: dict[str, Any]) -> None:
@@ -103,7 +70,7 @@ def options(recipe: Recipe) -> dict[str, Any]:
 def read_options(place: Path) -> dict[str, Any]:
     """Read the options of the run in a folder; fields that came later stood at their defaults."""
     file = place / HISTORY[0]
-    had = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    had = read_config(file) if file.is_file() else {}
     return options(Recipe()) | flat(had)
 
 
@@ -141,12 +108,12 @@ def lineage(results: Path, model: str) -> pd.DataFrame:
         Columns ``run``, ``size`` (pixels), ``photos`` (seen since the first stage, those of the model that it was
         grown from included), ``psnr`` and ``intersection_cross``.
     """
-    about = json.loads((results / model / "metrics.json").read_text(encoding="utf-8"))
+    about = read_config(results / model / "metrics.json")
     parts, before = [], 0
     for stage in about["stages"]:
         place = results / stage["run"]
         history = pd.read_csv(place / HISTORY[1]).dropna(subset="psnr")[["photos", "psnr", "intersection_cross"]]
-        size = json.loads((place / HISTORY[0]).read_text(encoding="utf-8"))["size"]
+        size = read_config(place / HISTORY[0])["size"]
         parts.append(history.assign(photos=history["photos"] + before, run=stage["run"], size=size))
         before += stage["photos"]
     return pd.concat(parts, ignore_index=True)

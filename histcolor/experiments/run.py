@@ -22,9 +22,9 @@ from torch import Tensor
 
 from histcolor.backbone import imagenet_weights
 from histcolor.baselines.classical import UNTRAINED
-from histcolor.checkpoint import load, load_tensors
+from histcolor.checkpoint import load, load_metadata
 from histcolor.data import Pack
-from histcolor.evaluate import ColorizeFunction, evaluate, evenly, model_method
+from histcolor.evaluate import ColorizeFunction, evaluate, evenly, model_method, name_photos
 from histcolor.experiments.definition import Experiment, Method
 from histcolor.experiments.pictures import FIDELITY, PICTURES, fidelity, save_pictures
 from histcolor.experiments.provenance import about_machine, about_pack, cost, digest
@@ -33,20 +33,20 @@ from histcolor.experiments.records import (
     MODEL,
     TABLE,
     find_twin,
-    hold,
     read_record,
     refuse_another,
     take_over,
     write_record,
 )
 from histcolor.experiments.statistics import differences, experiment_table
-from histcolor.images import PACKED, clear_temporaries, find_images, read_table, write_table
+from histcolor.files import HeldError, clear_temporaries, hold
+from histcolor.images import PACKED, find_images, read_table, write_table
 from histcolor.metrics import DIGITS, PERFECT_PSNR
 from histcolor.plots import save_sheet
 from histcolor.train import train
 from histcolor.validate import make_validator
 
-GRAY = 1.0  #: colourfulness below which a photo counts as gray: the tables do not hold what packs decide it by
+GRAY = 1.0  #: colourfulness below which a photo is gray in tables that do not mark gray ones, as older ones
 
 
 @dataclass
@@ -114,13 +114,16 @@ def run(
         quiet: no progress bars.
 
     Returns:
-        A line for each method that failed (the others go on) and for each photo that could not be read.
+        A line for each method that failed (the others go on), for each photo that could not be read, and for subfolders
+        that could not.
 
     Raises:
         ValueError: there is no such method, or fewer than two photos to measure on.
         OSError: there is no photo, or a pack is incomplete.
     """
-    files = evenly(find_images(photos), limit)
+    failed: dict[str, None] = {}  # a photo that can not be read is met with every method
+    files = evenly(find_images(photos, unread := []), limit)
+    failed |= dict.fromkeys(unread)
     if len(files) < 2:
         raise ValueError(f"{photos}: cross-reference needs at least two photos, got {len(files)}.")
     if unknown := sorted(set(methods) - {method.name for method in experiment.methods}):
@@ -132,7 +135,6 @@ def run(
         "photos": {"folder": photos.name, "count": len(files), "size": size, "names": digest(names.encode())},
     }
     work = Work(packs, validation, files, size, about, reuse, device, minutes, quiet, callback)
-    failed: dict[str, None] = {}  # a photo that can not be read is met with every method
     for method, seed, place in experiment.places(folder, seeds):
         if methods and method.name not in methods:
             continue
@@ -140,19 +142,18 @@ def run(
             report("Time is up; the same command goes on.")
             break
         label = f"{method.name}, seed {seed}" if method.recipe else method.name
-        with hold(place) as owner:
-            if owner:
-                report(f"{label}: left to {owner}.")
-                continue
-            try:
+        try:
+            with hold(place):
                 said, unread = _work_on(experiment.name, method, seed, place, work)
                 if experiment.pictures and seed == experiment.seeds[0]:
                     said += _leave_pictures(method, place, work)
                 report(f"{label}: {said}.")
                 failed |= dict.fromkeys(unread)
-            except (ValueError, OSError, ArithmeticError, RuntimeError) as error:  # torch raises RuntimeErrors
-                failed[f"{label}: {(str(error).splitlines() or [type(error).__name__])[0]}"] = None
-                report(f"{label}: failed.")
+        except HeldError as error:
+            report(f"{label}: left to {error.owner}.")
+        except (ValueError, OSError, ArithmeticError, RuntimeError) as error:  # torch raises RuntimeErrors
+            failed[f"{label}: {(str(error).splitlines() or [type(error).__name__])[0]}"] = None
+            report(f"{label}: failed.")
     return list(failed)
 
 
@@ -214,9 +215,10 @@ def _train(name: str, recipe: Recipe, place: Path, work: Work) -> int:
         minutes=None if work.minutes is None else work.left,
         device=work.device,
         quiet=work.quiet,
+        lock=False,
     )
     file = place / MODEL
-    return json.loads(load_tensors(file)[1]["about"])["step"] if file.is_file() else 0
+    return json.loads(load_metadata(file)["about"])["step"] if file.is_file() else 0
 
 
 def _function(method: Method, place: Path, work: Work) -> ColorizeFunction:
@@ -232,9 +234,12 @@ def _leave_pictures(method: Method, place: Path, work: Work) -> str:
     can = read_record(place).get("measured") and (method.function or (place / MODEL).is_file())
     if there or not can:
         return ""
-    table, function, left = read_table(place / TABLE), _function(method, place, work), iter(work.photos)
-    table = table[table["reference_kind"] == "self"]
-    files = [next(path for path in left if path.stem == name) for name in table["photo"]]  # those that could be read
+    table, function = read_table(place / TABLE), _function(method, place, work)
+    table, named = (
+        table[table["reference_kind"] == "self"],
+        {name: path for path, name in name_photos(work.photos).items()},
+    )
+    files = [named[name] for name in table["photo"]]  # those that could be read
     write_table(fidelity(function, files, work.size).round(3), place / FIDELITY)
     psnr = table["psnr"].replace(math.inf, PERFECT_PSNR).tolist()
     save_pictures(function, files, psnr, place, place.parent.parent / "photos")
@@ -256,21 +261,22 @@ def collect(experiment: Experiment, folder: Path) -> pd.DataFrame:
     """Collect the per-image results of all methods and seeds that are done.
 
     Also those of other programs: what ``histcolor evaluate --predictions`` wrote into ``folder/others``. Photos that
-    are gray themselves (:data:`GRAY`) are left out, as they are in training: a method that leaves them as they are
-    would count 100 dB for each, which says nothing of colours.
+    are gray themselves (:func:`histcolor.color.is_gray`) are left out, as they are in training: a method that leaves
+    them as they are would count 100 dB for each, which says nothing of colours.
 
     Returns:
         The columns of ``photos.json.xz``: ``photo``, ``reference``, ``method``, numbers, ``seed``,
         ``reference_kind`` ("self" or "cross") and ``experiment``. Without any results: no line.
 
     Raises:
-        ValueError: another program is named like one of the experiment's methods, or its table lacks a column.
+        ValueError: another program is named like one of the experiment's methods, its table lacks a column, or a table
+            has several lines for a photo.
     """
     found, names = [], {method.name for method in experiment.methods}
     for method in experiment.methods:
         for path in sorted(folder.glob(f"{method.slug}/seed*/{TABLE}")):
             if read_record(path.parent).get("measured"):
-                found.append(read_table(path).assign(method=method.name))
+                found.append(_check_lines(read_table(path).assign(method=method.name), path))
     for path in sorted(path for suffix in (".csv", PACKED) for path in folder.glob(f"others/*{suffix}")):
         table = read_table(path)
         if missing := {"photo", "reference", "method"} - set(table):
@@ -278,13 +284,28 @@ def collect(experiment: Experiment, folder: Path) -> pd.DataFrame:
         if taken := set(table["method"]) & names:
             raise ValueError(f"{path}: has a method {min(taken)!r}, as [{experiment.name}] has; rename the folder.")
         kind = (table["photo"] == table["reference"]).map({True: "self", False: "cross"})
-        found.append(table.assign(seed=0, reference_kind=kind, experiment=experiment.name))
+        found.append(_check_lines(table.assign(seed=0, reference_kind=kind, experiment=experiment.name), path))
     if not found:
         columns = {"method": str, "seed": int, "reference_kind": str}
         return pd.DataFrame(columns=list(columns)).astype(columns)
-    table = pd.concat(found, ignore_index=True)
-    gray = set(table.loc[(table["reference_kind"] == "self") & (table["colourfulness_reference"] < GRAY), "photo"])
+    table, gray = pd.concat(found, ignore_index=True), set().union(*map(_gray_photos, found))
     return table[~table["photo"].isin(gray) & ~table["reference"].isin(gray)].reset_index(drop=True)
+
+
+def _check_lines(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Refuse a table in which one name stands for several photos: nothing tells which is which."""
+    if (doubled := table.duplicated(["method", "reference_kind", "photo"])).any():
+        name = table.loc[doubled, "photo"].iloc[0]
+        raise ValueError(f"{path}: has several lines for the photo {name!r} and one method; measure it anew.")
+    return table
+
+
+def _gray_photos(table: pd.DataFrame) -> set[str]:
+    if "gray" in table:
+        return set(table.loc[table["gray"], "photo"])
+    if "colourfulness_reference" not in table:
+        return set()
+    return set(table.loc[(table["reference_kind"] == "self") & (table["colourfulness_reference"] < GRAY), "photo"])
 
 
 def tabulate(experiment: Experiment, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:

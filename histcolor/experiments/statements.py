@@ -6,7 +6,7 @@ The statements stand in ``notebooks/experiments.toml`` under ``[[claims]]``; wha
 
 from __future__ import annotations
 
-import tomllib
+import reprlib
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -15,8 +15,9 @@ from typing import Any
 
 import pandas as pd
 
+from histcolor.checks import Range, read_config
 from histcolor.experiments.claims import Claim, claims_table, read_claims
-from histcolor.experiments.definition import read_experiment
+from histcolor.experiments.definition import MEND, read_experiment
 from histcolor.experiments.run import collect
 from histcolor.experiments.statistics import NUMBERS, differences
 
@@ -30,14 +31,19 @@ def read_statements(path: Path) -> list[dict[str, Any]]:
         OSError: there is no such file.
         ValueError: a field is missing, unknown or of the wrong kind, or there is no such number.
     """
-    found = []
-    for i, table in enumerate(tomllib.loads(path.read_text(encoding="utf-8")).get("claims", []), start=1):
+    found, tables = [], read_config(path, MEND).get("claims", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise ValueError(f"{path}: claims must be tables, each below [[claims]], got {reprlib.repr(tables)}.")
+    for i, table in enumerate(tables, start=1):
         statement = {"number": "psnr", "over": 0.0, **table}
         if set(statement) != set(FIELDS) or any(type(statement[key]) is not kind for key, kind in FIELDS.items()):
             kinds = ", ".join(f"{key} ({kind.__name__})" for key, kind in FIELDS.items())
             raise ValueError(f"{path}: claim {i} must have just {kinds}.")
         if statement["number"] not in NUMBERS:
             raise ValueError(f"{path}: claim {i}: there is no {statement['number']!r}; there are {', '.join(NUMBERS)}.")
+        names = statement["against"]
+        if not names or not all(isinstance(name, str) for name in names) or statement["over"] not in Range(-100, 100):
+            raise ValueError(f"{path}: claim {i}: against must name methods, and over be a number from -100 to 100.")
         found.append(statement)
     return found
 

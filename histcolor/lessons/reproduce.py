@@ -12,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from histcolor.checkpoint import shipped_models
+from histcolor.checks import visible
 from histcolor.demo import DEMO_PHOTOS, demo_photo
 from histcolor.device import execution
 from histcolor.experiments.claims import SHOWN, Claim, claims_table, read_claims
@@ -107,7 +108,7 @@ def reproduce(profile: str = "demo", output: Path | None = None) -> int:
             run_notebook(path, output, parameters.get(name, {}), files.get(name, []), quiet=quiet, timeout=timeout)
         except (RuntimeError, ValueError) as error:
             failures.append(str(error))
-            print(f"histcolor: {error}", file=sys.stderr)
+            print(f"histcolor: {visible(error)}", file=sys.stderr)
         minutes[name] = (time.perf_counter() - began) / 60
     recorded = [path for name in names if (path := output / "claims" / f"{name}.csv").is_file()]
     own = measure_demo_photos(output, size=64 if profile == "smoke" else 256, quiet=quiet)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
+
+from histcolor.checks import read_config
 
 TIMEOUT = 1800  #: seconds that one cell may take on the smoke and demo profiles
 TYPES = {"int": int, "float": float, "str": str, "bool": bool}
@@ -14,21 +15,31 @@ def read_profile(notebooks: Path, profile: str) -> tuple[dict[str, dict[str, Any
     """Read the parameters of each notebook under a profile, and the files that each must leave.
 
     Raises:
-        ValueError: there is no such profile, or it names a notebook that is not there.
+        ValueError: there is no such profile, or it names a notebook that is not there; or the file is damaged.
         OSError: ``profiles.toml`` is missing.
     """
     path = notebooks / "profiles.toml"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: is missing; run this from the project's folder.")
-    table = tomllib.loads(path.read_text(encoding="utf-8"))
-    files = table.pop("files")
+    table = read_config(path, "run this from the project's folder")
+    files = table.pop("files", None)
+    if not isinstance(files, dict) or not all(map(_inside, files.values())):
+        raise ValueError(f"{path}: [files] must give a list of files in the results folder for each notebook.")
     if profile not in {"demo", *table}:
         raise ValueError(f"There is no profile {profile!r}; there are {', '.join(sorted({'demo', *table}))}.")
     chosen = table.get(profile, {})
+    if not isinstance(chosen, dict) or not all(isinstance(parameters, dict) for parameters in chosen.values()):
+        raise ValueError(f"{path}: [{profile}] must hold tables of parameters, as [{profile}.NOTEBOOK].")
     for name in [*chosen, *files]:
         if not (notebooks / f"{name}.ipynb").is_file():
             raise ValueError(f"{path}: names the notebook {name}, which is not there.")
     return chosen, files
+
+
+def _inside(names: object) -> bool:
+    """Tell whether all are names of files below a folder; what is there of old is removed before a run."""
+    return isinstance(names, list) and all(
+        isinstance(name, str) and name and not Path(name).is_absolute() and ".." not in Path(name).parts
+        for name in names
+    )
 
 
 def check_parameters(notebook: Path, parameters: dict[str, Any]) -> None:

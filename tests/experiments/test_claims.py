@@ -210,6 +210,23 @@ def test_claims_that_lack_something(tmp_path, change, said):
         read_statements(tmp_path / "x.toml")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("claims = 3", "claims must be tables, each below"),
+        ("claims = [1]", "claims must be tables, each below"),
+        (FILE.replace('against = ["gray"]', "against = [3]"), "claim 1: against must name methods"),
+        (FILE.replace('against = ["gray"]', "against = []"), "claim 1: against must name methods"),
+        (FILE + "over = nan", "over be a number from -100 to 100"),
+        ("claims = [", "is no valid TOML"),
+    ],
+)
+def test_files_of_other_claims(tmp_path, text, said):
+    (tmp_path / "x.toml").write_text(text)
+    with pytest.raises(ValueError, match=rf"x\.toml: .*{said}"):
+        read_statements(tmp_path / "x.toml")
+
+
 def test_the_shipped_claims_are_about_methods_that_are_there():
     from histcolor.experiments.definition import read_experiment
 

@@ -57,6 +57,24 @@ def test_missing_profiles(tmp_path):
         read_profile(tmp_path, "demo")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[demo.nb]\nx = 1", r"\[files\] must give a list of files"),
+        ("files = 3", r"\[files\] must give a list of files"),
+        ('[files]\nnb = "a.png"', r"\[files\] must give a list of files"),
+        ('[files]\nnb = ["../../precious.txt"]', r"\[files\] must give a list of files in the results folder"),
+        ("[files]\n[demo]\nnb = 3", r"\[demo\] must hold tables of parameters"),
+        ("[files", "is no valid TOML"),
+        ("[files]\nnb = []", "names the notebook nb, which is not there"),
+    ],
+)
+def test_wrong_profiles(tmp_path, text, message):
+    (tmp_path / "profiles.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"profiles\.toml: {message}"):
+        read_profile(tmp_path, "demo")
+
+
 def test_cores_that_others_use_are_left_to_them(monkeypatch):
     monkeypatch.setattr("torch.get_num_threads", lambda: 4)
     for busy, free in ((0, 4), (10, 4), (50, 2), (100, 1)):

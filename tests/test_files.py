@@ -1,0 +1,85 @@
+"""histcolor.files: folders that one process holds, and temporary files that only a later process clears."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from histcolor.files import HeldError, clear_temporaries, hold, temporary_file, work_folder
+from histcolor.images import write_text
+
+
+def test_a_folder_is_held_by_one(tmp_path):
+    place = tmp_path / "deep" / "seed0"
+    with hold(place):
+        for _ in range(2):  # who did not get it does not free it
+            with pytest.raises(HeldError, match="deep") as error, hold(place):
+                pytest.fail("two hold it")
+            assert error.value.owner.startswith(f"process {os.getpid()} on ")
+    with pytest.raises(RuntimeError), hold(place):
+        raise RuntimeError("stopped")
+    with hold(place):
+        pass
+    assert list(place.iterdir()) == []
+
+
+WAITING = """
+import sys, time
+from pathlib import Path
+from histcolor.files import hold, temporary_file
+folder = Path(sys.argv[1])
+with hold(folder), temporary_file(folder, ".png") as file:
+    file.write_bytes(b"half")
+    print(file.name, flush=True)
+    time.sleep(100)
+"""
+
+
+def test_the_living_keep_their_temporaries_and_the_dead_do_not(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", WAITING, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    name = child.stdout.readline().strip()
+    clear_temporaries(tmp_path)
+    write_text("new", tmp_path / "a.txt")
+    assert (tmp_path / name).is_file(), "its process lives"
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    assert (tmp_path / name).is_file(), "a killed process removes nothing"
+    (tmp_path / ".histcolor.txt").write_text("not ours")
+    (tmp_path / ".histcolor-folder").mkdir()
+    clear_temporaries(tmp_path)
+    with hold(tmp_path):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".histcolor-folder", ".histcolor.txt", "a.txt"]
+
+
+def test_the_first_file_written_into_a_folder_clears_what_the_dead_left(tmp_path):
+    for name in (".histcolor-abcdefgh.png", "photo.png", ".hidden.png"):
+        (tmp_path / name).write_bytes(b"half")
+    write_text("new", tmp_path / "a.txt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden.png", "a.txt", "photo.png"]
+
+
+def test_a_temporary_file_is_there_for_the_block(tmp_path):
+    with temporary_file(tmp_path, ".png") as one, temporary_file(tmp_path, ".png") as two:
+        assert one != two
+        assert one.name.startswith(".")
+        one.rename(tmp_path / "kept.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.png"]
+    with pytest.raises(RuntimeError), temporary_file(tmp_path):
+        raise RuntimeError("stopped")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.png"]
+
+
+def test_a_folder_appears_when_it_is_complete(tmp_path):
+    output = tmp_path / "deep" / "out"
+    with work_folder(output) as work:
+        (work / "a").write_text("whole")
+        assert not output.exists()
+    assert [path.name for path in output.parent.iterdir()] == ["out"]
+    with pytest.raises(FileExistsError, match="out: has come into being meanwhile"), work_folder(output):
+        pass
+    with pytest.raises(RuntimeError), work_folder(tmp_path / "deep" / "failed"):
+        raise RuntimeError("stopped")
+    assert [path.name for path in output.parent.iterdir()] == ["out"]
