@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ Measure colours by the protocol: photos squashed to 256×256, the target histogr
 
   histcolor evaluate photos/ --output results/mine.csv
   histcolor evaluate photos/ --predictions outputs-of-another-program/ --output results/theirs.csv
+  histcolor evaluate photos/ --methods model,automatic --pins 0,1,5,20 --output results/pins.csv
   histcolor evaluate photos/ --methods model,gray,mean,rank --cross --transport 0.5 --output results/cross.csv
 """
 
@@ -44,6 +46,13 @@ def add(subparsers: Subparsers) -> None:
     sub.add_argument(
         "--transport", default="0", help="transport strength of the model; several by commas (default: %(default)s)"
     )
+    sub.add_argument(
+        "--pins",
+        type=counts,
+        default=[0],
+        metavar="N",
+        help="so many pins tell the model true colours, at places drawn for each photo; several by commas",
+    )
     sub.add_argument("--size", type=int, default=256, help="pixels along each side (default: %(default)s)")
     sub.add_argument("--limit", type=int, help="only so many photos, spread evenly over the folder")
     sub.add_argument("--sheet", type=Path, metavar="FILE.png", help="also a contact sheet of the model's colours")
@@ -62,21 +71,24 @@ def evaluate(args: argparse.Namespace) -> int:
     from histcolor.baselines.classical import UNTRAINED
     from histcolor.metrics import DIGITS
 
+    if args.cross and any(args.pins):
+        raise ValueError("--pins tell true colours, which --cross does not want: leave one of them out.")
     photos = evenly(find_images(args.photos), args.limit)
     methods: dict = {}
     if args.predictions:
         methods[args.predictions.name] = ev.prediction_method(args.predictions, photos, args.size)
     else:
         for method in args.methods.split(","):
-            if method == "model":
+            if method in ("model", "automatic"):
                 model = load(args.model)
-                for strength in map(float, args.transport.split(",")):
-                    name = (
-                        Path(args.model).stem + (f" transport {strength:g}" if strength else "") + " flips" * args.flips
+                strengths = [0.0] if method == "automatic" else [float(x) for x in args.transport.split(",")]
+                for strength, count in product(strengths, args.pins):
+                    name = Path(args.model).stem + " automatic" * (method == "automatic")
+                    name += (f" transport {strength:g}" if strength else "") + " flips" * args.flips
+                    name += f" pins {count}" if count else ""
+                    methods[name] = ev.model_method(
+                        model, transport=strength, flips=args.flips, automatic=method == "automatic", pins=count
                     )
-                    methods[name] = ev.model_method(model, transport=strength, flips=args.flips)
-            elif method == "automatic":
-                methods[f"{Path(args.model).stem} automatic"] = ev.model_method(load(args.model), automatic=True)
             elif method in UNTRAINED:
                 methods[method] = UNTRAINED[method]
             else:
@@ -87,6 +99,13 @@ def evaluate(args: argparse.Namespace) -> int:
         write_sheet(photos, load(args.model), args.sheet, args.size)
     print(ev.summarise(table).round(4).to_string(index=False))
     return report_failed(failed, len(photos))
+
+
+def counts(text: str) -> list[int]:
+    """Read whole numbers of at least 0, with commas between them."""
+    if not all(part.strip().isdecimal() for part in text.split(",")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0, or several by commas")
+    return [int(part) for part in text.split(",")]
 
 
 def write_sheet(photos: list[Path], model: Colorizer, path: Path, size: int, rows: int = 8) -> None:
