@@ -80,7 +80,14 @@ def balance(logits: Tensor, log_mass: Tensor, rounds: int) -> Tensor:
 
 
 def compare(
-    f_t: Tensor, tokens: Tokens, temperature: Tensor, given: Tensor | None, *, prior: bool, rounds: int
+    f_t: Tensor,
+    tokens: Tokens,
+    temperature: Tensor,
+    given: Tensor | None,
+    raised: Tensor | None = None,
+    *,
+    prior: bool,
+    rounds: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Compute the parts of M in (2): queries, keys, and a bias for each token.
 
@@ -90,6 +97,7 @@ def compare(
         temperature: of the softmax, one number.
         given: ``[N]``, booleans, false where no histogram is given and the average histogram is used instead. There the
             bias is not balanced, since a photo need not have every colour of the average. None: given everywhere.
+        raised: what pins add to M at each place, ``[N, h·w, T]``; balancing takes account of it. None: nothing.
         prior: whether the bias is the tokens' log mass (ours); without it, the bias is zero, as in the paper.
         rounds: of :func:`balance`.
 
@@ -104,11 +112,13 @@ def compare(
         return query, key, tokens.log_mass
     # every second place along each axis is nearly as good as all of them, and a quarter of the work
     logits = phi_t[..., ::2, ::2].flatten(2).transpose(1, 2) @ key.transpose(1, 2)
+    if raised is not None:
+        logits = logits + raised.unflatten(1, f_t.shape[-2:])[:, ::2, ::2].flatten(1, 2)
     balanced = balance(logits, tokens.log_mass, rounds)
     return query, key, balanced if given is None else torch.where(given[:, None], balanced, tokens.log_mass)
 
 
-def attend(query: Tensor, key: Tensor, bias: Tensor | None, value: Tensor) -> Tensor:
+def attend(query: Tensor, key: Tensor, bias: Tensor | None, value: Tensor, raised: Tensor | None = None) -> Tensor:
     """Compute F_U' = softmax(M) F_R (2).
 
     Args:
@@ -116,10 +126,13 @@ def attend(query: Tensor, key: Tensor, bias: Tensor | None, value: Tensor) -> Te
         key: ``[N, T, C]``.
         bias: added to M for each token, the same for all places, ``[N, T]``; None: zero.
         value: ``[N, T, V]``.
+        raised: added to M as well, ``[N, I, T]``; None: zero.
 
     Returns:
         ``[N, V, I]``.
     """
     mask = None if bias is None else bias[:, None, None, :].expand(-1, 1, query.shape[1], -1)
+    if raised is not None:
+        mask = raised[:, None] if mask is None else mask + raised[:, None]
     out = F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], mask, scale=1.0)  # one head
     return out[:, 0].transpose(1, 2)

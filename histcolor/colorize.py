@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from histcolor.color import AB_MAX, lab_to_rgb, rgb_to_lab, unscale_ab
 from histcolor.histogram import check_histogram
 from histcolor.model import Colorizer, PhotoFeatures
+from histcolor.points import Pins, Point, place_pins, read_points
 from histcolor.transport import guided, move_to_histogram
 
 SIZES = {"preview": 160, "fast": 192, "full": 256}  #: working sizes by name, in pixels along each side
@@ -90,6 +92,7 @@ def colorize(
     image: Tensor | EncodedPhoto,
     hist: Tensor | None = None,
     *,
+    points: Sequence[Point] = (),
     transport: float = 0.0,
     flips: bool = False,
     size: int | str = "full",
@@ -101,6 +104,8 @@ def colorize(
         image: RGB ``[3, H, W]`` in [0, 1], of which only L is used, or what :func:`encode` made of it.
         hist: the target histogram, ``[bins, bins]`` or ``[N, bins, bins]``, with the model's bins; normalised to sum to
             1. None: automatic, the network chooses the colours (if it was trained to, see ``model.automatic``).
+        points: pins, places of the photo that hold a colour, which spreads to places that are near and look alike:
+            ``(x, y, "#c33")`` in pixels of ``image``, see :func:`histcolor.points.read_points`.
         transport: the transport strength: how far the network's colours are then moved towards the target histogram,
             from 0 (not at all) to 1 (all the way).
         flips: colour the mirrored photo as well and take the mean: a little better, and twice the work.
@@ -110,19 +115,37 @@ def colorize(
         RGB ``[3, H, W]``, or ``[N, 3, H, W]`` for a batch, in [0, 1], at the full size of ``image``, on the CPU.
 
     Raises:
-        ValueError: a wrong photo, histogram (see :func:`histcolor.histogram.check_histogram`) or transport strength; or
-            no histogram, although the model or the transport needs one.
+        ValueError: a wrong photo, histogram (see :func:`histcolor.histogram.check_histogram`), pin or transport
+            strength; no histogram, although the model or the transport needs one; or pins, although the model has no
+            attention.
     """
     if not 0 <= transport <= 1:
         raise ValueError(f"transport must be in [0, 1], got {transport}.")
     if hist is None and transport:
         raise ValueError("transport needs a target histogram: give one, or leave transport at 0.")
     photo = image if isinstance(image, EncodedPhoto) else encode(model, image, size=size)
-    ab = predict(model, photo, hist, flips=flips)
+    pins = pin(model, photo, points, given=hist is not None)
+    ab = predict(model, photo, hist, flips=flips, pins=pins)
     if transport:
         ab = move_to_target(model, photo, ab, hist, transport)
+    if pins:  # last, so that transport can not undo them
+        ab = pins.correct(ab)
     out = join(photo.L, ab.cpu(), photo.features.L[0].cpu())
     return out[0] if hist is None or hist.ndim == 2 else out
+
+
+def pin(model: Colorizer, photo: EncodedPhoto, points: Sequence[Point], *, given: bool) -> Pins | None:
+    """Prepare pins for an encoded photo, with a target histogram or without (``given``); None: there are no pins.
+
+    Raises:
+        ValueError: a wrong pin (:func:`histcolor.points.read_points`), or the model has no attention.
+    """
+    if not points:
+        return None
+    if not (isinstance(model, Colorizer) and model.config.attention):
+        raise ValueError("points need a model with attention, which tells what places are alike; this one has none.")
+    place, ab = (x[None].to(photo.features.L) for x in read_points(points, *photo.L.shape[-2:]))
+    return place_pins(place, ab, photo.features.L, photo.features.f_t, given=given)
 
 
 def checked(model: Colorizer, hist: Tensor | None) -> Tensor:
@@ -134,14 +157,19 @@ def checked(model: Colorizer, hist: Tensor | None) -> Tensor:
 
 
 @torch.no_grad()
-def predict(model: Colorizer, photo: EncodedPhoto, hist: Tensor | None, *, flips: bool = False) -> Tensor:
+def predict(
+    model: Colorizer, photo: EncodedPhoto, hist: Tensor | None, *, flips: bool = False, pins: Pins | None = None
+) -> Tensor:
     """Predict the colours of a photo for histograms (see :func:`colorize`): ``[N, 2, h, w]`` in units of ab."""
-    batch = checked(model, hist)
+    batch, more = checked(model, hist), {"pins": pins} if pins else {}  # baselines know no pins
     given = torch.full((len(batch),), hist is not None, device=batch.device)
-    y_ab = model.decode(photo.features.expand(len(batch)), batch, given).float()
+    y_ab = model.decode(photo.features.expand(len(batch)), batch, given, **more).float()
     if flips:
         mirrored = model.encode(photo.features.L.flip(-1))
-        y_ab = (y_ab + model.decode(mirrored.expand(len(batch)), batch, given).float().flip(-1)) / 2
+        if pins:
+            place = pins.place * pins.place.new_tensor([-1, 1])
+            more = {"pins": place_pins(place, pins.ab, mirrored.L, mirrored.f_t, given=hist is not None)}
+        y_ab = (y_ab + model.decode(mirrored.expand(len(batch)), batch, given, **more).float().flip(-1)) / 2
     return unscale_ab(y_ab)
 
 

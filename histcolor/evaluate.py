@@ -11,18 +11,21 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
+import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
 from histcolor.color import gray_rgb, is_gray, rgb_to_lab
-from histcolor.colorize import EncodedPhoto, encode, join, move_to_target, predict, resize
+from histcolor.colorize import EncodedPhoto, encode, join, move_to_target, pin, predict, resize
 from histcolor.histogram import ab_histogram
 from histcolor.images import ImageError, find_images, read_image
 from histcolor.metrics import PERFECT_PSNR, measure, round8
 from histcolor.model import Colorizer
+from histcolor.points import Point
 
 
 @dataclass
@@ -48,11 +51,18 @@ ColorizeFunction = Callable[[Task], Tensor]  #: how a method colours: a task →
 
 
 def model_method(
-    model: Colorizer, *, transport: float = 0.0, flips: bool = False, size: int | None = None, automatic: bool = False
+    model: Colorizer,
+    *,
+    transport: float = 0.0,
+    flips: bool = False,
+    size: int | None = None,
+    automatic: bool = False,
+    pins: int = 0,
 ) -> ColorizeFunction:
     """Make a method of a model: :func:`histcolor.colorize` with the target histogram.
 
-    With ``automatic`` the model is not given the histogram and chooses the colours itself. The working size is
+    With ``automatic`` the model is not given the histogram and chooses the colours itself. So many ``pins`` tell it
+    the reference image's colours, see :func:`true_points`; so this is for self-reference. The working size is
     ``size``, or else the longer side of the task's photo. Methods of one model share what they compute for a task.
     """
 
@@ -61,14 +71,31 @@ def model_method(
             task.encoded = (model, encode(model, task.gray, size=size or max(task.L.shape[-2:])))
             task.predicted = {}
         photo, hist = task.encoded[1], None if automatic else task.histogram(model.config.bins)
-        if (key := (automatic, flips)) not in task.predicted:
-            task.predicted[key] = predict(model, photo, hist, flips=flips)
+        placed = pin(model, photo, true_points(task.reference, pins), given=not automatic)
+        if (key := (automatic, flips, pins)) not in task.predicted:
+            task.predicted[key] = predict(model, photo, hist, flips=flips, pins=placed)
         ab = task.predicted[key]
         if transport:
             ab = move_to_target(model, photo, ab, hist, transport)
+        if placed:
+            ab = placed.correct(ab)
         return join(photo.L, ab.cpu(), photo.features.L[0].cpu())[0]
 
     return method
+
+
+def true_points(lab: Tensor, pins: int) -> list[Point]:
+    """Choose pins that tell the true colours, as Zhang et al. 2017 do: each the mean ab of 7×7 pixels.
+
+    Args:
+        lab: the true photo, ``[3, H, W]``, of at least 7×7 pixels.
+        pins: how many. Their places are drawn with a seed made of the photo's L: a photo always has the same ones, and
+            the first of many are those of few.
+    """
+    means = F.avg_pool2d(lab[1:], 7, 1)  # the top left one has its centre at (3, 3)
+    seed = crc32(lab[0].round().byte().numpy().tobytes())
+    places = (np.random.default_rng(seed).random((pins, 2)) * means.shape[:0:-1]).astype(int).tolist()
+    return [(x + 3, y + 3, tuple(means[:, y, x].tolist())) for x, y in places]
 
 
 def find_predictions(

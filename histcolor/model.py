@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from histcolor.attention import Tokens, attend, compare, make_tokens
 from histcolor.backbone import BACKBONES, build_backbone
 from histcolor.checks import check_fields, one_of, within
-from histcolor.color import gray_rgb, scale_L
+from histcolor.color import gray_rgb, scale_ab, scale_L, unscale_ab
 from histcolor.histogram import represent
+from histcolor.points import Pins
 from histcolor.unet import UNet, in_eights, make_norm, upsample
 
 TOKENS = 4096  #: that the attention may see at most: as many as in the paper, 64×64
@@ -204,19 +205,25 @@ class Colorizer(nn.Module):
         f_r = self.histogram(represent(hist, with_palette=self.config.palette))
         return make_tokens(f_r, hist, self.config.stride, self.config.keep)
 
-    def compare(self, f_t: Tensor, tokens: Tokens, given: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def compare(
+        self, f_t: Tensor, tokens: Tokens, given: Tensor | None = None, raised: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Compute queries, keys and bias of (2), see :func:`histcolor.attention.compare`."""
         prior, temperature = self.config.readout == "palette", self.log_temperature.float().exp()
-        return compare(f_t, tokens, temperature, given, prior=prior, rounds=self.config.balance)
+        return compare(f_t, tokens, temperature, given, raised, prior=prior, rounds=self.config.balance)
 
-    def attend(self, f_t: Tensor, tokens: Tokens, given: Tensor | None = None) -> Tensor:
+    def attend(self, f_t: Tensor, tokens: Tokens, given: Tensor | None = None, pins: Pins | None = None) -> Tensor:
         """Compute F_U' (2), with palette readout also the attended mean colour: ``[N, C (+2), H/4, W/4]``."""
-        query, key, bias = self.compare(f_t, tokens, given)
+        raised = None if pins is None else pins.logits(unscale_ab(tokens.ab))
+        query, key, bias = self.compare(f_t, tokens, given, raised)
         value = key if self.config.values == "Phi_R" else tokens.f_r.float()
         if self.config.readout == "palette":
             value = torch.cat([value, tokens.ab], dim=2)
-        out = attend(query, key, bias if self.config.readout == "palette" else None, value)
-        return out.unflatten(2, f_t.shape[-2:])
+        out = attend(query, key, bias if self.config.readout == "palette" else None, value, raised)
+        out = out.unflatten(2, f_t.shape[-2:])
+        if pins is not None and self.config.readout == "palette":
+            out = torch.cat([out[:, :-2], scale_ab(pins.correct(unscale_ab(out[:, -2:])))], dim=1)
+        return out
 
     def attention_weights(self, photo: PhotoFeatures, hist: Tensor, given: Tensor | None = None) -> Tensor:
         """Compute softmax_j(M(i, j)) of (2) for all places and tokens: ``[N, H/4, W/4, bins/stride, bins/stride]``.
@@ -231,13 +238,17 @@ class Colorizer(nn.Module):
         full.scatter_(2, tokens.index[:, None].expand_as(weights), weights)
         return full.unflatten(2, (side, side)).unflatten(1, photo.f_t.shape[-2:])
 
-    def decode(self, photo: PhotoFeatures, hist: Tensor, given: Tensor | None = None) -> Tensor:
+    def decode(
+        self, photo: PhotoFeatures, hist: Tensor, given: Tensor | None = None, pins: Pins | None = None
+    ) -> Tensor:
         """Colour encoded photos with histograms.
 
         Args:
             photo: from :meth:`encode`, for N photos.
             hist: ``[N, bins, bins]``, each summing to 1; the average histogram where none is given.
             given: ``[N]``, booleans: whether a histogram is given. None: given everywhere.
+            pins: colours of places (:mod:`histcolor.points`), which the attention and C take account of; whoever
+                calls then corrects the result by them.
 
         Returns:
             Y_ab divided by 110, ``[N, 2, H, W]``, about [-1, 1].
@@ -248,7 +259,7 @@ class Colorizer(nn.Module):
         else:
             tokens = self.tokens(hist)
             with torch.autocast(L.device.type, enabled=False):  # bfloat16 would round the logits
-                f_u = self.attend(photo.f_t, tokens, given)
+                f_u = self.attend(photo.f_t, tokens, given, pins)
         if self.config.readout == "features":
             return self.unet(torch.cat([L, upsample(self.squeeze(f_u), L.shape[-2:])], dim=1))
         colours = upsample(f_u[:, -2:], L.shape[-2:])  # the attended colour of each place, which C corrects

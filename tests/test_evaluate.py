@@ -17,6 +17,7 @@ from histcolor.evaluate import (
     prediction_method,
     squash,
     summarise,
+    true_points,
 )
 from histcolor.images import find_images
 from histcolor.metrics import round8
@@ -70,6 +71,19 @@ def test_unreadable_photos_are_left_out_and_named(files, tmp_path):
     assert "bad.jpg" in failed[0]
     with pytest.raises(OSError, match="None of the 1 photos"):
         evaluate([bad], {"gray": gray}, size=32, quiet=True)
+
+
+def test_pins_that_tell_true_colours_help(files, truth):
+    lab = hc.rgb_to_lab(truth)
+    points = true_points(lab, 20)
+    assert points[:5] == true_points(lab, 5)
+    assert points != true_points(hc.rgb_to_lab(truth.flip(-1)), 20)
+    for x, y, ab in points:
+        torch.testing.assert_close(torch.tensor(ab), lab[1:, y - 3 : y + 4, x - 3 : x + 4].mean((1, 2)))
+    model = hc.load("small")
+    methods = {f"{n}": model_method(model, automatic=True, pins=n) for n in (0, 20)}
+    means = summarise(evaluate(files[:3], methods, size=96, quiet=True)[0])
+    assert means["psnr"][1] > means["psnr"][0] + 1
 
 
 def test_predictions_of_another_program(files, photos, tmp_path):

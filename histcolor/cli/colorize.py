@@ -28,6 +28,7 @@ these the network chooses the colours.
   histcolor colorize old.jpg --reference autumn.jpg --output coloured.png
   histcolor colorize scans/*.jpg --palette '#7a9e4f,#c9b18a,#5b86b5' --output coloured/
   histcolor colorize old.jpg --histogram painted.npy --transport 0.5 --output coloured.png
+  histcolor colorize old.jpg --point 120,80,#c33 --point 300,40,gray --output coloured.png
   histcolor colorize scans/ --output coloured/
 """
 
@@ -42,6 +43,15 @@ def add(subparsers: Subparsers) -> None:
         "--histogram", type=options.path, metavar="FILE.npy", help="a square array, axis 0 = a, axis 1 = b"
     )
     source.add_argument("--palette", type=options.text, metavar="'#c33,#2a6'", help="colours, separated by commas")
+    sub.add_argument(
+        "--point",
+        type=point,
+        action="append",
+        default=[],
+        metavar="X,Y,#HEX",
+        help="this place of the one photo, in pixels from its top left, and what is like it has this colour, or gray "
+        "(X,Y,gray); can be given several times",
+    )
     sub.add_argument("--output", type=options.path, required=True, help="a file for one photo, a folder for several")
     sub.add_argument(
         "--model", type=options.text, default="small", help="small, base or a checkpoint (default: %(default)s)"
@@ -75,14 +85,26 @@ def colorize(args: argparse.Namespace) -> int:
     model = load(args.model, args.device)
     hist = target_histogram(args, model.config.bins)
     targets, failed = find_targets(args.photos, args.output)
+    if args.point and len(targets) > 1:
+        raise ValueError(f"--point names places of one photo, but {len(targets)} photos were given.")
     total = len(targets) + len(failed)
     for path, target in tqdm(targets, desc="colorize", unit=" photos", disable=quiet_bars or len(targets) == 1):
         try:
             image = read_image(path)
-            write_image(colour(model, image, hist, transport=args.transport, flips=args.flips, size=args.size), target)
+            options = {"transport": args.transport, "flips": args.flips, "size": args.size}
+            write_image(colour(model, image, hist, points=args.point, **options), target)
         except ImageError as error:
             failed.append(str(error))
     return report_failed(failed, total)
+
+
+def point(text: str) -> tuple[float, float, str]:
+    """Read ``X,Y,#HEX``; whether it lies on the photo is checked later."""
+    try:
+        x, y, colour = text.split(",")
+        return float(x), float(y), colour.strip()
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,#HEX, such as 120,80,#c33 or 120,80,gray") from None
 
 
 def find_targets(sources: list[Path], output: Path) -> tuple[list[tuple[Path, Path]], list[str]]:

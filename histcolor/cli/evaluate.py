@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ Predictions are found by their path, whatever their suffix: that of photos/cats/
 
   histcolor evaluate photos/ --output results/mine.csv
   histcolor evaluate photos/ --predictions outputs-of-another-program/ --output results/theirs.csv
+  histcolor evaluate photos/ --methods model,automatic --pins 0,1,5,20 --output results/pins.csv
   histcolor evaluate photos/ --methods model,gray,mean,rank --cross --transport 0.5 --output results/cross.csv
 """
 
@@ -59,6 +61,13 @@ def add(subparsers: Subparsers) -> None:
         "--sheet", type=options.path, metavar="FILE.png", help="also a contact sheet of the model's colours"
     )
     sub.add_argument(
+        "--pins",
+        type=options.listed(options.count(0)),
+        default="0",
+        metavar="N",
+        help="so many pins tell the model true colours, at places drawn for each photo; several by commas",
+    )
+    sub.add_argument(
         "--output",
         type=options.path,
         required=True,
@@ -73,6 +82,8 @@ def evaluate(args: argparse.Namespace) -> int:
     from histcolor.baselines.classical import UNTRAINED
     from histcolor.metrics import DIGITS
 
+    if args.cross and any(args.pins):
+        raise ValueError("--pins tell true colours, which --cross does not want: leave one of them out.")
     every = find_images(args.photos, unread := [])
     photos, methods, missing, other = evenly(every, args.limit), {}, {}, []
     if args.predictions:
@@ -82,15 +93,16 @@ def evaluate(args: argparse.Namespace) -> int:
         methods[args.predictions.resolve().name] = ev.prediction_method(found, args.size)
     else:
         for method in args.methods:
-            if method == "model":
+            if method in ("model", "automatic"):
                 model = load(args.model)
-                for strength in args.transport:
-                    name = (
-                        Path(args.model).stem + (f" transport {strength:g}" if strength else "") + " flips" * args.flips
+                strengths = [0.0] if method == "automatic" else args.transport
+                for strength, count in product(strengths, args.pins):
+                    name = Path(args.model).stem + " automatic" * (method == "automatic")
+                    name += (f" transport {strength:g}" if strength else "") + " flips" * args.flips
+                    name += f" pins {count}" if count else ""
+                    methods[name] = ev.model_method(
+                        model, transport=strength, flips=args.flips, automatic=method == "automatic", pins=count
                     )
-                    methods[name] = ev.model_method(model, transport=strength, flips=args.flips)
-            elif method == "automatic":
-                methods[f"{Path(args.model).stem} automatic"] = ev.model_method(load(args.model), automatic=True)
             elif method in UNTRAINED:
                 methods[method] = UNTRAINED[method]
             else:

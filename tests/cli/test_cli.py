@@ -175,6 +175,40 @@ def test_evaluate_writes_a_row_a_photo(photos, tmp_path, capsys):
     assert "there are model, automatic, gray, mean, rank, reinhard, welsh" in capsys.readouterr().err
 
 
+def test_pins_on_the_command_line(photos, tmp_path, capsys):
+    photo, out = str(photos / "coffee_cup.jpg"), tmp_path / "out.png"
+    assert main(["colorize", photo, "--output", str(tmp_path / "plain.png")]) == 0
+    points = ["--point", "40,50,#c33", "--point", "120, 90, gray"]
+    assert main(["colorize", photo, *points, "--output", str(out)]) == 0
+    colours, plain = (hc.rgb_to_lab(hc.read_image(x))[1:] for x in (out, tmp_path / "plain.png"))
+    red, gray = colours[:, 47:54, 37:44].mean((1, 2)), colours[:, 87:94, 117:124].mean((1, 2))
+    assert red[0] > plain[0, 47:54, 37:44].mean() + 10
+    assert gray.norm() < plain[:, 87:94, 117:124].mean((1, 2)).norm()
+    capsys.readouterr()
+    assert main(["colorize", photo, "--point", "400,50,#c33", "--output", str(out)]) == 1
+    assert "x of point 1 must be a finite number in [0, 159], got 400" in capsys.readouterr().err
+    assert main(["colorize", str(photos), "--point", "4,5,#c33", "--output", str(tmp_path / "many")]) == 1
+    assert "--point names places of one photo, but 6 photos were given" in capsys.readouterr().err
+    for option in ("--point=4,5", "--point=x,5,#c33"):
+        with pytest.raises(SystemExit):
+            main(["colorize", photo, option, "--output", str(out)])
+        assert "is not X,Y,#HEX, such as 120,80,#c33" in capsys.readouterr().err
+
+
+def test_evaluate_with_pins(photos, tmp_path, capsys):
+    table = tmp_path / "x.csv"
+    given = ["evaluate", str(photos), "--size", "64", "--limit", "2", "--output", str(table)]
+    assert main([*given, "--methods", "model,automatic", "--pins", "0,3"]) == 0
+    names = ["small", "small pins 3", "small automatic", "small automatic pins 3"]
+    assert pd.read_csv(table)["method"].tolist() == names * 2
+    capsys.readouterr()
+    assert main([*given, "--cross", "--pins", "3"]) == 1
+    assert "--pins tell true colours, which --cross does not want" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*given, "--pins", "-1"])
+    assert "'-1' is not a whole number of at least 0" in capsys.readouterr().err
+
+
 def test_evaluate_scores_another_programs_folder(photos, tmp_path, capsys):
     table = tmp_path / "x.csv"
     given = [
