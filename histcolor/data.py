@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from histcolor.color import is_gray
 from histcolor.device import send
-from histcolor.images import SUFFIXES, ImageError, find_images, open_rgb, to_tensor, write_text
+from histcolor.images import MAX_BYTES, SUFFIXES, ImageError, find_images, open_rgb, to_tensor, write_text
 
 MIN_BYTES = 3 * 1024  #: the paper leaves out files under 3 KB (3.1), JPEGs of full size; good small WebPs may have less
 
@@ -44,7 +44,8 @@ def iterate_files(source: Path) -> Iterator[tuple[str, bytes | None]]:
             with tarfile.open(source) as tar:
                 for member in tar:
                     if member.isfile() and Path(member.name).suffix.lower() in SUFFIXES:
-                        yield f"{source.name}/{member.name}", tar.extractfile(member).read()
+                        small = member.size <= MAX_BYTES
+                        yield f"{source.name}/{member.name}", tar.extractfile(member).read() if small else None
                 # tarfile takes a damaged header for the end; the true end has zeros, and a checksum if compressed
                 tar.fileobj.seek(tar.offset)
                 if tar.fileobj.read(2**20)[: tarfile.BLOCKSIZE] != bytes(tarfile.BLOCKSIZE):
@@ -54,7 +55,7 @@ def iterate_files(source: Path) -> Iterator[tuple[str, bytes | None]]:
         return
     for path in find_images(source):
         try:
-            data = path.read_bytes()
+            data = path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
         except OSError:
             data = None
         yield str(path.relative_to(source.parent)), data
