@@ -14,7 +14,7 @@ from torch import Tensor
 
 from histcolor.color import AB_MAX, lab_to_rgb, rgb_to_lab, unscale_ab
 from histcolor.histogram import check_histogram
-from histcolor.images import LARGE, STRIP, read_strips, to_tensor, to_uint8, write_strips
+from histcolor.images import STRIP, read_strips, to_tensor, to_uint8, write_strips
 from histcolor.model import Colorizer, PhotoFeatures
 from histcolor.transport import guided, move_to_histogram
 
@@ -160,25 +160,25 @@ def colorize_file(
         ValueError: see :func:`colorize`.
     """
     check_options(model, hist, transport=transport, size=size)
-    with tempfile.SpooledTemporaryFile(max_size=4 * LARGE) as full_L:
-        rows, narrow = [], []  # each strip's L is made as narrow as the network needs it, then all of them lower
+    with tempfile.SpooledTemporaryFile(max_size=2**26) as full_L:
         with read_strips(photo) as (height, width, strips):
-            shape = working_size(height, width, check_size(size))
+            shape, top = working_size(height, width, check_size(size)), 0
+            narrow = torch.empty(1, height, shape[1])  # L, strip by strip as narrow as the network needs it
             for strip in strips:
                 L = rgb_to_lab(to_tensor(strip))[:1]
                 full_L.write(L.numpy().tobytes())
-                rows.append(L.shape[1])
-                narrow.append(resize(L, (L.shape[1], shape[1])))
-        small = resize(torch.cat(narrow, dim=1), shape)
+                rows = L.shape[1]
+                narrow[:, top : top + rows] = resize(L, (rows, shape[1]))
+                top += rows
+        small = resize(narrow, shape)
         encoded = EncodedPhoto(small, model.encode(small[None].to(next(model.parameters()).device)))
         ab = colours(model, encoded, hist, transport=transport, flips=flips).cpu()
-        colour_strip, top = make_joiner(ab, small, height, width), 0
+        colour_strip, rows = make_joiner(ab, small, height, width), max(1, STRIP // width)
         full_L.seek(0)
         with write_strips(output, height, width) as write:
-            for count in rows:
-                L = torch.frombuffer(bytearray(full_L.read(4 * count * width)), dtype=torch.float32)
-                write(to_uint8(colour_strip(0, L.view(1, count, width), top)))
-                top += count
+            for top in range(0, height, rows):
+                L = torch.frombuffer(bytearray(full_L.read(4 * rows * width)), dtype=torch.float32)
+                write(to_uint8(colour_strip(0, L.view(1, -1, width), top)))
 
 
 def check_options(model: Colorizer, hist: Tensor | None, *, transport: float = 0.0, size: int | str = "full") -> None:

@@ -22,7 +22,7 @@ from PIL import Image, ImageCms
 MAX_PIXELS = 200_000_000  #: of a photo; larger ones are refused before they are decoded
 MAX_SIDE = 250_000  #: pixels along a side, so that a strip of a photo is small whatever the photo's shape
 MAX_BYTES = 4 * MAX_PIXELS  #: of a photo's file, and of the memory that its decoder takes
-STRIP = 2**20  #: pixels that are converted at once
+STRIP = 2**18  #: pixels that are converted at once
 #: kinds of photos; other files, whatever their names, reach no decoder (Pillow's for EPS would start Ghostscript)
 FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
 #: how many times a decoder's memory is that of the picture; measured with Pillow 13
