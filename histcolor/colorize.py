@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import os
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,12 +14,13 @@ from torch import Tensor
 
 from histcolor.color import AB_MAX, lab_to_rgb, rgb_to_lab, unscale_ab
 from histcolor.histogram import check_histogram
+from histcolor.images import STRIP, read_strips, to_tensor, to_uint8, write_strips
 from histcolor.model import Colorizer, PhotoFeatures
 from histcolor.points import Pins, Point, place_pins, read_points
 from histcolor.transport import guided, move_to_histogram
 
 SIZES = {"preview": 160, "fast": 192, "full": 256}  #: working sizes by name, in pixels along each side
-STRIP = 2**21  #: pixels that are converted at once, so that memory stays bounded for photos of any size
+MAX_SIZE = 1024  #: the largest working size; the network's memory grows with its square
 
 
 @dataclass
@@ -37,6 +40,17 @@ def working_size(height: int, width: int, size: int) -> tuple[int, int]:
     sides = (round(side * scale / 32) * 32 for side in (height, width))
     h, w = (min(max(side, 32), 4 * size // 32 * 32) for side in sides)
     return h, w
+
+
+def check_size(size: int | str) -> int:
+    """Return a working size in pixels, from a number or a name of :data:`SIZES`; ``ValueError`` if it is neither."""
+    if isinstance(size, str):
+        if size not in SIZES:
+            raise ValueError(f"size must be a number of pixels or one of {', '.join(SIZES)}, got {size!r}.")
+        return SIZES[size]
+    if not 32 <= size <= MAX_SIZE:
+        raise ValueError(f"size must be from 32 to {MAX_SIZE:,} pixels, got {size}.")
+    return size
 
 
 def lightness(image: Tensor) -> Tensor:
@@ -63,12 +77,9 @@ def encode(model: Colorizer, image: Tensor, *, size: int | str = "full") -> Enco
             a name of :data:`SIZES`.
 
     Raises:
-        ValueError: wrong shape, values out of [0, 1], NaN, a size under 32, or an unknown name.
+        ValueError: wrong shape, values out of [0, 1], NaN, a size that is not 32 to 1,024, or an unknown name.
     """
-    if isinstance(size, str):
-        if size not in SIZES:
-            raise ValueError(f"size must be a number of pixels or one of {', '.join(SIZES)}, got {size!r}.")
-        size = SIZES[size]
+    size = check_size(size)
     if image.ndim != 3 or image.shape[0] != 3 or image.numel() == 0:
         raise ValueError(f"A photo must be RGB [3, H, W] with at least one pixel, got shape {tuple(image.shape)}.")
     if not image.is_floating_point():
@@ -78,8 +89,6 @@ def encode(model: Colorizer, image: Tensor, *, size: int | str = "full") -> Enco
         raise ValueError(
             f"A photo's values must be in [0, 1], got {low:.3g} to {high:.3g}: divide 8-bit pixels by 255."
         )
-    if size < 32:
-        raise ValueError(f"size must be at least 32, got {size}.")
     device = next(model.parameters()).device
     L = lightness(image.float())
     small = resize(L, working_size(*L.shape[-2:], size)).to(device)
@@ -119,23 +128,106 @@ def colorize(
             strength; no histogram, although the model or the transport needs one; or pins, although the model has no
             attention.
     """
-    if not 0 <= transport <= 1:
-        raise ValueError(f"transport must be in [0, 1], got {transport}.")
-    if hist is None and transport:
-        raise ValueError("transport needs a target histogram: give one, or leave transport at 0.")
+    check_options(model, hist, transport=transport, size=size)
     photo = image if isinstance(image, EncodedPhoto) else encode(model, image, size=size)
-    pins = pin(model, photo, points, given=hist is not None)
-    ab = predict(model, photo, hist, flips=flips, pins=pins)
-    if transport:
-        ab = move_to_target(model, photo, ab, hist, transport)
-    if pins:  # last, so that transport can not undo them
-        ab = pins.correct(ab)
+    pins = pin(model, photo.features, photo.L.shape[-2:], points, given=hist is not None)
+    ab = colours(model, photo, hist, transport=transport, flips=flips, pins=pins)
     out = join(photo.L, ab.cpu(), photo.features.L[0].cpu())
     return out[0] if hist is None or hist.ndim == 2 else out
 
 
-def pin(model: Colorizer, photo: EncodedPhoto, points: Sequence[Point], *, given: bool) -> Pins | None:
-    """Prepare pins for an encoded photo, with a target histogram or without (``given``); None: there are no pins.
+@torch.no_grad()
+def colorize_file(
+    model: Colorizer,
+    photo: str | os.PathLike,
+    output: str | os.PathLike,
+    hist: Tensor | None = None,
+    *,
+    transport: float = 0.0,
+    flips: bool = False,
+    size: int | str = "full",
+    points: Sequence[Point] = (),
+) -> None:
+    """Colour a photo from file to file, strip by strip, so that memory stays bounded for photos of any size.
+
+    The result is that of :func:`colorize`. The full-size L waits in a temporary file, on disk if the photo is large.
+
+    Args:
+        model: from :func:`histcolor.load`.
+        photo: a file of any format and size that :func:`histcolor.images.read_strips` takes.
+        output: the file to write; its suffix is the format.
+        hist: the target histogram, ``[bins, bins]``, or None, see :func:`colorize`.
+        transport: see :func:`colorize`.
+        flips: see :func:`colorize`.
+        size: the working size, see :func:`encode`.
+        points: pins, see :func:`colorize`.
+
+    Raises:
+        ImageError: (an ``OSError``) no readable photo, or above 200 megapixels; one sentence that names the file.
+        OSError: the result can not be written.
+        ValueError: see :func:`colorize`.
+    """
+    check_options(model, hist, transport=transport, size=size)
+    with tempfile.SpooledTemporaryFile(max_size=2**26) as full_L:
+        with read_strips(photo) as (height, width, strips):
+            shape, top = working_size(height, width, check_size(size)), 0
+            narrow = torch.empty(1, height, shape[1])  # L, strip by strip as narrow as the network needs it
+            for strip in strips:
+                L = rgb_to_lab(to_tensor(strip))[:1]
+                full_L.write(L.numpy().tobytes())
+                rows = L.shape[1]
+                narrow[:, top : top + rows] = resize(L, (rows, shape[1]))
+                top += rows
+        small = resize(narrow, shape)
+        encoded = EncodedPhoto(small, model.encode(small[None].to(next(model.parameters()).device)))
+        pins = pin(model, encoded.features, (height, width), points, given=hist is not None)
+        ab = colours(model, encoded, hist, transport=transport, flips=flips, pins=pins).cpu()
+        colour_strip, rows = make_joiner(ab, small, height, width), max(1, STRIP // width)
+        full_L.seek(0)
+        with write_strips(output, height, width) as write:
+            for top in range(0, height, rows):
+                L = torch.frombuffer(bytearray(full_L.read(4 * rows * width)), dtype=torch.float32)
+                write(to_uint8(colour_strip(0, L.view(1, -1, width), top)))
+
+
+def check_options(model: Colorizer, hist: Tensor | None, *, transport: float = 0.0, size: int | str = "full") -> None:
+    """Refuse what :func:`colorize` can not do, before any photo is read; see there."""
+    if not 0 <= transport <= 1:
+        raise ValueError(f"transport must be in [0, 1], got {transport}.")
+    if hist is None and transport:
+        raise ValueError("transport needs a target histogram: give one, or leave transport at 0.")
+    check_size(size)
+    checked(model, hist)
+
+
+@torch.no_grad()
+def colours(
+    model: Colorizer,
+    photo: EncodedPhoto,
+    hist: Tensor | None,
+    *,
+    transport: float = 0.0,
+    flips: bool = False,
+    pins: Pins | None = None,
+) -> Tensor:
+    """Compute a photo's colours at the working size, ``[N, 2, h, w]`` in units of ab; see :func:`colorize`."""
+    ab = predict(model, photo, hist, flips=flips, pins=pins)
+    if transport:
+        ab = move_to_target(model, photo, ab, hist, transport)
+    return pins.correct(ab) if pins else ab  # last, so that transport can not undo them
+
+
+def pin(
+    model: Colorizer, features: PhotoFeatures, shape: tuple[int, int], points: Sequence[Point], *, given: bool
+) -> Pins | None:
+    """Prepare pins for an encoded photo; None: there are no pins.
+
+    Args:
+        model: the one that encoded the photo.
+        features: the encoded photo's.
+        shape: the photo's full height and width, in pixels.
+        points: see :func:`histcolor.points.read_points`.
+        given: whether there is a target histogram.
 
     Raises:
         ValueError: a wrong pin (:func:`histcolor.points.read_points`), or the model has no attention.
@@ -144,8 +236,8 @@ def pin(model: Colorizer, photo: EncodedPhoto, points: Sequence[Point], *, given
         return None
     if not (isinstance(model, Colorizer) and model.config.attention):
         raise ValueError("points need a model with attention, which tells what places are alike; this one has none.")
-    place, ab = (x[None].to(photo.features.L) for x in read_points(points, *photo.L.shape[-2:]))
-    return place_pins(place, ab, photo.features.L, photo.features.f_t, given=given)
+    place, ab = (x[None].to(features.L) for x in read_points(points, *shape))
+    return place_pins(place, ab, features.L, features.f_t, given=given)
 
 
 def checked(model: Colorizer, hist: Tensor | None) -> Tensor:
@@ -190,22 +282,36 @@ def join(L: Tensor, ab: Tensor, small_L: Tensor) -> Tensor:
     Returns:
         RGB ``[N, 3, H, W]`` in [0, 1].
     """
-    n, (height, width), same = len(ab), L.shape[-2:], L.shape[-2:] == ab.shape[-2:]
+    n, (height, width) = len(ab), L.shape[-2:]
+    colour_strip = make_joiner(ab, small_L, height, width)
     out = torch.empty(n, 3, height, width)
-    maps = torch.cat([ab, guided(ab, small_L[None])[0], small_L.expand(n, 1, -1, -1)], dim=1)
+    rows = max(1, STRIP // width)
+    for top in range(0, height, rows):
+        for i in range(n):
+            out[i, :, top : top + rows] = colour_strip(i, L[:, top : top + rows], top)
+    return out
+
+
+def make_joiner(ab: Tensor, small_L: Tensor, height: int, width: int) -> Callable[[int, Tensor, int], Tensor]:
+    """Make the function that colours a strip of a photo of ``height`` × ``width`` pixels; see :func:`join`.
+
+    It takes which of the N colourings, the strip's L ``[1, rows, W]`` and the strip's first row in the photo, and
+    returns RGB ``[3, rows, W]`` in [0, 1].
+    """
+    same = (height, width) == tuple(ab.shape[-2:])
+    maps = torch.cat([ab, guided(ab, small_L[None])[0], small_L.expand(len(ab), 1, -1, -1)], dim=1)
     # grid_sample's coordinates: -1 and 1 are the outer edges of the corner pixels
     xs = (torch.arange(width) + 0.5) * 2 / width - 1
     ys = (torch.arange(height) + 0.5) * 2 / height - 1
-    rows = max(1, STRIP // width)
-    for top in range(0, height, rows):
-        strip = L[:, top : top + rows]
-        y, x = torch.meshgrid(ys[top : top + rows], xs, indexing="ij")
-        grid = torch.stack([x, y], dim=-1)[None]
-        for i in range(n):
-            if same:
-                colours = ab[i, :, top : top + rows]
-            else:
-                up = F.grid_sample(maps[i : i + 1], grid, padding_mode="border", align_corners=False)[0]
-                colours = up[:2] + up[2:4] * (strip - up[4:])
-            out[i, :, top : top + rows] = lab_to_rgb(torch.cat([strip, colours.clamp(-AB_MAX, AB_MAX)]))
-    return out
+
+    def colour_strip(i: int, strip: Tensor, top: int) -> Tensor:
+        if same:
+            colours = ab[i, :, top : top + strip.shape[1]]
+        else:
+            y, x = torch.meshgrid(ys[top : top + strip.shape[1]], xs, indexing="ij")
+            grid = torch.stack([x, y], dim=-1)[None]
+            up = F.grid_sample(maps[i : i + 1], grid, padding_mode="border", align_corners=False)[0]
+            colours = up[:2] + up[2:4] * (strip - up[4:])
+        return lab_to_rgb(torch.cat([strip, colours.clamp(-AB_MAX, AB_MAX)]))
+
+    return colour_strip

@@ -28,7 +28,7 @@ from tqdm import tqdm
 from histcolor.color import is_gray
 from histcolor.device import send
 from histcolor.files import work_folder
-from histcolor.images import SUFFIXES, ImageError, find_images, open_rgb, to_tensor, write_text
+from histcolor.images import MAX_BYTES, SUFFIXES, ImageError, find_images, open_rgb, to_tensor, write_text
 
 MIN_BYTES = 3 * 1024  #: the paper leaves out files under 3 KB (3.1), JPEGs of full size; good small WebPs may have less
 
@@ -47,7 +47,8 @@ def iterate_files(source: Path, failed: list[str] | None = None) -> Iterator[tup
                 for member in tar:
                     name = Path(member.name)
                     if member.isfile() and name.suffix.lower() in SUFFIXES and not name.name.startswith("."):
-                        yield f"{source.name}/{member.name}", tar.extractfile(member).read()
+                        small = member.size <= MAX_BYTES
+                        yield f"{source.name}/{member.name}", tar.extractfile(member).read() if small else None
                 # tarfile takes a damaged header for the end; the true end has zeros, and a checksum if compressed
                 tar.fileobj.seek(tar.offset)
                 if tar.fileobj.read(2**20)[: tarfile.BLOCKSIZE] != bytes(tarfile.BLOCKSIZE):
@@ -57,7 +58,7 @@ def iterate_files(source: Path, failed: list[str] | None = None) -> Iterator[tup
         return
     for path in find_images(source, failed):
         try:
-            data = path.read_bytes()
+            data = path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
         except OSError:
             data = None
         yield str(path.relative_to(source.parent)), data

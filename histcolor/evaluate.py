@@ -71,7 +71,8 @@ def model_method(
             task.encoded = (model, encode(model, task.gray, size=size or max(task.L.shape[-2:])))
             task.predicted = {}
         photo, hist = task.encoded[1], None if automatic else task.histogram(model.config.bins)
-        placed = pin(model, photo, true_points(task.reference, pins), given=not automatic)
+        points = true_points(task.reference, pins)
+        placed = pin(model, photo.features, photo.L.shape[-2:], points, given=not automatic)
         if (key := (automatic, flips, pins)) not in task.predicted:
             task.predicted[key] = predict(model, photo, hist, flips=flips, pins=placed)
         ab = task.predicted[key]

@@ -5,11 +5,17 @@ Axis 0 of a histogram is a, axis 1 is b, both ascending over [-110, 110]; it sum
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
+from typing import IO
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from histcolor.color import AB_MAX, check_channels
 
+MAX_BINS = 1024  #: bins along an axis of a file's histogram
 EXACT = 1024  #: pixels counted in float16, which holds all whole numbers up to 2048
 
 
@@ -153,6 +159,47 @@ def check_histogram(hist: Tensor, bins: int | None = None) -> Tensor:
         raise ValueError("The histogram is all zero: paint at least one colour.")
     hist = hist / peak  # so that the sum of huge values can not overflow
     return (hist / hist.sum((-2, -1), keepdim=True)).float()
+
+
+def read_histogram(file: str | Path | IO[bytes], name: str | None = None) -> Tensor:
+    """Read a histogram from a ``.npy`` file; its header is checked before anything else is read.
+
+    Returns:
+        ``[bins, bins]`` float32, summing to 1, with the file's bins.
+
+    Raises:
+        OSError: no such file, or no ``.npy`` file with numbers; pickled objects are never read.
+        ValueError: no histogram, see :func:`check_histogram`, or over 1,024 bins an axis; the messages name the file.
+    """
+    name = name or str(file)
+    if isinstance(file, str | Path):
+        try:
+            with open(file, "rb") as opened:
+                return read_histogram(opened, name)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{name}: there is no such file.") from error
+        except (PermissionError, IsADirectoryError) as error:
+            raise OSError(f"{name}: can not be read ({error.strerror}).") from error
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            shape, _, kind = read_header[np.lib.format.read_magic(file)](file)
+            file.seek(0)
+    except Exception as error:  # the header is parsed as Python text: nearly everything may be raised
+        raise OSError(f"{name}: is no .npy file with an array of numbers.") from error
+    if kind.kind not in "biuf" or len(shape) != 2 or shape[0] != shape[1]:
+        raise ValueError(f"{name}: a histogram must be a square array of numbers, got {kind} {shape}.")
+    if shape[0] > MAX_BINS:
+        raise ValueError(f"{name}: a histogram may have {MAX_BINS:,} bins an axis, got {shape[0]:,}.")
+    try:
+        values = np.load(file, allow_pickle=False).astype(np.float64)
+    except Exception as error:
+        raise OSError(f"{name}: is no .npy file with an array of numbers, or is cut off.") from error
+    try:
+        return check_histogram(torch.from_numpy(values))
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def resize_histogram(hist: Tensor, bins: int) -> Tensor:

@@ -6,25 +6,27 @@ import json
 import lzma
 import os
 import struct
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
+from histcolor import pictures
 from histcolor.files import temporary_file
+from histcolor.pictures import MAX_BYTES, STRIP, ImageError, check_suffix, open_picture, open_rgb, to_rgb
+
+__all__ = ["MAX_BYTES", "STRIP", "ImageError", "open_rgb", "to_rgb"]  # used from here
 
 PACKED = ".json.xz"  #: tables with this suffix are stored column by column, and compressed
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"})
-
-
-class ImageError(OSError):
-    """A file is no readable photo; the message names the file."""
+LARGE = 2**25  #: pixels; a larger photo is decoded and encoded in a process of its own
 
 
 @contextmanager
@@ -48,49 +50,6 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
 
 
-def to_rgb(picture: Image.Image) -> Image.Image:
-    """Convert a PIL picture of any mode to 8-bit RGB: its first frame, turned as EXIF says, with alpha over white."""
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I") or picture.mode == "F":
-        values = np.nan_to_num(np.asarray(picture).astype(np.float64))
-        peak = values.max(initial=0)
-        if picture.mode == "F" and peak <= 1:  # floating point usually means 0 to 1
-            top = 1.0
-        else:  # I;16 has 16 bits, however dark the photo is; I and F may have any range
-            top = 65535.0 if picture.mode.startswith("I;16") or peak > 255 else 255.0
-        return Image.fromarray((values / top * 255).clip(0, 255).round().astype(np.uint8)).convert("RGB")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture).convert("RGB")
-    return picture.convert("RGB")
-
-
-def open_rgb(file: str | os.PathLike | IO[bytes], name: str | None = None) -> Image.Image:
-    """Open a photo as 8-bit RGB with PIL.
-
-    Raises:
-        ImageError: missing, empty, truncated, no image, or too large; one sentence that names the file.
-    """
-    name = name or str(file)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about large photos and odd metadata
-            with Image.open(file) as picture:
-                return to_rgb(picture)
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{name}: too large, more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels.") from error
-    except FileNotFoundError as error:
-        raise ImageError(f"{name}: there is no such file.") from error
-    except PermissionError as error:
-        raise ImageError(f"{name}: may not be read (permission denied).") from error
-    except IsADirectoryError as error:
-        raise ImageError(f"{name}: is a folder, not a photo.") from error
-    except (OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, RuntimeError, struct.error) as error:
-        # PIL's plugins raise any of these for damaged files
-        raise ImageError(f"{name}: is not a readable image, or is damaged.") from error
-
-
 def read_image(path: str | os.PathLike | IO[bytes]) -> Tensor:
     """Read a photo of any PIL mode as RGB, turned as its EXIF says.
 
@@ -103,8 +62,8 @@ def read_image(path: str | os.PathLike | IO[bytes]) -> Tensor:
     return to_tensor(open_rgb(path))
 
 
-def to_tensor(picture: Image.Image) -> Tensor:
-    """Turn an RGB picture of PIL into a tensor: float32 ``[3, H, W]`` in [0, 1]."""
+def to_tensor(picture: Image.Image | np.ndarray) -> Tensor:
+    """Turn an RGB picture of PIL, or uint8 ``[H, W, 3]``, into a tensor: float32 ``[3, H, W]`` in [0, 1]."""
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().float().div_(255)
 
 
@@ -125,12 +84,95 @@ def write_image(rgb: Tensor, path: str | os.PathLike) -> None:
     """
     if rgb.ndim != 3 or rgb.shape[0] != 3:
         raise ValueError(f"write_image needs RGB [3, H, W], got shape {tuple(rgb.shape)}.")
-    suffix = Path(path).suffix.lower()
-    if Image.registered_extensions().get(suffix) not in Image.SAVE:  # some formats can only be read
-        raise ValueError(f"{path}: {suffix or 'no suffix'} names no image format; use .png or .jpg.")
-    options: dict[str, Any] = {"quality": 95, "subsampling": 0} if suffix in (".jpg", ".jpeg") else {}
+    check_suffix(path)
     with atomic(path) as temporary:
-        Image.fromarray(to_uint8(rgb)).save(temporary, **options)
+        pictures.save(Image.fromarray(to_uint8(rgb)), temporary)
+
+
+@contextmanager
+def read_strips(path: str | os.PathLike) -> Iterator[tuple[int, int, Iterator[np.ndarray]]]:
+    """Read a photo of any size in bounded memory: yields its height, its width, and its pixels strip by strip.
+
+    The strips are uint8 ``[rows, W, 3]`` of sRGB, from top to bottom, each of about :data:`STRIP` pixels. A photo above
+    :data:`LARGE` pixels is decoded in a process of its own, which never holds the network.
+
+    Raises:
+        ImageError: no readable photo, or one that is too large; one sentence that names the file.
+    """
+    name = str(path)
+    with open_picture(path, name) as picture:
+        if picture.width * picture.height <= LARGE:
+            with pictures.named(name):
+                picture.load()
+                width, height = pictures.turned_size(picture)
+            yield height, width, _strips(picture, max(1, STRIP // width), name)
+            return
+    command = [sys.executable, "-P", pictures.__file__, "send", os.fspath(path)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        try:
+            width, height = struct.unpack("<2I", _receive(child, 8, name))
+            yield height, width, _received_strips(child, height, width, name)
+        finally:
+            child.kill()
+
+
+def _strips(picture: Image.Image, rows: int, name: str) -> Iterator[np.ndarray]:
+    pieces = pictures.rgb_strips(picture, rows)
+    while True:
+        with pictures.named(name):  # only Pillow's errors: not those of the code that uses the strips
+            piece = next(pieces, None)
+        if piece is None:
+            return
+        yield np.array(piece)
+
+
+def _received_strips(child: subprocess.Popen, height: int, width: int, name: str) -> Iterator[np.ndarray]:
+    step = max(1, STRIP // width)
+    for top in range(0, height, step):
+        rows = min(step, height - top)
+        yield np.frombuffer(bytearray(_receive(child, rows * width * 3, name)), np.uint8).reshape(rows, width, 3)
+
+
+def _receive(child: subprocess.Popen, count: int, name: str) -> bytes:
+    data = child.stdout.read(count)
+    if len(data) < count:
+        reason = child.stderr.read().decode(errors="replace").strip()
+        raise ImageError(reason if name in reason else f"{name}: could not be decoded, perhaps for want of memory.")
+    return data
+
+
+@contextmanager
+def write_strips(path: str | os.PathLike, height: int, width: int) -> Iterator[Callable[[np.ndarray], None]]:
+    """Write a picture strip by strip: yields the function that takes the strips, uint8 ``[rows, W, 3]``, in order.
+
+    The file appears when all of them have come. Above :data:`LARGE` pixels it is encoded in a process of its own.
+
+    Raises:
+        ValueError: no format with this suffix can be written.
+        OSError: the file can not be written.
+    """
+    check_suffix(path)
+    with atomic(path) as temporary:
+        if height * width <= LARGE:
+            strips: list[np.ndarray] = []
+            yield strips.append
+            pictures.save(Image.fromarray(np.concatenate(strips)), temporary)
+            return
+        command = [sys.executable, "-P", pictures.__file__, "receive", os.fspath(temporary), str(width), str(height)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+            try:
+                yield lambda strip: child.stdin.write(strip.tobytes())
+                child.stdin.close()
+            except BaseException as error:
+                if not isinstance(error, BrokenPipeError):
+                    child.kill()
+                with suppress(BrokenPipeError):
+                    child.stdin.close()
+                if not isinstance(error, BrokenPipeError):  # else it has ended, and says why
+                    raise
+            problem = child.stderr.read().decode(errors="replace").strip()
+        if child.returncode:
+            raise OSError(f"{path}: could not be written: {problem or 'the encoder was stopped'}")
 
 
 def find_images(folder: str | os.PathLike, failed: list[str] | None = None) -> list[Path]:

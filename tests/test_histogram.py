@@ -13,6 +13,7 @@ from torch.autograd import gradcheck
 
 from histcolor import histogram as H
 from histcolor.color import AB_MAX, rgb_to_lab
+from histcolor.histogram import read_histogram
 
 METHODS = pytest.mark.parametrize("method", ["splat", "matmul"])
 EXACT_AND_SOFT = pytest.mark.parametrize(
@@ -464,3 +465,86 @@ def test_counting_by_products_is_counting(pixels):
     """A GPU counts by products, except where the number of pixels is no multiple of 1024."""
     ab = (torch.rand(3, 2, *pixels) * 240 - 120) * torch.tensor([1.0, 0.01, 1.0])[:, None, None, None]
     assert torch.equal(H.count_ab(ab, 64, product=True), H.count_ab(ab, 64))
+
+
+def test_histogram_files(tmp_path):
+    path = tmp_path / "h.npy"
+    np.save(path, np.eye(128))
+    hist = read_histogram(path)
+    assert hist.shape == (128, 128)
+    assert hist.sum() == pytest.approx(1)
+    for values, message in (
+        (np.zeros((8, 8)), "all zero"),
+        (-np.eye(8), "negative"),
+        (np.full((8, 8), np.nan), "NaN"),
+        (np.ones((8, 4)), "square"),
+        (np.ones(8), "square array of numbers"),
+        (np.full((8, 8), "red"), "square array of numbers"),
+        (np.ones((8, 8), complex), "square array of numbers"),
+        (np.zeros((1, 1)), "square"),
+        (np.ones((1025, 1025), bool), "1,024 bins"),
+    ):
+        np.save(path, values)
+        with pytest.raises(ValueError, match=f"h.npy: .*{message}"):
+            read_histogram(path)
+    np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match=r"h\.npy: .* got object"):
+        read_histogram(path)
+    path.write_bytes(b"")
+    with pytest.raises(OSError, match=r"h\.npy: is no \.npy file"):
+        read_histogram(path)
+    with pytest.raises(OSError, match="there is no such file"):
+        read_histogram(tmp_path / "none.npy")
+
+
+def npy(path, shape, descr="<f8", size=0):
+    """A sparse .npy file: a header, and then only holes."""
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
+        file.truncate(file.tell() + size)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "message"),
+    [
+        ((500_000, 500_000), 2 * 10**12, "1,024 bins an axis, got 500,000"),
+        ((2**62, 2**62), 0, "1,024 bins"),
+        ((8, 8), 0, "cut off"),
+        ((8, 8), 10**12, "all zero"),  # what follows the array is not read
+        ((), 10**12, "square"),
+    ],
+)
+def test_a_giant_file_is_judged_by_its_header(tmp_path, shape, size, message):
+    with pytest.raises((ValueError, OSError), match=f"h.npy: .*{message}"):
+        read_histogram(npy(tmp_path / "h.npy", shape, size=size))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x93NUMPY\1\0\x76\0" + b"(" * 118,
+        b"\x93NUMPY\1\0\x76\0{'descr': '<f8', 'fortran_order': 0, 'shape': (8,8)}".ljust(128),
+        b"\x93NUMPY\2\0\xff\xff\xff\xff{",
+        b"\x93NUMPY\x09\0\x10\0" + b"{}" * 8,
+        b"PK\3\4 a zip",
+    ],
+    ids=["nested", "types", "long", "version", "npz"],
+)
+def test_damaged_headers(tmp_path, content):
+    (tmp_path / "h.npy").write_bytes(content)
+    with pytest.raises(OSError, match=r"h\.npy: is no \.npy file"):
+        read_histogram(tmp_path / "h.npy")
+
+
+def test_an_npz_is_no_histogram(tmp_path):
+    np.savez(tmp_path / "h.npz", hist=np.eye(8))
+    with pytest.raises(OSError, match=r"h\.npz: is no \.npy file"):
+        read_histogram(tmp_path / "h.npz")
+
+
+@pytest.mark.parametrize("kind", ["?", "u1", ">i4", "<f2", "<u8", "g"])
+def test_histograms_of_any_kind_of_number(tmp_path, kind):
+    np.save(tmp_path / "h.npy", np.asfortranarray(np.triu(np.ones((8, 8)))).astype(kind))
+    expected = np.triu(np.ones((8, 8))) / 36
+    assert np.allclose(read_histogram(tmp_path / "h.npy").numpy(), expected)

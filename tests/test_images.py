@@ -5,13 +5,16 @@ import math
 import os
 import stat
 import struct
+import subprocess
+import sys
+import zlib
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, features
+from PIL import EpsImagePlugin, Image, ImageCms, ImageOps, features
 
-from histcolor import images
+from histcolor import images, pictures
 from histcolor.images import ImageError, find_images, open_rgb, read_image, write_image
 
 
@@ -129,10 +132,50 @@ def test_a_damaged_avif_is_named(colours, tmp_path):
 
 def test_a_picture_too_large_to_be_true_is_refused(colours, tmp_path, monkeypatch):
     path = save(colours, tmp_path / "bomb.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(ImageError, match="too large, more than 200 pixels") as error:
+    for limit, value in (("MAX_PIXELS", 24 * 32 - 1), ("MAX_SIDE", 31), ("MAX_BYTES", path.stat().st_size - 1)):
+        with monkeypatch.context() as patch:
+            patch.setattr(pictures, limit, value)
+            with pytest.raises(ImageError, match="too large, ") as error:
+                read_image(path)
+        check_message(error, "bomb.png")
+    assert read_image(path).shape == (3, 24, 32)
+
+
+@pytest.mark.parametrize(("side", "accepted"), [(14142, True), (14143, False)])
+def test_200_megapixels_are_the_limit_whatever_pillow_thinks(side, accepted, tmp_path):
+    """A PNG that ends before its pixels: a refusal for its size comes before anything is decoded."""
+    header = b"IHDR" + struct.pack(">2I5B", side, side, 8, 2, 0, 0, 0)
+    path = tmp_path / "huge.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\x0d" + header + struct.pack(">2I", zlib.crc32(header), 9) + b"IDAT")
+    for read in (read_image, strips_of):
+        with pytest.raises(
+            ImageError, match="is not a readable image" if accepted else "too large, more than 200,000,000 pixels"
+        ):
+            read(path)
+
+
+def test_decoders_that_take_much_memory_have_lower_limits(colours, tmp_path):
+    sizes = {}
+    for name, options in (
+        ("a.png", {}),
+        ("a.jpg", {}),
+        ("b.jpg", {"progressive": True, "subsampling": 0}),
+        ("c.jpg", {"progressive": True, "subsampling": 2}),
+        ("a.webp", {}),
+        ("a.tif", {}),
+        ("b.tif", {"compression": "tiff_lzw"}),
+    ):
+        with pictures.open_picture(save(colours, tmp_path / name, **options), name) as picture:
+            sizes[name] = pictures.decoder_bytes(picture)
+    assert sizes == {"a.png": 4, "a.jpg": 4, "b.jpg": 10, "c.jpg": 7, "a.webp": 16, "a.tif": 4, "b.tif": 9}
+
+
+def test_no_decoder_but_those_of_photos_sees_a_file(tmp_path, monkeypatch):
+    path = tmp_path / "drawing.jpg"
+    Image.new("RGB", (8, 8)).save(path, "EPS")
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was called"))
+    with pytest.raises(ImageError, match="not a readable image"):
         read_image(path)
-    check_message(error, "bomb.png")
 
 
 # ---- kinds of files
@@ -281,6 +324,198 @@ def test_an_open_file_is_read_too(colours):
     assert np.array_equal(read8(file), colours)
 
 
+# ---- ICC profiles
+
+
+def fixed(*values):
+    return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+
+def icc_profile(space, tags):
+    """An ICC profile (version 2) for displays, with the tags' contents; those of one length share nothing."""
+    start, table, body = 128 + 4 + 12 * len(tags), b"", b""
+    for name, content in tags.items():
+        table += name.encode() + struct.pack(">2I", start + len(body), len(content))
+        body += content + bytes(-len(content) % 4)
+    pcs = b"Lab " if "A2B0" in tags else b"XYZ "
+    head = struct.pack(
+        ">I4xI4s4s4s12x4s", start + len(body), 0x02400000, b"mntr", space.ljust(4).encode(), pcs, b"acsp"
+    )
+    head = head.ljust(68, b"\0") + fixed(0.9642, 1.0, 0.8249)
+    return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+
+
+def xyz(*values):
+    return b"XYZ \0\0\0\0" + fixed(*values)
+
+
+def gamma(value):
+    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(value * 256))
+
+
+def display_p3():
+    """Display P3's primaries (adapted to D50) with a gamma of 2.2."""
+    primaries = {"rXYZ": (0.5151, 0.2412, -0.0011), "gXYZ": (0.2919, 0.6922, 0.0419), "bXYZ": (0.1572, 0.0666, 0.7841)}
+    curves = {f"{c}TRC": gamma(2.2) for c in "rgb"}
+    return icc_profile("RGB", {"wtpt": xyz(0.9642, 1, 0.8249), **{k: xyz(*v) for k, v in primaries.items()}, **curves})
+
+
+def negative_cmyk():
+    """A made-up ink: the more cyan, the lighter; so that nobody can guess its colours."""
+    curve = bytes(range(256))
+    grid = b"".join(bytes([255 * c, 128, 128]) for c in (0, 1) for _ in range(8))  # L, a, b at the corners of CMYK
+    lut = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + fixed(1, 0, 0, 0, 1, 0, 0, 0, 1) + curve * 4 + grid + curve * 3
+    return icc_profile("CMYK", {"wtpt": xyz(0.9642, 1, 0.8249), "A2B0": lut})
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
+def test_display_p3_is_converted_to_srgb(suffix, tmp_path):
+    options = {".jpg": {"quality": 100, "subsampling": 0}, ".webp": {"lossless": True}}.get(suffix, {})
+    pixels = np.full((16, 16, 3), (200, 60, 60), np.uint8)
+    path = save(pixels, tmp_path / f"p3{suffix}", icc_profile=display_p3(), **options)
+    linear = np.array([[1.2249, -0.2247, 0], [-0.0420, 1.0419, 0], [-0.0197, -0.0786, 1.0979]]) @ (
+        (np.array([200, 60, 60]) / 255) ** 2.2
+    )  # Display P3 to sRGB, by the primaries
+    expected = 255 * np.where(linear > 0.0031308, 1.055 * linear.clip(0) ** (1 / 2.4) - 0.055, 12.92 * linear)
+    assert np.abs(read8(path).astype(float) - expected.clip(0)).max() < 3
+    assert expected[0] > 210, "as sRGB it would be 200"
+
+
+def test_a_gray_profile_is_used(tmp_path):
+    profile = icc_profile("GRAY", {"wtpt": xyz(0.9642, 1, 0.8249), "kTRC": gamma(1.0)})
+    path = save(np.full((8, 8), 55, np.uint8), tmp_path / "linear.png", icc_profile=profile)
+    linear = 55 / 255
+    assert np.abs(read8(path).astype(float) - 255 * (1.055 * linear ** (1 / 2.4) - 0.055)).max() <= 1
+    deep = save(np.full((8, 8), 55 * 257, np.uint16), tmp_path / "deep.png", icc_profile=profile)
+    assert np.array_equal(read8(deep), read8(path))
+
+
+def test_a_cmyk_profile_is_used(tmp_path):
+    picture = Image.new("CMYK", (8, 8), (255, 0, 0, 0))
+    picture.save(tmp_path / "cyan.tif", icc_profile=negative_cmyk())
+    assert (read8(tmp_path / "cyan.tif") >= 250).all()
+    picture.save(tmp_path / "plain.tif")
+    assert (read8(tmp_path / "plain.tif") == [0, 255, 255]).all()
+
+
+def test_alpha_and_a_profile(tmp_path):
+    rgba = np.full((8, 8, 4), (200, 60, 60, 255), np.uint8)
+    rgba[0, 0, 3] = 0
+    found = read8(save(rgba, tmp_path / "a.png", icc_profile=display_p3()))
+    assert (found[0, 0] == 255).all()
+    assert np.array_equal(found[1], read8(save(rgba[..., :3], tmp_path / "b.png", icc_profile=display_p3()))[1])
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [b"noise" * 50, display_p3()[:200], icc_profile("GRAY", {"kTRC": gamma(1.0)}), icc_profile("RGB", {})],
+    ids=["noise", "cut off", "of another kind", "without curves"],
+)
+def test_a_profile_of_no_use_is_ignored(profile, colours, tmp_path):
+    path = save(colours, tmp_path / "a.png", icc_profile=profile)
+    assert as_saved(path, "info")["icc_profile"] == profile
+    assert np.array_equal(read8(path), colours)
+
+
+def test_srgb_stays_srgb(colours, tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert np.abs(read8(save(colours, tmp_path / "a.png", icc_profile=profile)).astype(int) - colours).max() <= 1
+
+
+# ---- strips
+
+
+@pytest.fixture
+def narrow_strips(monkeypatch):
+    monkeypatch.setattr(images, "STRIP", 5 * 32)
+    monkeypatch.setattr(pictures, "STRIP", 5 * 32)
+
+
+def strips_of(path):
+    with images.read_strips(path) as (height, width, strips):
+        found = np.concatenate(list(strips))
+    assert found.shape == (height, width, 3)
+    return found
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_strips_are_turned_like_the_whole(orientation, colours, tmp_path, narrow_strips):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(colours, tmp_path / "a.png", exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(path))
+    assert np.array_equal(strips_of(path), np.asarray(expected))
+    assert np.array_equal(read8(path), np.asarray(expected))
+
+
+@pytest.mark.parametrize("kind", ["rgba", "palette", "16 bit", "float", "profile"])
+def test_strips_are_converted_like_the_whole(kind, colours, tmp_path, narrow_strips):
+    path, ramp = tmp_path / "a.tif", np.arange(24 * 32).reshape(24, 32)
+    if kind == "rgba":
+        save(np.dstack([colours, colours[..., 0]]), path)
+    elif kind == "palette":
+        Image.fromarray(colours).quantize(16).save(path)
+    elif kind == "16 bit":
+        save((ramp * 80).astype(np.uint16), path)
+    elif kind == "float":
+        save(ramp.astype(np.float32), path)  # only the last strips have values above 255
+    else:
+        save(colours, path, icc_profile=display_p3())
+    assert np.array_equal(strips_of(path), read8(path))
+
+
+def test_a_large_photo_is_decoded_and_encoded_in_other_processes(colours, tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "LARGE", 0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save(colours, tmp_path / "größe.png", exif=exif, icc_profile=display_p3())
+    assert np.array_equal(strips_of(path), read8(path))
+    with images.write_strips(tmp_path / "b.png", 24, 32) as write:
+        for strip in np.split(colours, 4):
+            write(strip)
+    assert np.array_equal(read8(tmp_path / "b.png"), colours)
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(ImageError, match="is not a readable image, or is damaged") as error:
+        strips_of(path)
+    check_message(error, "größe.png")
+    assert {p.name for p in tmp_path.iterdir()} == {"größe.png", "b.png"}
+
+
+@pytest.mark.parametrize("large", [0, 2**25])
+def test_a_picture_that_is_not_written_to_its_end_leaves_nothing(large, colours, tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "LARGE", large)
+
+    def stop():
+        with images.write_strips(tmp_path / "a.png", 24, 32) as write:
+            write(colours[:5])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stop()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_encoder_that_fails_says_why(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "LARGE", 0)
+    row = np.zeros((1, 70_000, 3), np.uint8)  # longer than a JPEG may be
+
+    def write():
+        with images.write_strips(tmp_path / "a.jpg", 1000, 70_000) as write:
+            for _ in range(1000):
+                write(row)
+
+    with pytest.raises(OSError, match=r"a\.jpg: could not be written: ."):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_decoding_process_imports_no_torch():
+    code = "import sys, runpy; sys.argv = ['x', 'send', 'none']\n"
+    code += "try: runpy.run_path(%r, run_name='__main__')\nexcept SystemExit: print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-P", "-c", code % pictures.__file__], capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
+
+
 # ---- writing
 
 
@@ -368,6 +603,13 @@ def test_atomic_files_have_the_usual_permissions(tmp_path):
     images.write_text("x", tmp_path / "atomic")
     modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "atomic")}
     assert len(modes) == 1
+
+
+def test_a_name_as_long_as_a_file_system_allows(tmp_path):
+    path = tmp_path / ("ü" * 125 + ".txt")
+    assert len(os.fsencode(path.name)) == 254
+    images.write_text("x", path)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
 def test_atomic_onto_a_folder_fails_and_leaves_nothing(tmp_path):

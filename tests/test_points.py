@@ -152,7 +152,7 @@ def test_a_batch_of_histograms_and_mirrored_photos(tiny, labs):
 
 def test_logits_prefer_the_pins_colour_where_places_are_like_it(tiny, labs):
     photo = hc.encode(tiny, hc.lab_to_rgb(labs[0]), size=64)
-    pins = pin(tiny, photo, [(80, 80, (30.0, 20.0))], given=True)
+    pins = pin(tiny, photo.features, photo.L.shape[-2:], [(80, 80, (30.0, 20.0))], given=True)
     logits = pins.logits(torch.tensor([[[30.0, 20.0], [40.0, 20.0], [-60.0, 0.0]]]))[0]
     there = pins.likeness[0, :, 0].argmax()
     assert logits[there, 0] > -1e-3

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -15,11 +17,10 @@ from histcolor.checkpoint import load
 from histcolor.cli import options
 from histcolor.cli.options import Subparsers, add_command, quiet_bars, report_failed
 from histcolor.color import rgb_to_lab
-from histcolor.colorize import SIZES
-from histcolor.colorize import colorize as colour
+from histcolor.colorize import SIZES, check_options, colorize_file
 from histcolor.edit import from_palette, parse_palette
-from histcolor.histogram import ab_histogram, check_histogram, resize_histogram
-from histcolor.images import ImageError, find_images, read_image, write_image
+from histcolor.histogram import ab_histogram, read_histogram, resize_histogram
+from histcolor.images import check_suffix, find_images, read_strips, to_tensor
 
 COLORIZE = """\
 Colour gray photos with an ab histogram: of a reference photo, from a file, or made of a few colours. Without any of
@@ -30,6 +31,9 @@ these the network chooses the colours.
   histcolor colorize old.jpg --histogram painted.npy --transport 0.5 --output coloured.png
   histcolor colorize old.jpg --point 120,80,#c33 --point 300,40,gray --output coloured.png
   histcolor colorize scans/ --output coloured/
+
+Results in a folder are PNGs. A file that is there already is replaced only with --overwrite, and a file that is
+read never. Photos have at most 200 megapixels; embedded colour profiles are converted to sRGB.
 """
 
 
@@ -53,6 +57,7 @@ def add(subparsers: Subparsers) -> None:
         "(X,Y,gray); can be given several times",
     )
     sub.add_argument("--output", type=options.path, required=True, help="a file for one photo, a folder for several")
+    sub.add_argument("--overwrite", action="store_true", help="replace files that are there already")
     sub.add_argument(
         "--model", type=options.text, default="small", help="small, base or a checkpoint (default: %(default)s)"
     )
@@ -81,20 +86,24 @@ def add(subparsers: Subparsers) -> None:
 
 
 def colorize(args: argparse.Namespace) -> int:
-    """``histcolor colorize``: bad photos are skipped, counted and listed at the end."""
+    """``histcolor colorize``: photos that fail are skipped, counted and listed at the end."""
     model = load(args.model, args.device)
     hist = target_histogram(args, model.config.bins)
+    options = {"transport": args.transport, "size": args.size}
+    check_options(model, hist, **options)
     targets, failed = find_targets(args.photos, args.output)
     if args.point and len(targets) > 1:
         raise ValueError(f"--point names places of one photo, but {len(targets)} photos were given.")
     total = len(targets) + len(failed)
+    inputs = [*(path for path, _ in targets), args.reference, args.histogram, Path(args.model)]
+    taken = {identity(path) for path in inputs if path} - {None}  #: files that no result may replace
     for path, target in tqdm(targets, desc="colorize", unit=" photos", disable=quiet_bars or len(targets) == 1):
         try:
-            image = read_image(path)
-            options = {"transport": args.transport, "flips": args.flips, "size": args.size}
-            write_image(colour(model, image, hist, points=args.point, **options), target)
-        except ImageError as error:
-            failed.append(str(error))
+            check_target(target, taken, args.overwrite)
+            colorize_file(model, path, target, hist, flips=args.flips, points=args.point, **options)
+            taken.add(identity(target))
+        except Exception as error:  # whatever is wrong with one photo, the others go on
+            failed.append(sentence(path, error))
     return report_failed(failed, total)
 
 
@@ -107,19 +116,64 @@ def point(text: str) -> tuple[float, float, str]:
         raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,#HEX, such as 120,80,#c33 or 120,80,gray") from None
 
 
+def sentence(path: Path, error: Exception) -> str:
+    """Say on one line what went wrong with a photo."""
+    text = " ".join(str(error).split())
+    expected = isinstance(error, (OSError, ValueError)) and text
+    text = text if expected else f"could not be coloured ({type(error).__name__}{': ' * bool(text)}{text})."
+    return text if str(path) in text else f"{path}: {text}"
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Tell which file a path leads to, through links and whatever the name's case; None: there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def check_target(target: Path, taken: set, overwrite: bool) -> None:
+    """Refuse a file for a result, before any work.
+
+    Raises:
+        ValueError: it is an input or another photo's result, is there already, or no picture can have its name.
+    """
+    check_suffix(target)
+    if identity(target) in taken:
+        raise ValueError(f"{target}: is a file that this command reads or wrote; choose another --output.")
+    if os.path.lexists(target) and not overwrite:
+        raise ValueError(f"{target}: is there already; choose another --output, or say --overwrite.")
+
+
 def find_targets(sources: list[Path], output: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
     """Find the photos and say where each one's result goes; and a sentence for each source that has none.
 
+    If the folder of results lies in a folder of photos, what is in it are results of an earlier time, and no photos.
+
     Raises:
-        ValueError: a file is named for the results of several photos, or two results would have the same name.
+        ValueError: a file is named for the results of several photos, or two results would have the same name; or the
+            results would lie among the photos.
     """
     photos, failed = [], []  # each photo with its name below the output folder
+    results, known = identity(output), cache(identity)
     for source in sources:
+        if source.is_dir() and results == identity(source):
+            raise ValueError(
+                f"{output}: is the folder of the photos; choose another --output, as {output / 'coloured'}."
+            )
         try:
             base = source if source.is_dir() else source.parent
-            photos += [(path, path.relative_to(base)) for path in find_images(source, failed)]
+            found = [(path, path.relative_to(base)) for path in find_images(source, failed)]
         except OSError as error:
             failed.append(str(error))
+            continue
+        if source.is_dir() and results:
+            inside = [any(known(base / up) == results for up in name.parents) for _, name in found]
+            if any(inside):
+                print(f"histcolor: {output}: its {sum(inside)} pictures are results and not coloured.", file=sys.stderr)
+            found = [pair for pair, is_result in zip(found, inside, strict=True) if not is_result]
+        photos += found
     if output.suffix and not output.is_dir():
         if len(sources) > 1 or sources[0].is_dir():
             raise ValueError(f"{output}: names a file, but several photos were given: name a folder.")
@@ -133,28 +187,17 @@ def find_targets(sources: list[Path], output: Path) -> tuple[list[tuple[Path, Pa
 def target_histogram(args: argparse.Namespace, bins: int) -> Tensor | None:
     """Make the target histogram that the options name; None: they name none."""
     if args.reference:
-        return ab_histogram(rgb_to_lab(read_image(args.reference))[1:], bins)
+        return photo_histogram(args.reference, bins)
     if args.histogram:
-        return read_histogram(args.histogram, bins)
+        return resize_histogram(read_histogram(args.histogram), bins)
     return from_palette(parse_palette(args.palette), bins) if args.palette else None
 
 
-def read_histogram(path: Path, bins: int) -> Tensor:
-    """Read a histogram from ``.npy`` and bring it to ``bins``.
-
-    Raises:
-        OSError: no such file, or no array.
-        ValueError: no histogram; the message says why, and names the file.
-    """
-    try:
-        values = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path}: there is no such file.") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise OSError(f"{path}: is no .npy file with an array of numbers.") from error
-    if not (np.issubdtype(values.dtype, np.number) or values.dtype == bool) or values.ndim != 2:
-        raise ValueError(f"{path}: a histogram must be a square array of numbers, got {values.dtype} {values.shape}.")
-    try:
-        return resize_histogram(check_histogram(torch.from_numpy(values)), bins)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+def photo_histogram(path: Path, bins: int) -> Tensor:
+    """Count the ab histogram of a photo of any size, ``[bins, bins]``, strip by strip; see :func:`ab_histogram`."""
+    counts = torch.zeros(bins, bins, dtype=torch.float64)
+    with read_strips(path) as (height, width, strips):
+        for strip in strips:
+            share = ab_histogram(rgb_to_lab(to_tensor(strip))[1:], bins).double()
+            counts += (share * strip.shape[0] * width).round()
+    return (counts / (height * width)).float()

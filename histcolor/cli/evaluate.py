@@ -62,7 +62,7 @@ def add(subparsers: Subparsers) -> None:
     )
     sub.add_argument(
         "--pins",
-        type=options.listed(options.count(0)),
+        type=options.listed(options.count(0, 1000)),
         default="0",
         metavar="N",
         help="so many pins tell the model true colours, at places drawn for each photo; several by commas",

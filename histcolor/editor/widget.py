@@ -14,7 +14,6 @@ from typing import Any
 
 import ipywidgets
 import numpy as np
-import torch
 import traitlets
 from PIL import Image
 from torch import Tensor
@@ -27,7 +26,7 @@ from histcolor.editor.controls import Controls, PhotoView, PlaneView
 from histcolor.editor.explore import AttentionMaps, attention_maps, colours_at, places_of
 from histcolor.editor.live import Live, Result
 from histcolor.editor.painting import Painting
-from histcolor.histogram import ab_histogram
+from histcolor.histogram import ab_histogram, read_histogram
 from histcolor.images import atomic, read_image, to_uint8, write_image
 from histcolor.model import Colorizer
 from histcolor.plots import gamut_outline, heat_overlay, histogram_picture, mass_outline, plane_picture, visible_mass
@@ -234,11 +233,7 @@ class HistogramEditor(ipywidgets.VBox):
             self.message = f"The photo is gray{chosen}: choose a reference, type hex colours, or paint on the plane."
 
     def _load(self, content: bytes, name: str) -> None:
-        try:
-            hist = np.load(io.BytesIO(content), allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise ValueError(f"{name}: is no .npy file with a histogram.") from error
-        self.painting.apply({"tool": "load", "hist": torch.from_numpy(np.array(hist, dtype=np.float64))})
+        self.painting.apply({"tool": "load", "hist": read_histogram(io.BytesIO(content), name)})
         self._update()
 
     # --- from photos and results to the page ---

@@ -1,0 +1,163 @@
+"""``histcolor colorize``: whose files it may replace, and that one photo's failure stops no other."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import histcolor as hc
+from histcolor.cli.colorize import photo_histogram
+from histcolor.cli.main import main
+
+colorize_module = sys.modules["histcolor.cli.colorize"]
+
+
+@pytest.fixture
+def scans(photos, tmp_path):
+    """A folder of two photos."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for name, source in (("a.png", "coffee_cup.jpg"), ("b.jpg", "chelsea_eye.jpg")):
+        with Image.open(photos / source) as picture:
+            picture.save(folder / name)
+    return folder
+
+
+@pytest.fixture
+def colorize(monkeypatch, capsys):
+    """Run the command with a small working size; returns the exit code and the lines on stderr."""
+
+    def run(*arguments):
+        code = main(["colorize", *map(str, arguments), "--size", "32"])
+        return code, capsys.readouterr().err.splitlines()
+
+    return run
+
+
+def content(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_results_do_not_go_among_the_photos(scans, colorize, tmp_path):
+    before = content(scans)
+    (tmp_path / "link").symlink_to(scans)
+    for output in (scans, scans / ".", scans / ".." / "scans", tmp_path / "link"):
+        code, errors = colorize(scans, "--output", output, "--overwrite")
+        assert (code, len(errors)) == (1, 1)
+        assert "is the folder of the photos; choose another --output" in errors[0]
+    assert content(scans) == before
+
+
+def test_no_input_is_replaced_whatever_its_name(scans, photos, colorize, tmp_path):
+    (tmp_path / "hard.png").hardlink_to(scans / "a.png")
+    (tmp_path / "soft.png").symlink_to(scans / "a.png")
+    np.save(tmp_path / "h.npy", np.ones((8, 8)))
+    (tmp_path / "h.png").hardlink_to(tmp_path / "h.npy")
+    before = content(tmp_path)
+    for photo, *options, output in (
+        (scans / "a.png", scans / "a.png"),
+        (scans / "a.png", scans / ".." / "scans" / "a.png"),
+        (scans / "a.png", tmp_path / "hard.png"),
+        (scans / "a.png", tmp_path / "soft.png"),
+        (tmp_path / "soft.png", scans / "a.png"),
+        (scans / "b.jpg", "--reference", scans / "a.png", scans / "a.png"),
+        (scans / "b.jpg", "--histogram", tmp_path / "h.npy", tmp_path / "h.png"),
+        (scans / "a.png", scans / "b.jpg", scans),  # a.png would go onto a.png
+    ):
+        code, errors = colorize(photo, *options, "--output", output, "--overwrite")
+        assert code == 1
+        assert "is a file that this command reads or wrote" in errors[0]
+        (scans / "b.png").unlink(missing_ok=True)
+    assert content(tmp_path) == before
+
+
+def test_a_file_that_is_there_is_replaced_only_if_asked(scans, colorize, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a.png").write_text("precious")
+    (out / "b.png").symlink_to(tmp_path / "nowhere")
+    code, errors = colorize(scans, "--output", out)
+    assert code == 1
+    assert ["is there already" in line for line in errors] == [True, True, False]
+    assert errors[-1] == "histcolor: 2 of 2 photos were skipped."
+    assert (out / "a.png").read_text() == "precious"
+    assert not (tmp_path / "nowhere").exists()
+    assert colorize(scans, "--output", out, "--overwrite") == (0, [])
+    assert hc.read_image(out / "a.png").shape == (3, 160, 160)
+
+
+def test_a_second_run_does_not_colour_its_own_results(scans, colorize):
+    (scans / "sub").mkdir()
+    (scans / "b.jpg").rename(scans / "sub" / "b.jpg")
+    assert colorize(scans, "--output", scans / "out") == (0, [])
+    first = content(scans)
+    assert set(first) == {"a.png", "sub/b.jpg", "out/a.png", "out/sub/b.png"}
+    code, errors = colorize(scans, "--output", scans / "out", "--overwrite")
+    assert code == 0
+    assert errors == [f"histcolor: {scans / 'out'}: its 2 pictures are results and not coloured."]
+    assert content(scans) == first
+
+
+def test_two_names_that_lead_to_one_file(scans, colorize, tmp_path, monkeypatch):
+    """As on a file system that ignores case: the second result would replace the first."""
+    (scans / "A.jpg").write_bytes((scans / "b.jpg").read_bytes())
+    known = colorize_module.identity
+    lower = lambda path: known(path.with_name(path.name.lower()) if path.parent == tmp_path / "out" else path)  # noqa: E731
+    monkeypatch.setattr(colorize_module, "identity", lower)
+    code, errors = colorize(scans / "a.png", scans / "A.jpg", "--output", tmp_path / "out", "--overwrite")
+    assert code == 1
+    assert "A.png: is a file that this command reads or wrote" in errors[0]
+
+
+def test_a_name_of_249_bytes_is_a_name_like_others(scans, colorize, tmp_path):
+    long = scans / ("x" * 245 + ".jpg")
+    (scans / "b.jpg").rename(long)
+    assert colorize(scans, "--output", tmp_path / "out") == (0, [])
+    assert sorted(content(tmp_path / "out")) == ["a.png", "x" * 245 + ".png"]
+
+
+@pytest.mark.parametrize(
+    "raised", [OSError(28, "No space left on device"), MemoryError(), RuntimeError("two\nlines"), AssertionError()]
+)
+def test_one_photos_failure_is_one_line(raised, scans, colorize, tmp_path, monkeypatch):
+    real = colorize_module.colorize_file
+
+    def fail(model, photo, *arguments, **options):
+        if photo.name == "a.png":
+            raise raised
+        real(model, photo, *arguments, **options)
+
+    monkeypatch.setattr(colorize_module, "colorize_file", fail)
+    code, errors = colorize(scans, "--output", tmp_path / "out")
+    assert code == 1
+    assert len(errors) == 2
+    assert errors[0].startswith(f"histcolor: {scans / 'a.png'}: ")
+    assert errors[1] == "histcolor: 1 of 2 photos were skipped."
+    assert list(content(tmp_path / "out")) == ["b.png"]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5000), (5000, 3)])
+def test_odd_shapes(size, colorize, tmp_path):
+    Image.new("L", size, 100).save(tmp_path / "odd.png")
+    assert colorize(tmp_path / "odd.png", "--palette", "#c33,#2a6", "--output", tmp_path / "out.jpg") == (0, [])
+    with Image.open(tmp_path / "out.jpg") as picture:
+        assert picture.size == size
+
+
+def test_a_references_histogram_is_the_same_strip_by_strip(photos, monkeypatch):
+    path = photos / "coffee_cup.jpg"
+    whole = hc.ab_histogram(hc.rgb_to_lab(hc.read_image(path))[1:], 64)
+    monkeypatch.setattr(sys.modules["histcolor.images"], "STRIP", 160 * 7)
+    assert torch.equal(photo_histogram(path, 64), whole)
+
+
+def test_a_photo_over_the_limit_is_one_line(scans, colorize, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["histcolor.pictures"], "MAX_PIXELS", 160 * 160)
+    assert colorize(scans, "--output", tmp_path / "out") == (0, [])
+    Image.new("L", (161, 160)).save(scans / "c.png")
+    code, errors = colorize(scans, "--output", tmp_path / "out", "--overwrite")
+    assert code == 1
+    assert "c.png: too large, 161 × 160" in errors[0]
+    assert sorted(content(tmp_path / "out")) == ["a.png", "b.png"]
