@@ -1,10 +1,12 @@
-# make env | reproduce | test | lab | lint: each sets up .venv when it is missing. Needs Python 3.11 or later.
+# make env | reproduce | test | lab | notebooks | lint: each sets up .venv when it is missing. Needs Python 3.11 or later.
+# make notebooks PAGES='02_network 03_training' runs these lessons alone and keeps their outputs in the pages.
 # PIP_ARGS is handed to pip when .venv is set up.
 PYTHON ?= python3
 PIP_ARGS ?=
+PAGES ?=
 BIN := .venv/bin
 
-.PHONY: env reproduce test unit lab lint clean
+.PHONY: env reproduce test unit lab notebooks lint clean
 
 env: .venv/ready
 
@@ -25,6 +27,9 @@ unit: env
 
 lab: env
 	$(BIN)/jupyter lab notebooks
+
+notebooks: env
+	$(BIN)/python -m histcolor.lessons.outputs $(PAGES)
 
 lint: env
 	$(BIN)/ruff format --check .

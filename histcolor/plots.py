@@ -135,6 +135,25 @@ def heat_overlay(gray: Tensor, heat: Tensor) -> Tensor:
     return lab_to_rgb(torch.cat([L + 0.6 * heat * (orange[:1] - L), heat * orange[1:]]))
 
 
+def tint(gray: Tensor, heat: Tensor, ab: Tensor | tuple[float, float]) -> Tensor:
+    """Show where a colour goes, in that colour: full where the heat is 1, faint and gray where it is 0.
+
+    Chroma grows in proportion to the heat, so that equal steps look equal; contrast grows with it, so that gray, white
+    and black can be seen as well, and nothing is told by hue alone.
+
+    Args:
+        gray: RGB ``[3, H, W]`` in [0, 1]; only its L is used.
+        heat: ``[h, w]`` in [0, 1]; enlarged bilinearly.
+        ab: the colour, a and b in [-110, 110].
+
+    Returns:
+        RGB ``[3, H, W]`` in [0, 1].
+    """
+    heat = F.interpolate(heat[None, None], gray.shape[-2:], mode="bilinear", align_corners=False)[0].clamp(0, 1)
+    L = 100 - (100 - rgb_to_lab(gray)[:1]) * (0.25 + 0.75 * heat)
+    return lab_to_rgb(torch.cat([L, heat * torch.as_tensor(ab, dtype=L.dtype)[:, None, None]]))
+
+
 def show_image(axes: Axes, rgb: Tensor, title: str = "") -> None:
     """Show RGB ``[3, H, W]`` without ticks."""
     axes.imshow(to_uint8(rgb))

@@ -141,3 +141,13 @@ def test_tables_mark_the_best():
     assert "a &lt; b" in page
     assert "–" in page
     assert page.count("font-weight: bold") == 1
+
+
+def test_a_tint_shows_the_colour_where_the_heat_is():
+    gray, heat = torch.full((3, 8, 8), 0.4), torch.zeros(8, 8)
+    heat[:, 4:] = 1
+    lab = hc.rgb_to_lab(plots.tint(gray, heat, (30.0, -20.0)))
+    torch.testing.assert_close(lab[1:, 0, -1], torch.tensor([30.0, -20.0]), atol=0.1, rtol=0)
+    assert lab[0, 0, -1] == pytest.approx(float(hc.rgb_to_lab(gray)[0, 0, 0]), abs=0.1), "the photo's own lightness"
+    assert lab[0, 0, 0] > lab[0, 0, -1] + 30, "faint elsewhere"
+    assert lab[1:, 0, 0].abs().max() < 0.1, "and gray"

@@ -1,4 +1,4 @@
-"""What every notebook needs: where results go, the versions, and the record of its claims."""
+"""What every notebook needs: where results go, the versions, shapes to print, and the record of its claims."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
+from torch import Tensor
 
 from histcolor.experiments.claims import Claim, write_claims
 
@@ -39,3 +40,9 @@ def begin(results: str) -> Path:
 def record_claims(folder: Path, notebook: str, claims: list[Claim]) -> pd.DataFrame:
     """Write a notebook's claims to ``folder/claims/NOTEBOOK.csv``; returns them as a table without empty columns."""
     return write_claims(claims, folder / "claims" / f"{notebook}.csv").dropna(axis="columns", how="all")
+
+
+def shapes(**tensors: Tensor) -> None:
+    """Print the name and the shape of each tensor, a line each."""
+    for name, tensor in tensors.items():
+        print(f"{name:12} {list(tensor.shape)}")
