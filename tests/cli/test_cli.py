@@ -157,6 +157,7 @@ def test_pins_on_the_command_line(photos, tmp_path, capsys):
     assert red[0] > plain[0, 47:54, 37:44].mean() + 10
     assert gray.norm() < plain[:, 87:94, 117:124].mean((1, 2)).norm()
     capsys.readouterr()
+    out.unlink()
     assert main(["colorize", photo, "--point", "400,50,#c33", "--output", str(out)]) == 1
     assert "x of point 1 must be a finite number in [0, 159], got 400" in capsys.readouterr().err
     assert main(["colorize", str(photos), "--point", "4,5,#c33", "--output", str(tmp_path / "many")]) == 1
