@@ -194,8 +194,8 @@ class Controls:
     def show_distance(self, distance: float) -> None:
         """Show how far the picture's histogram is from the target histogram."""
         self.number.value = (
-            f'<span class="histcolor-number">Hellinger distance to the target histogram: <b>{distance:.3f}</b> '
-            "(0: equal, 1: no colour in common)</span>"
+            f'<span class="histcolor-number">Hellinger distance to the target: <b>{distance:.3f}</b> '
+            "(0: equal, 1: nothing in common)</span>"
         )
 
     def say(self, message: str) -> None:

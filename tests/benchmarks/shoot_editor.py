@@ -16,7 +16,7 @@ from tests.lab import RESULT, at, browse, choose, drag, serve
 CELLS = [
     "from histcolor.editor.widget import HistogramEditor\n"
     'editor = HistogramEditor("small", "chelsea", "coffee")\neditor',
-    'editor.edit = {"tool": "mix", "weights": (1, 0, 0)}\neditor.wait()\nopen("done", "w").close()',
+    'editor.wait()\nopen("done", "w").close()',
 ]
 
 
@@ -42,6 +42,9 @@ def shoot(theme: str, output: Path) -> None:
 
         page.evaluate("() => document.activeElement.blur()")
         screen("screen_1280_fresh")
+        for slider, value in (("Photo's own", 1), ("Painted", 0)):
+            page.locator(f'.histcolor-slider input[type=range][aria-label="{slider}"]').fill(str(value))
+            page.wait_for_timeout(1000)
         drag(page, at(plane, -18, -20), at(plane, -12, -32), at(plane, 2, -40))
         page.wait_for_timeout(2500)
         box = photo.bounding_box()
