@@ -134,7 +134,7 @@ def read_answers(path: str | os.PathLike) -> pd.DataFrame:
 def export_csv(path: str | os.PathLike, csv_path: str | os.PathLike) -> None:
     """Write all answers as a CSV for other programs; an older CSV is replaced in one step.
 
-    A spreadsheet would compute a cell that begins with ``=``, ``+``, ``-`` or ``@``: such a name gets a ``'`` before it.
+    A spreadsheet computes a cell that begins with ``=``, ``+``, ``-`` or ``@``: such a name gets a ``'`` before it.
     In Python, ``pandas.read_csv(csv_path, keep_default_na=False)`` reads it, and a name such as "NA" stays a string.
 
     Args:

@@ -23,6 +23,7 @@ from histcolor.study import answers
 from histcolor.study.answers import COLUMNS, append_answer, export_csv, read_answers
 
 METHODS = ["ours", "transport", "mean, colour"]
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=100).filter(str.strip)
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 PROCESSES = multiprocessing.get_context("forkserver")  # imports once, and starts many
 PROCESSES.set_forkserver_preload(["histcolor.study.answers", "hypothesis", "pytest"])
@@ -75,11 +76,7 @@ def test_the_time_is_now_in_utc(path):
 
 
 @settings(max_examples=20)
-@given(
-    names=st.lists(
-        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=100).filter(str.strip), min_size=1
-    )
-)
+@given(names=st.lists(NAMES, min_size=1))
 def test_any_name_comes_back(names, tmp_path_factory):
     path = tmp_path_factory.mktemp("names") / "answers.sqlite"
     for name in names:
