@@ -12,6 +12,7 @@ from string import ascii_uppercase
 
 import matplotlib.pyplot as plt
 import torch
+import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
@@ -141,6 +142,42 @@ def places_of(maps: AttentionMaps, ab: tuple[float, float], radius: float = RADI
     """
     chosen = tokens_near(maps, ab, radius).flatten().float()
     return (maps.weights.flatten(2) @ chosen).clamp(0, 1)  # rounding may leave 1 + 1e-7
+
+
+def main_colours(maps: AttentionMaps, attention: Tensor, radius: float = RADIUS) -> list[tuple[float, ...]]:
+    """Find the few colours that hold most of a place's attention: rings (a, b, radius, share), the largest first.
+
+    Each ring lies around the token with the most attention outside of the rings before; at most five, of 3 % or more.
+
+    Args:
+        maps: from :func:`attention_maps`.
+        attention: ``[t, t]`` from :func:`colours_at`.
+        radius: of the rings, in units of ab.
+    """
+    left, colours, found = attention.flatten().clone(), maps.colours.flatten(0, 1), []
+    for _ in range(5):
+        centre = colours[left.argmax()]
+        inside = (colours - centre).norm(dim=-1) <= radius
+        share = float(left[inside].sum())
+        if share < 0.03:
+            break
+        a, b = (left[inside] @ colours[inside] / share).tolist()
+        found.append((a, b, radius, share))
+        left[inside] = 0
+    return sorted(found, key=lambda ring: -ring[3])
+
+
+def tinted(L: Tensor, heat: Tensor, ab: tuple[float, float]) -> Tensor:
+    """Tint the places of a colour with it, over the gray photo, which is darker elsewhere: RGB ``[3, H, W]`` in [0, 1].
+
+    Args:
+        L: ``[1, H, W]`` in [0, 100].
+        heat: ``[h, w]`` in [0, 1], from :func:`places_of`; enlarged bilinearly.
+        ab: the colour.
+    """
+    heat = F.interpolate(heat[None, None], L.shape[-2:], mode="bilinear", align_corners=False)[0]
+    colour = torch.tensor(ab)[:, None, None]
+    return lab_to_rgb(torch.cat([L * (0.45 + 0.4 * heat) + 15 * heat, heat.sqrt() * colour]))
 
 
 def _page(rows: Sequence[Sequence[float]]) -> tuple[Figure, list[list[Axes]]]:

@@ -12,7 +12,7 @@ from functools import cached_property
 from torch import Tensor
 
 from histcolor.color import rgb_to_lab
-from histcolor.colorize import EncodedPhoto, colorize, encode, resize
+from histcolor.colorize import EncodedPhoto, encode, join, move_to_target, predict, resize
 from histcolor.histogram import ab_histogram, hellinger, resize_histogram
 from histcolor.metrics import FIDELITY_BINS, round8
 from histcolor.model import Colorizer
@@ -60,6 +60,7 @@ class Live:
         shown = (max(1, round(height * scale)), max(1, round(width * scale)))
         self.small = EncodedPhoto(resize(self.photo.L, shown), self.photo.features)
         self.result: Result | None = None  #: the newest result that is ready
+        self._ab: tuple[Tensor, bool, Tensor] | None = None  # histogram, automatic, and the network's colours for it
         self._request: tuple | None = None  # the newest one that the worker has not yet taken
         self._failed: Exception | None = None
         self._changed = threading.Condition()
@@ -72,6 +73,7 @@ class Live:
         transport: float = 0.0,
         *,
         automatic: bool = False,
+        following: bool = False,
         then: Callable[[Result], None] | None = None,
         fail: Callable[[Exception], None] | None = None,
     ) -> None:
@@ -81,11 +83,13 @@ class Live:
             hist: the target histogram.
             transport: the transport strength, in [0, 1].
             automatic: ``hist`` is the average histogram, and the network chooses the colours.
-            then: called with the result, in the worker's thread, if there is no newer request by then.
+            following: the requests follow a hand that moves, and the next may come before this one is done. If the next
+                is of this kind, too, this result is still shown: else nothing would be seen until the hand rests.
+            then: called with the result, in the worker's thread, if no newer request has overtaken it.
             fail: called with the exception, in the worker's thread, if there is no result.
         """
         with self._changed:
-            self._request = (hist, transport, automatic, time.perf_counter(), then, fail)
+            self._request = (hist, transport, automatic, following, time.perf_counter(), then, fail)
             if not self._busy:
                 self._busy = True
                 self._worker.submit(self._work)
@@ -111,9 +115,14 @@ class Live:
         return self._colour(self.photo, hist, transport, automatic)
 
     def _colour(self, photo: EncodedPhoto, hist: Tensor, transport: float, automatic: bool) -> Tensor:
-        if automatic:
-            return colorize(self.model, photo)
-        return colorize(self.model, photo, hist, transport=transport)
+        """Colour as :func:`histcolor.colorize` does; what the network said of the same histogram is not asked again."""
+        known = self._ab
+        if known is None or known[0] is not hist or known[1] != automatic:
+            known = self._ab = (hist, automatic, predict(self.model, photo, None if automatic else hist))
+        ab = known[2]
+        if transport and not automatic:
+            ab = move_to_target(self.model, photo, ab, hist, transport)
+        return join(photo.L, ab.cpu(), photo.features.L[0].cpu())[0]
 
     def close(self) -> None:
         """End the worker's thread; a result that is being computed is dropped."""
@@ -129,15 +138,15 @@ class Live:
                     self._busy = False
                     self._changed.notify_all()
                     return
-            hist, transport, automatic, began, then, fail = request
+            hist, transport, automatic, following, began, then, fail = request
             try:
                 rgb = self._colour(self.small, hist, transport, automatic)
-                if self._overtaken():  # nobody needs this result any more
+                if self._overtaken(following):  # nobody needs this result any more
                     continue
                 result = Result(hist, rgb, time.perf_counter() - began)
                 with self._changed:
                     self.result, self._failed = result, None
-                if then and not self._overtaken():
+                if then and not self._overtaken(following):
                     then(result)
             except Exception as error:  # for `wait` and `fail`; the thread must live on
                 with self._changed:
@@ -145,6 +154,6 @@ class Live:
                 if fail:
                     fail(error)
 
-    def _overtaken(self) -> bool:
+    def _overtaken(self, following: bool) -> bool:
         with self._changed:
-            return self._closed or self._request is not None
+            return self._closed or (self._request is not None and not (following and self._request[3]))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import reprlib
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from histcolor import edit
@@ -13,6 +15,8 @@ from histcolor.histogram import check_histogram, resize_histogram
 
 SOURCES = ("photo", "reference", "painted")  #: the histograms that are mixed, in this order
 STEPS = 200  #: edits that can be undone
+MOST = 1000  #: points of a path, colours of a palette, bins of a loaded histogram along an axis
+STROKES = ("paint", "erase", "move")  #: the tools that can be previewed
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ class Painting:
     - ``clip``: ``L``: colours that sRGB cannot show at this lightness move to the gamut's edge;
     - ``load``: ``hist``, with any number of bins; with ``average``, it is the average histogram: none is given;
     - ``mix``: ``weights`` of photo, reference, painted; ``hue``: ``degrees``; ``saturation``: ``factor``;
-    - ``undo``, ``redo``, ``reset`` (to the first target histogram; this can be undone).
+    - ``undo``, ``redo``, ``reset`` (to the first target histogram, that of the reference image in use, or else the
+      photo's own; this can be undone).
 
     A stroke changes the histogram as it is shown: mixture, hue and saturation become part of the painted histogram.
     Several ``mix`` edits one after the other are undone in one step, as a slider sends many; so are ``hue`` and
@@ -55,6 +60,7 @@ class Painting:
     def __init__(self, photo: Tensor, reference: Tensor | None = None, *, average: bool = False) -> None:
         self.photo = check_histogram(photo)
         self.reference = self._fitting(photo if reference is None else reference)
+        self._referred = reference is not None  # else the photo's own histogram is the first target
         self.first = self.state = State(self.reference, average=average and reference is None)
         self.done: list[State] = []
         self.undone: list[State] = []
@@ -87,14 +93,14 @@ class Painting:
         """
         target, edited = self.hist, bool(self.done)
         self.photo = self._fitting(hist)
-        if edited:
-            self.state = State(target)
-        else:
-            self.first = self.state = State(self.photo, average=average)
+        if not self._referred:
+            self.first = State(self.photo, average=average)
+        self.state = State(target) if edited or self._referred else self.first
 
     def use_reference(self, hist: Tensor) -> None:
         """Change the reference image; its histogram becomes the target. This can be undone, like a mixture."""
-        self.reference = self._fitting(hist)
+        self.reference, self._referred = self._fitting(hist), True
+        self.first = State(self.reference)
         self._last = ""
         self.apply({"tool": "mix", "weights": (0, 1, 0)})
         self._last = ""
@@ -105,24 +111,40 @@ class Painting:
         Raises:
             ValueError: no such tool, or a bad argument. The message is one sentence, and nothing has changed.
         """
-        options = dict(action)
-        tool = options.pop("tool", None)
-        options.pop("serial", None)  # a widget counts its edits, so that two equal ones are two
+        tool = action.get("tool") if isinstance(action, Mapping) else None
         if tool in ("undo", "redo"):
             self._last = ""
             self._step(*((self.done, self.undone) if tool == "undo" else (self.undone, self.done)))
             return
-        if tool not in TOOLS:
-            raise ValueError(f"There is no tool {tool!r}; there are undo, redo, {', '.join(TOOLS)}.")
-        try:
-            state = TOOLS[tool](self, **options)
-            hist = self._compute(state)  # before anything is changed, since it may refuse
-        except TypeError as error:  # an argument is missing, or the tool does not have it
-            raise ValueError(f"{tool}: {str(error).removeprefix('<lambda>() ')}.") from error
+        state, hist = self._outcome(action)  # before anything is changed, since it may refuse
         if not (tool == self._last and tool in ("mix", "hue", "saturation")):
             self.done = [*self.done[1 - STEPS :], self.state]
         self.undone, self.state, self._last = [], state, tool
         self._target = ((state, self.photo, self.reference), hist)
+
+    def preview(self, action: Mapping[str, Any]) -> Tensor:
+        """Return the target histogram that a stroke would give, ``[bins, bins]``; nothing changes.
+
+        Raises:
+            ValueError: no stroke, or a bad argument.
+        """
+        if not isinstance(action, Mapping) or action.get("tool") not in STROKES:
+            raise ValueError(f"Only {', '.join(STROKES)} can be previewed.")
+        return self._outcome(action)[1]
+
+    def _outcome(self, action: Mapping[str, Any]) -> tuple[State, Tensor]:
+        options = dict(action) if isinstance(action, Mapping) else {}
+        tool = options.pop("tool", None)
+        if not isinstance(tool, str) or tool not in TOOLS:
+            raise ValueError(f"There is no tool {reprlib.repr(tool)}; there are undo, redo, {', '.join(TOOLS)}.")
+        for name, value in options.items():
+            if isinstance(value, Sized) and name in ("path", "colours", "weights", "hist") and len(value) > MOST:
+                raise ValueError(f"{tool}: {name} has {len(value):,} entries, at most {MOST:,} are taken.")
+        try:
+            state = TOOLS[tool](self, **options)
+            return state, self._compute(state)
+        except TypeError as error:  # an argument is missing, or the tool does not have it
+            raise ValueError(f"{tool}: {str(error).removeprefix('<lambda>() ')}.") from error
 
     def _step(self, source: list[State], target: list[State]) -> None:
         if source:
@@ -135,6 +157,10 @@ class Painting:
         return edit.scale_saturation(turned, state.saturation) if state.saturation != 1 else turned
 
     def _fitting(self, hist: Tensor) -> Tensor:
+        try:
+            hist = torch.as_tensor(hist)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError("A histogram must be a square array of numbers.") from error
         return resize_histogram(check_histogram(hist), self.bins)
 
     def _mix(self, weights: Any) -> State:
@@ -157,7 +183,7 @@ TOOLS: dict[str, Callable[..., State]] = {
     "clip": lambda self, L: State(edit.clip_to_gamut(self.hist, L)),
     "load": lambda self, hist, average=False: State(self._fitting(hist), average=average),
     "mix": Painting._mix,
-    "hue": lambda self, degrees: replace(self.state, hue=degrees),
-    "saturation": lambda self, factor: replace(self.state, saturation=factor),
+    "hue": lambda self, degrees: replace(self.state, hue=edit.check_number("degrees", degrees)),
+    "saturation": lambda self, factor: replace(self.state, saturation=edit.check_number("factor", factor, 0)),
     "reset": lambda self: self.first,
 }

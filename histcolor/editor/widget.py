@@ -22,14 +22,16 @@ from histcolor.checkpoint import load
 from histcolor.color import gray_rgb, is_gray, rgb_to_lab
 from histcolor.colorize import resize
 from histcolor.demo import DEMO_PHOTOS, demo_photo
-from histcolor.editor.controls import Controls, PhotoView, PlaneView
-from histcolor.editor.explore import AttentionMaps, attention_maps, colours_at, places_of
+from histcolor.edit import check_number
+from histcolor.editor.controls import Controls
+from histcolor.editor.explore import AttentionMaps, attention_maps, colours_at, main_colours, places_of, tinted
 from histcolor.editor.live import Live, Result
 from histcolor.editor.painting import Painting
+from histcolor.editor.parts import short
 from histcolor.histogram import ab_histogram, read_histogram
-from histcolor.images import atomic, read_image, to_uint8, write_image
+from histcolor.images import atomic, open_rgb, read_image, to_tensor, to_uint8, write_image
 from histcolor.model import Colorizer
-from histcolor.plots import gamut_outline, heat_overlay, histogram_picture, mass_outline, plane_picture, visible_mass
+from histcolor.plots import gamut_outline, histogram_picture, mass_outline, plane_picture, visible_mass
 
 
 def encoded(rgb: Tensor, kind: str) -> bytes:
@@ -90,19 +92,22 @@ class HistogramEditor(ipywidgets.VBox):
         self._showing = threading.Lock()
         self._maps: tuple[Tensor, AttentionMaps] | None = None
         self._hist: Tensor | None = None  # the one that the plane shows
-        self.plane, self.photo_view = PlaneView(bins=self.model.config.bins), PhotoView(label="The coloured photo")
-        self.reference_view = PhotoView(label="The reference image")
+        self.controls = Controls(self.model.config.bins, DEMO_PHOTOS)
+        self.plane, self.photo_view = self.controls.plane, self.controls.photo
+        self.reference_view = self.controls.reference
         image, other = as_photo(photo), None if reference is None else as_photo(reference)
         self.live = self._live(image)
         first, average = self._first(image)
         self.painting = Painting(first, None if other is None else self._histogram(other), average=average)
         self.reference = other
-        self.controls = Controls(self.plane, self.photo_view, self.reference_view, DEMO_PHOTOS)
-        self.controls.average.layout.display = None if self.model.automatic else "none"
+        self._own: dict[str, dict[str, Any]] = {"photo": {}, "reference": {}}  # the user's, by name
+        self.controls.buttons["average"].layout.display = None if self.model.automatic else "none"
         super().__init__(self.controls.layout)
         self.add_class("histcolor-editor")
-        self.transport = transport
+        self.transport = self._first_transport = self.controls.transport.value = transport
         self._connect()
+        self._name("photo", photo)
+        self._name("reference", reference)
         self._show_photo()
         self._show_reference()
         self._update()
@@ -139,50 +144,68 @@ class HistogramEditor(ipywidgets.VBox):
         """
         self._load(Path(path).read_bytes(), str(path))
 
-    def use_photo(self, photo: Tensor | str | Path) -> None:
-        """Change the photo; edits stay."""
-        image = as_photo(photo)
+    def use_photo(self, photo: Tensor | str | Path, name: str = "") -> None:
+        """Change the photo; edits stay. The menu shows its name."""
+        image = as_photo(photo, name)
         live = self._live(image)
         self.live.close()
         self.live = live
         first, average = self._first(image)
         self.painting.use_photo(first, average=average)
+        self._name("photo", photo, name)
         self._show_photo()
         self._update()
         self._hint(image)
 
-    def use_reference(self, photo: Tensor | str | Path) -> None:
-        """Change the reference image; its histogram becomes the target."""
-        self.reference = as_photo(photo)
+    def use_reference(self, photo: Tensor | str | Path, name: str = "") -> None:
+        """Change the reference image; its histogram becomes the target. The menu shows its name."""
+        self.reference = as_photo(photo, name)
+        self._name("reference", photo, name)
         self.painting.use_reference(self._histogram(self.reference))
         self._show_reference()
         self._update()
 
+    def reset(self) -> None:
+        """Set everything to what it is in a new editor with this photo and this reference image.
+
+        The target histogram before can be had again by undo.
+        """
+        self.controls.reset()
+        self.transport = self._first_transport
+        self._edit({"tool": "reset"})
+
     def close(self) -> None:
         """Stop computing, and remove the editor from the page."""
         self.live.close()
-        for view in (self.plane, self.photo_view, self.reference_view):
-            view.close()
+        for part in self.controls.parts:
+            part.close()
         super().close()
 
     # --- from traits to the histogram ---
 
     def _connect(self) -> None:
         self.observe(lambda change: self._edit(change.new) if change.new else None, "edit")
-        self.plane.observe(lambda change: self._edit(change.new), "edit")
-        self.observe(lambda change: self._guard(self._ask), "transport")
+        self.observe(lambda change: self._guard(self._show_transport), "transport")
         self.observe(lambda change: self.controls.say(change.new), "message")
-        self.plane.observe(lambda change: self._guard(self._look, **change.new), "look")
-        self.photo_view.observe(lambda change: self._guard(self._look, **change.new), "look")
-        self.photo_view.observe(lambda change: self._guard(self._pick, self._pixels_at, change.new), "pick")
-        self.reference_view.observe(lambda change: self._guard(self._pick, self._reference_at, change.new), "pick")
-        self.plane.observe(lambda change: self._clear_look(), "tool")
+        self.controls.tools.observe(lambda change: self._clear_look(), "index")
+        for part in self.controls.parts:
+            part.refuse = self._refuse
+        self.plane.handlers = {
+            "edit": lambda **action: self._edit(action),
+            "preview": lambda **action: self._preview(action),
+            "look": lambda ab: self._look_at_colour(ab),
+        }
+        self.photo_view.handlers = {
+            "look": lambda x, y: self._look_at_place(x, y),
+            "pick": lambda x, y, gray: self._pick(gray_rgb(self.live.small.L) if gray else self.wait().rgb, x, y),
+        }
+        self.reference_view.handlers = {"pick": lambda x, y, gray: self._pick(self._reference_pixels(), x, y)}
+        self.controls.buttons["reset"].on_click(lambda _: self.reset())
         self.controls.connect(
-            self,
             edit=self._edit,
-            photo=lambda source: self._guard(self.use_photo, source),
-            reference=lambda source: self._guard(self.use_reference, source),
-            load=lambda content, name: self._guard(self._load, content, name),
+            transport=lambda value: self.set_trait("transport", check_number("transport", value, 0, 1)),
+            choose=lambda what, name: self._guard(self._use, what, self._own[what].get(name, name), name),
+            load=self._take,
             save=lambda what: self._guard(self._download, what),
         )
 
@@ -191,37 +214,56 @@ class HistogramEditor(ipywidgets.VBox):
         try:
             self.message = ""
             function(*arguments, **options)
-        except (ValueError, OSError) as error:
-            self.message = str(error)
+        except Exception as error:  # the page has nobody else to tell
+            self._refuse(error)
+
+    def _refuse(self, error: Exception) -> None:
+        """Show on the page why something was not done, in one sentence."""
+        if isinstance(error, TypeError):  # an entry of a message is missing, or is too many
+            error = ValueError("The page sent something that the editor does not know: reload the page.")
+        text = " ".join(str(error).split()) or type(error).__name__
+        self.message = text if isinstance(error, ValueError | OSError) else f"That did not work: {text}"
 
     def _edit(self, action: dict[str, Any]) -> None:
         self.edit = {}  # so that the same edit can be set again
         self._guard(lambda: self.painting.apply(self._completed(action)))
-        self._update()
+        self._update(following=isinstance(action, dict) and action.get("tool") in ("mix", "hue", "saturation"))
 
     def _completed(self, action: dict[str, Any]) -> dict[str, Any]:
         """Add to an edit what only the editor knows: the photo's lightness, the average histogram."""
+        if not isinstance(action, dict):
+            return action
         if action.get("tool") == "average":
             return {"tool": "load", "hist": self.model.average_histogram(), "average": True}
         return {"L": self.live.lightness, **action} if action.get("tool") == "clip" else action
 
-    def _update(self) -> None:
-        """Show the target histogram, which may have changed, and ask for the picture."""
+    def _update(self, *, following: bool = False) -> None:
+        """Ask for the picture with the target histogram, which may have changed, and show the histogram."""
+        self._ask(following=following)
         self.controls.show_state(self.painting)
+        self.plane.fresh = self.plane.fresh and not self.painting.done
         if self.hist is not self._hist:
             self._hist = self.hist
             self.plane.mass = as_bytes(visible_mass(self._hist))
             self._clear_look()
-        self._ask()
 
-    def _ask(self) -> None:
+    def _preview(self, action: dict[str, Any]) -> None:
+        """Ask for the picture that an unfinished stroke would give; without one, for that of the target histogram."""
+        self._ask(self.painting.preview(action) if action else None, following=True)
+
+    def _ask(self, preview: Tensor | None = None, *, following: bool = False) -> None:
         self.live.ask(
-            self.hist,
+            self.hist if preview is None else preview,
             self.transport,
-            automatic=self.painting.automatic,
+            automatic=self.painting.automatic and preview is None,
+            following=following,
             then=self._show_result,
             fail=self._show_failure,
         )
+
+    def _show_transport(self) -> None:
+        self.controls.transport.value = self.transport
+        self._ask(following=True)
 
     def _full(self) -> Tensor:
         return self.live.full(self.hist, self.transport, automatic=self.painting.automatic)
@@ -237,6 +279,27 @@ class HistogramEditor(ipywidgets.VBox):
         self._update()
 
     # --- from photos and results to the page ---
+
+    def _take(self, what: str, content: bytes, name: str) -> None:
+        """Use a file from the user's computer."""
+        if what == "histogram":
+            self._guard(self._load, content, name)
+            if not self.message:
+                self.controls.files["histogram"].held = name
+        else:
+            self._guard(self._use, what, content, name)
+
+    def _use(self, what: str, source: Tensor | str | Path | bytes, name: str) -> None:
+        (self.use_photo if what == "photo" else self.use_reference)(source, name)
+
+    def _name(self, what: str, source: Tensor | str | Path | bytes | None, name: str = "") -> None:
+        """Show in a menu which photo or reference image is in use, and keep the user's own for later."""
+        if source is not None and not name:
+            name = f"{what} from Python" if isinstance(source, Tensor | bytes) else short(Path(source).name)
+        if source is not None and not (isinstance(source, str) and source in DEMO_PHOTOS):
+            name += " (yours)" if name in DEMO_PHOTOS else ""
+            self._own[what][name] = source
+        self.controls.show_source(what, name, list(self._own[what]))
 
     def _live(self, image: Tensor) -> Live:
         return Live(self.model, image, size=self.size)
@@ -286,52 +349,47 @@ class HistogramEditor(ipywidgets.VBox):
 
     # --- eyedropper and explorer ---
 
-    def _pixels_at(self, x: float, y: float) -> Tensor:
-        """Return the picture under the pointer: left of the divider, the gray one."""
-        return gray_rgb(self.live.small.L) if x < self.photo_view.divider else self.wait().rgb
-
-    def _reference_at(self, x: float, y: float) -> Tensor:
+    def _reference_pixels(self) -> Tensor:
         if self.reference is None:
             raise ValueError("There is no reference image yet: choose one.")
         return shrunk(self.reference, 256)
 
-    def _pick(self, picture_at: Any, at: dict[str, float]) -> None:
-        x, y = at["x"], at["y"]
-        picture = picture_at(x, y)
-        row, column = (min(int(part * side), side - 1) for part, side in zip((y, x), picture.shape[1:], strict=True))
+    def _pick(self, picture: Tensor, x: float, y: float) -> None:
+        place = (check_number("y", y, 0, 1), check_number("x", x, 0, 1))
+        row, column = (min(int(part * side), side - 1) for part, side in zip(place, picture.shape[1:], strict=True))
         around = picture[:, max(0, row - 2) : row + 3, max(0, column - 2) : column + 3]  # a mean, without the grain
         ab = rgb_to_lab(around)[1:].mean((1, 2)).tolist()
-        self.painting.apply(
-            {"tool": "paint", "path": [ab], "radius": self.plane.radius, "strength": self.plane.strength}
-        )
-        self._update()
+        radius, strength = self.controls.radius.value, self.controls.strength.value
+        self._edit({"tool": "paint", "path": [ab], "radius": radius, "strength": strength})
         self.plane.mark = ab
 
-    def _look(self, x: float | None = None, y: float | None = None, ab: list | None = None, serial: int = 0) -> None:
+    def _attention(self) -> AttentionMaps:
         if self._maps is None or self._maps[0] is not self._hist:
             automatic = self.painting.automatic
             self._maps = (self._hist, attention_maps(self.model, self.live.photo, self._hist, automatic=automatic))
-        maps = self._maps[1]
-        if ab is not None:
-            self.photo_view.heat = encoded(
-                heat_overlay(gray_rgb(self.live.small.L), places_of(maps, ab, self.plane.radius)), "jpeg"
-            )
-            self.plane.glow, self.plane.mark = b"", []
-        else:
-            attention, colour = colours_at(maps, x, y)
-            self.plane.glow, self.plane.mark = as_bytes((attention / attention.max()).sqrt()), list(colour)
-            self.photo_view.heat = b""
+        return self._maps[1]
+
+    def _look_at_colour(self, ab: list[float]) -> None:
+        heat = places_of(self._attention(), ab, self.controls.radius.value)
+        self.photo_view.heat = encoded(tinted(self.live.small.L, heat, ab), "jpeg")
+        self.plane.rings, self.plane.mark = [], []
+
+    def _look_at_place(self, x: float, y: float) -> None:
+        maps = self._attention()
+        attention, colour = colours_at(maps, x, y)
+        self.plane.rings, self.plane.mark = [list(ring) for ring in main_colours(maps, attention)], list(colour)
+        self.photo_view.heat = b""
 
     def _clear_look(self) -> None:
-        self.plane.glow, self.plane.mark, self.photo_view.heat = b"", [], b""
+        self.plane.rings, self.plane.mark, self.photo_view.heat = [], [], b""
 
 
-def as_photo(photo: Tensor | str | Path | bytes) -> Tensor:
+def as_photo(photo: Tensor | str | Path | bytes, name: str = "") -> Tensor:
     """Read a photo from a path, a scikit-image name or a file's bytes: RGB ``[3, H, W]``; tensors stay as they are."""
     if isinstance(photo, Tensor):
         return photo
     if isinstance(photo, bytes):
-        return read_image(io.BytesIO(photo))
+        return to_tensor(open_rgb(io.BytesIO(photo), name or "the photo"))
     return demo_photo(photo) if photo in DEMO_PHOTOS else read_image(Path(photo).expanduser())
 
 

@@ -137,7 +137,8 @@ def show_shares(table: pd.DataFrame) -> Figure:
         figure, axes = plt.subplots(1, len(parts), figsize=size, sharex=True, sharey=True, squeeze=False)
         for axis, (question, part) in zip(axes[0], parts, strict=True):
             share, low, high = (100 * part[column] for column in ("share", "low", "high"))
-            axis.barh(part["method"], share, xerr=(share - low, high - share), height=0.6, alpha=0.6, capsize=3)
+            names = part["method"].str.replace("$", r"\$")  # else matplotlib sets it as mathematics
+            axis.barh(names, share, xerr=(share - low, high - share), height=0.6, alpha=0.6, capsize=3)
             for y, (value, end) in enumerate(zip(share, high, strict=True)):
                 place = {"textcoords": "offset points", "va": "center", "bbox": {"fc": "white", "ec": "none", "pad": 1}}
                 axis.annotate(f"{value:.1f}", (end, y), (6, 0), **place)

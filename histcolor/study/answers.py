@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from histcolor.images import write_table
-from histcolor.study.protocol import QUESTIONS, check_methods
+from histcolor.study.protocol import LONGEST, QUESTIONS, check_methods
 
 COLUMNS = ["time", "participant", "group", "question", "method", "shown", "simulated"]
 TIMEOUT = 10.0  #: seconds to wait for another program that holds the file
@@ -98,6 +98,7 @@ def append_answer(
     record = [moment, participant, group, question, method, "|".join(check_methods(shown))]
     faults = {
         "the participant has no name": not participant.strip(),
+        f"the participant's name has more than {LONGEST} characters": len(participant) > LONGEST,
         "the group has no name": not group.strip(),
         f"there is no question {question!r}, only {', '.join(QUESTIONS)}": question not in QUESTIONS,
         f"the method {method!r} is not among those shown, {', '.join(shown)}": method not in shown,
@@ -133,6 +134,7 @@ def read_answers(path: str | os.PathLike) -> pd.DataFrame:
 def export_csv(path: str | os.PathLike, csv_path: str | os.PathLike) -> None:
     """Write all answers as a CSV for other programs; an older CSV is replaced in one step.
 
+    A spreadsheet computes a cell that begins with ``=``, ``+``, ``-`` or ``@``: such a name gets a ``'`` before it.
     In Python, ``pandas.read_csv(csv_path, keep_default_na=False)`` reads it, and a name such as "NA" stays a string.
 
     Args:
@@ -146,6 +148,8 @@ def export_csv(path: str | os.PathLike, csv_path: str | os.PathLike) -> None:
     if Path(csv_path).suffix != ".csv":
         raise ValueError(f"{csv_path}: the name of the exported file must end in .csv.")
     answers = read_answers(path)
+    texts = answers.columns[:-1]  # all but `simulated`
+    answers[texts] = answers[texts].replace(r"^(?=[=+\-@\t\r])", "'", regex=True)
     try:
         write_table(answers, csv_path)
     except OSError as error:

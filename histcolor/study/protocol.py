@@ -12,6 +12,7 @@ QUESTIONS = {
     "natural": "Which image is more natural?",
     "consistent": "Which image is more consistent with the exemplar image in color distribution?",
 }  #: the paper's two questions (3.2), by their names in the file of answers
+LONGEST = 100  #: characters of a participant's name
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  #: what participants see in place of the methods' names
 
 
@@ -51,6 +52,19 @@ def check_methods(names: Iterable[str]) -> list[str]:
     return names
 
 
+def check_participant(name: str) -> str:
+    """Check a participant's name, and return it without the blanks around it.
+
+    Raises:
+        ValueError: no name, or one of more than :data:`LONGEST` characters.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError("The participant has no name; a code such as 'P07' will do.")
+    if len(name.strip()) > LONGEST:
+        raise ValueError(f"A participant's name has at most {LONGEST} characters, got {len(name.strip()):,}.")
+    return name.strip()
+
+
 def check_groups(groups: Sequence[Group]) -> list[str]:
     """Check that all groups have the same methods, and return the methods' names.
 
@@ -82,10 +96,9 @@ def plan(groups: Iterable[str], methods: Iterable[str], participant: str, seed: 
         For each group: its name, and the methods in the order in which they are shown.
 
     Raises:
-        ValueError: the participant has no name, or the methods do not pass :func:`check_methods`.
+        ValueError: the participant does not pass :func:`check_participant`, or the methods :func:`check_methods`.
     """
-    if not participant.strip():
-        raise ValueError("The participant has no name; a code such as 'P07' will do.")
+    check_participant(participant)
     names, methods, steps = _shuffled(groups, seed, participant), check_methods(methods), []
     for start in range(0, len(names), len(methods)):
         row = _shuffled(methods, seed, participant, start)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from histcolor.images import to_uint8
 from histcolor.study.answers import append_answer, read_answers
-from histcolor.study.protocol import LETTERS, QUESTIONS, Group, check_groups, plan
+from histcolor.study.protocol import LETTERS, QUESTIONS, Group, check_groups, check_participant, plan
 
 SHOWN_PIXELS = 512  #: largest longer side of a picture that is sent; on the page it is at most 300 pixels wide
 
@@ -50,7 +50,7 @@ class StudyWidget(widgets.VBox):
         simulated: True when no person presses the buttons (tests, demonstrations); it is stored with the answers.
 
     Raises:
-        ValueError: no groups, groups with different methods, a participant without a name, or no file of answers.
+        ValueError: no groups, groups with different methods, a bad name of the participant, or no file of answers.
         OSError: the file can not be read.
     """
 
@@ -65,7 +65,7 @@ class StudyWidget(widgets.VBox):
     ):
         methods = check_groups(groups)
         self._groups = {group.name: group for group in groups}
-        self._path, self._participant, self._simulated = Path(path), participant.strip(), simulated
+        self._path, self._participant, self._simulated = Path(path), check_participant(participant), simulated
         order = plan(self._groups, methods, self._participant, seed)
         self._steps = [(name, shown, question) for name, shown in order for question in QUESTIONS]
         self._answers = self._read()

@@ -1,6 +1,7 @@
 """Take the pictures of the editor and the explorer, light and dark: python -m tests.benchmarks.shoot_editor [FOLDER].
 
-``editor_light.webp`` is the one in ``results/figures``, which the README shows; needs Chromium.
+``editor_light.webp`` is the one in ``results/figures``, which the README shows; ``screen_*`` are to be looked at. Needs
+Chromium.
 """
 
 import io
@@ -15,7 +16,7 @@ from tests.lab import RESULT, at, browse, choose, drag, serve
 CELLS = [
     "from histcolor.editor.widget import HistogramEditor\n"
     'editor = HistogramEditor("small", "chelsea", "coffee")\neditor',
-    'editor.edit = {"tool": "mix", "weights": (1, 0, 0)}\neditor.wait()\nopen("done", "w").close()',
+    'editor.wait()\nopen("done", "w").close()',
 ]
 
 
@@ -25,32 +26,60 @@ def save(screenshot: bytes, path: Path) -> None:
 
 
 def shoot(theme: str, output: Path) -> None:
-    """Two pictures in one theme."""
+    """Pictures in one theme: the editor for the README, the explorer both ways, and whole screens of two widths."""
     name = theme.rpartition(" ")[2].lower()
     with (
         tempfile.TemporaryDirectory() as folder,
         serve(CELLS, Path(folder), theme=theme) as address,
-        browse(address, Path(folder) / "done", width=1500, height=1250) as page,
+        browse(address, Path(folder) / "done", width=1280, height=800) as page,
     ):
         editor, plane, photo = (page.locator(x) for x in (".histcolor-editor", "canvas.histcolor-plane", RESULT))
+
+        def screen(what: str) -> None:
+            editor.evaluate("element => element.scrollIntoView()")
+            page.wait_for_timeout(1000)
+            save(page.screenshot(), output / f"{what}_{name}.webp")
+
         page.evaluate("() => document.activeElement.blur()")
+        screen("screen_1280_fresh")
+        for slider, value in (("Photo's own", 1), ("Painted", 0)):
+            page.locator(f'.histcolor-slider input[type=range][aria-label="{slider}"]').fill(str(value))
+            page.wait_for_timeout(1000)
         drag(page, at(plane, -18, -20), at(plane, -12, -32), at(plane, 2, -40))
         page.wait_for_timeout(2500)
         box = photo.bounding_box()
-        handle = page.locator(f"{RESULT} .divider")
         drag(page, (box["x"] + 13, box["y"] + 30), (box["x"] + 0.3 * box["width"], box["y"] + 30))
         page.mouse.move(*at(plane, 2, -40))
         page.wait_for_timeout(1500)
+        screen("screen_1280")
         save(editor.screenshot(), output / f"editor_{name}.webp")
-        handle.focus()
+        page.locator(f"{RESULT} .divider").focus()
         page.keyboard.press("Home")
+        choose(page, "Move")
+        page.mouse.move(*at(plane, 2, -36))
+        page.mouse.down()
+        page.mouse.move(*at(plane, -50, 40), steps=5)
+        page.wait_for_timeout(1500)
+        save(editor.screenshot(), output / f"move_{name}.webp")
+        page.keyboard.press("Escape")
+        page.mouse.up()
         choose(page, "Look")
-        target = (
-            (box["x"] + 0.85 * box["width"], box["y"] + 0.75 * box["height"]) if name == "light" else at(plane, -5, -33)
-        )
-        page.mouse.move(*target)
-        page.wait_for_timeout(3000)
-        save(editor.screenshot(), output / f"explorer_{name}.webp")
+        box = photo.bounding_box()
+        for what, target in (
+            ("place", (box["x"] + 0.85 * box["width"], box["y"] + 0.75 * box["height"])),
+            ("colour", at(plane, 12, 30)),
+        ):
+            page.mouse.move(*target)
+            page.wait_for_timeout(3000)
+            save(editor.screenshot(), output / f"explorer_{what}_{name}.webp")
+        choose(page, "Paint")
+        page.set_viewport_size({"width": 900, "height": 800})
+        screen("screen_900")
+        page.set_viewport_size({"width": 640, "height": 400})  # what zooming to 200 % leaves
+        screen("screen_640")
+        plane.scroll_into_view_if_needed()
+        page.wait_for_timeout(500)
+        save(page.screenshot(), output / f"screen_640_plane_{name}.webp")
         if page.errors:
             sys.exit("\n".join(page.errors))
 

@@ -1,4 +1,4 @@
-"""The real editor: notebook 06 in JupyterLab in Chromium, with mouse and keys.
+"""The real editor: its lesson in JupyterLab in Chromium, with mouse, keys and touch.
 
 Without Chromium these tests are skipped, and say why (``HISTCOLOR_CHROMIUM`` may name its path).
 """
@@ -22,19 +22,29 @@ pytestmark = [
         reason="no Chromium: install it, or set HISTCOLOR_CHROMIUM to its path",
     ),
 ]
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "06_histogram_editing.ipynb"
+(NOTEBOOK,) = (Path(__file__).parents[2] / "notebooks").glob("*_histogram_editing.ipynb")
 # the kernel's state, written to a file after each picture, for the test to read
 REPORT = """
 import json, numpy as np
 from pathlib import Path
 def report(_=None):
+    now, controls = editor.painting.state, editor.controls
     state = {"hist": editor.hist.tolist(), "version": editor.version, "message": editor.message,
-             "mark": editor.plane.mark, "glow": sum(editor.plane.glow), "heat": len(editor.photo_view.heat),
-             "tool": editor.plane.tool, "radius": editor.plane.radius, "done": len(editor.painting.done)}
+             "mark": editor.plane.mark, "rings": editor.plane.rings, "heat": len(editor.photo_view.heat),
+             "tool": controls.tools.value, "radius": controls.radius.value, "done": len(editor.painting.done),
+             "transport": editor.transport, "hue": now.hue, "saturation": now.saturation, "mix": now.mix,
+             "first": editor.painting.first.painted.tolist(), "points": points}
     Path("report.tmp").write_text(json.dumps(state))
     Path("report.tmp").rename("report.json")
-editor.observe(report, ["version", "message"])
-editor.plane.observe(report, ["glow", "mark", "tool", "radius"])
+points, apply_action = [], editor.painting.apply
+def applied(action):
+    points.append(len(action.get("path", ())))
+    apply_action(action)
+editor.painting.apply = applied
+editor.observe(report, ["version", "message", "transport"])
+editor.plane.observe(report, ["rings", "mark"])
+editor.controls.tools.observe(report, "index")
+editor.controls.radius.observe(report, "value")
 editor.photo_view.observe(report, "heat")
 report()
 print("reporting")
@@ -73,7 +83,7 @@ def plane(page):
 
 def state(lab):
     seen = json.loads((lab[1] / "report.json").read_text())
-    seen["hist"] = np.array(seen["hist"])
+    seen["hist"], seen["first"] = np.array(seen["hist"]), np.array(seen["first"])
     return seen
 
 
@@ -84,7 +94,7 @@ def wait_until(page, lab, condition):
         if condition(seen):
             return seen
         page.wait_for_timeout(50)
-    pytest.fail(f"The kernel never got there: { ({k: v for k, v in seen.items() if k != 'hist'}) }")
+    pytest.fail(f"The kernel never got there: { ({k: v for k, v in seen.items() if k not in ('hist', 'first')}) }")
 
 
 def shown(page, lab, version):
@@ -126,12 +136,59 @@ def near(hist, a, b, radius):
     return hist[np.hypot(centres[:, None] - a, centres - b) <= radius].sum()
 
 
+def sliders(page):
+    """What the page shows: each slider's name and value."""
+    return page.evaluate(
+        "() => Object.fromEntries([...document.querySelectorAll('.histcolor-slider input[type=range]')]"
+        ".map(input => [input.ariaLabel ?? input.getAttribute('aria-label'), Number(input.value)]))"
+    )
+
+
+def boxes(page, selector):
+    """Left, top, right and bottom of the parts that are seen."""
+    return page.evaluate(
+        "selector => [...document.querySelectorAll(selector)].map(part => part.getBoundingClientRect())"
+        ".filter(box => box.width).map(box => [box.left, box.top, box.right, box.bottom])",
+        selector,
+    )
+
+
+def to_top(page):
+    page.locator(".histcolor-editor").evaluate("element => element.scrollIntoView()")
+    page.wait_for_timeout(500)
+
+
+@pytest.fixture(autouse=True)
+def size(page):
+    """A test that fails leaves no small page behind."""
+    yield
+    page.set_viewport_size({"width": 1400, "height": 1100})
+
+
+CONTROLS = ", ".join(f".histcolor-editor {part}" for part in ("button", "input:not([hidden])", "select", "canvas"))
+
+
+def test_all_cells_run_and_the_start_state_is_there(page, lab, plane):
+    """The kernel turned hue and strength in many cells: nothing of it comes back from the page."""
+    page.wait_for_timeout(3000)
+    seen = state(lab)
+    assert (seen["hue"], seen["saturation"], seen["mix"], seen["transport"]) == (0, 1, [0, 0, 1], 0.5)
+    assert np.array_equal(seen["hist"], seen["first"])
+    assert sliders(page) == {
+        "Brush": 12, "Strength": 0.1, "Transport strength": 0.5, "Photo's own": 0, "Reference": 0, "Painted": 1,
+        "Turn hue": 0, "Saturation": 1,
+    }  # fmt: skip
+    menus = page.locator(".histcolor-panel select")
+    chosen = [menus.nth(i).evaluate("menu => menu.selectedOptions[0].textContent") for i in (0, 1)]
+    assert chosen == ["chelsea", "coffee"], "the menus show what is in use"
+
+
 def test_a_stroke_reaches_the_kernel_and_the_picture(page, lab, plane):
     choose(page, "Paint")
     before = state(lab)
     picture = shown(page, lab, before["version"])
     drag(page, at(plane, 10, -55), at(plane, 30, -60))
-    after = wait_until(page, lab, lambda s: s["version"] > before["version"])
+    after = wait_until(page, lab, lambda s: s["done"] > before["done"])
     gained = after["hist"] - before["hist"]
     assert near(gained, 20, -57, 28) == pytest.approx(gained.clip(0).sum(), rel=1e-3), "only where it was painted"
     assert near(after["hist"], 20, -57, 28) > 0.08
@@ -150,9 +207,14 @@ def test_a_blob_is_moved(page, lab, plane):
     painted = wait_until(page, lab, lambda s: s["version"] > before["version"])
     mass = near(painted["hist"], 55, -55, 13)
     assert mass > 0.05
-    choose(page, "Move")
-    drag(page, at(plane, 55, -55), at(plane, -40, 40))
-    moved = wait_until(page, lab, lambda s: s["version"] > painted["version"])
+    before_drag = ink(page)
+    choose(page, "Move")  # and at once, without waiting for the kernel:
+    page.mouse.move(*at(plane, 55, -55))
+    page.mouse.down()
+    page.mouse.move(*at(plane, -40, 40), steps=4)
+    assert ink(page) != before_drag, "it is seen where the blob will land"
+    page.mouse.up()
+    moved = wait_until(page, lab, lambda s: s["done"] > painted["done"])
     assert near(moved["hist"], 55, -55, 8) < 0.1 * mass
     assert near(moved["hist"], -40, 40, 16) > near(painted["hist"], -40, 40, 16) + 0.8 * mass
 
@@ -169,16 +231,16 @@ def test_eyedropper_takes_a_colour_from_the_picture(page, lab, plane):
 
 def test_explorer_both_ways(page, lab, plane):
     choose(page, "Look")
-    page.wait_for_function("selector => document.querySelector(selector).style.cursor === 'help'", arg=RESULT)
     box = page.locator(RESULT).bounding_box()
     page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 0.4 * box["height"])
-    seen = wait_until(page, lab, lambda s: s["glow"] > 0 and len(s["mark"]) == 2)
+    seen = wait_until(page, lab, lambda s: s["rings"] and len(s["mark"]) == 2)
+    assert 0.03 <= sum(ring[3] for ring in seen["rings"]) <= 1.001
     assert seen["heat"] == 0
     page.mouse.move(*at(plane, 20, 20))
-    wait_until(page, lab, lambda s: s["heat"] > 0 and s["glow"] == 0)
+    wait_until(page, lab, lambda s: s["heat"] > 0 and not s["rings"])
     page.wait_for_function("() => !document.querySelector('.histcolor-result img.heat').hidden")
     choose(page, "Paint")
-    wait_until(page, lab, lambda s: s["heat"] == 0 and s["glow"] == 0)
+    wait_until(page, lab, lambda s: s["heat"] == 0 and not s["rings"])
 
 
 def test_keys_alone_paint(page, lab, plane):
@@ -194,7 +256,7 @@ def test_keys_alone_paint(page, lab, plane):
     page.mouse.move(*at(plane, 0, 0))
     page.mouse.wheel(0, 100)
     wait_until(page, lab, lambda s: s["radius"] < wider["radius"])
-    for key, tool in (("e", "erase"), ("m", "move"), ("c", "pick"), ("l", "look"), ("p", "paint")):
+    for key, tool in zip("emclp", ("Erase", "Move", "Pick", "Look", "Paint"), strict=True):
         page.keyboard.press(key)
         wait_until(page, lab, lambda s, tool=tool: s["tool"] == tool)
 
@@ -218,7 +280,114 @@ def test_it_is_drawn_again_after_scrolling_and_zooming(page, lab, plane):
     for part in (".histcolor-plane", RESULT):
         box = page.locator(part).bounding_box()
         assert box["x"] + box["width"] <= editor["x"] + editor["width"] + 1, "nothing is cut off"
-    page.set_viewport_size({"width": 1400, "height": 1100})
+
+
+def test_everything_is_on_one_screen(page, lab, plane):
+    page.set_viewport_size({"width": 1280, "height": 800})
+    to_top(page)
+    found = boxes(page, CONTROLS)
+    assert len(found) > 30
+    assert max(bottom for *_, bottom in found) <= 800, "no control is below the fold"
+    assert max(right for *_, right, _ in found) <= 1280
+    ((left, _, right, bottom),) = boxes(page, RESULT)
+    assert boxes(page, "canvas.histcolor-plane")[0][2] <= left, "side by side"
+    ((start, top, end, _),) = boxes(page, ".histcolor-result .histcolor-slider")
+    assert 0 <= top - bottom < 30, "the transport strength stands right under the photo"
+    assert left <= start < end <= right + 400
+    page.set_viewport_size({"width": 900, "height": 800})
+    to_top(page)
+    assert boxes(page, "canvas.histcolor-plane")[0][2] <= boxes(page, RESULT)[0][0], "still side by side"
+    page.set_viewport_size({"width": 640, "height": 400})  # what zooming to 200 % leaves
+    to_top(page)
+    width = boxes(page, ".histcolor-editor")[0][2]
+    found = page.evaluate(
+        """selector => [...document.querySelectorAll(selector)].filter(part => part.offsetWidth).map(part => {
+          part.scrollIntoView({ block: 'center' });
+          const box = part.getBoundingClientRect();
+          return [box.right, (box.top + box.bottom) / 2];
+        })""",
+        CONTROLS,
+    )
+    assert len(found) > 30
+    assert all(right <= width + 1 and 0 < middle < 400 for right, middle in found), "all can be reached"
+    page.set_viewport_size({"width": 700, "height": 800})
+    to_top(page)
+    page.evaluate("() => document.activeElement.blur()")
+    before = boxes(page, "canvas.histcolor-plane")[0]
+    page.mouse.move(*at(plane, 0, 0))
+    page.mouse.wheel(0, 180)
+    page.wait_for_timeout(500)
+    ((_, top, _, bottom),) = boxes(page, RESULT)
+    after = boxes(page, "canvas.histcolor-plane")[0]
+    assert before[1] > bottom, "one below the other"
+    assert after[1] == pytest.approx(before[1] - 180, abs=2)
+    assert 60 < top < 110, "the photo stays at the top"
+    assert bottom < after[3], "while one paints below it"
+
+
+def test_a_finger_paints(page, lab, plane):
+    choose(page, "Paint")
+    plane.scroll_into_view_if_needed()
+    before, session = state(lab), page.context.new_cdp_session(page)
+    for kind, place in (
+        ("touchStart", (-30, -60)),
+        ("touchMove", (-20, -60)),
+        ("touchMove", (-5, -60)),
+        ("touchEnd", 0),
+    ):
+        points = [dict(zip("xy", at(plane, *place), strict=True))] if place else []
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    after = wait_until(page, lab, lambda s: s["done"] > before["done"])
+    assert near(after["hist"], -18, -60, 28) > near(before["hist"], -18, -60, 28) + 0.05
+
+
+def test_a_long_stroke_is_thinned_and_previewed(page, lab, plane):
+    choose(page, "Paint")
+    page.locator(".histcolor-slider input[type=number][aria-label=Brush]").fill("2")
+    page.keyboard.press("Enter")
+    before = wait_until(page, lab, lambda s: s["radius"] == 2)
+    page.mouse.move(*at(plane, -60, 60))
+    page.mouse.down()
+    for i in range(6):
+        page.mouse.move(*at(plane, -60 + 120 * (i % 2), 60 - 20 * i), steps=50)
+    seen = wait_until(page, lab, lambda s: s["version"] > before["version"])
+    assert np.array_equal(seen["hist"], before["hist"]), "the picture follows, but nothing is edited yet"
+    page.mouse.up()
+    after = wait_until(page, lab, lambda s: s["done"] > before["done"])
+    assert 200 < after["points"][-1] <= 256
+    assert after["message"] == ""
+
+
+def test_reset_resets_everything(page, lab, plane):
+    for name, value in (("Turn hue", "90"), ("Transport strength", "0.85")):
+        page.locator(f'.histcolor-slider input[type=range][aria-label="{name}"]').fill(value)
+    wait_until(page, lab, lambda s: s["hue"] == 90 and s["transport"] == 0.85)
+    choose(page, "Reset")
+    seen = wait_until(page, lab, lambda s: s["transport"] == 0.5 and s["hue"] == 0)
+    page.wait_for_timeout(500)
+    seen = state(lab)
+    assert (seen["radius"], seen["tool"], seen["transport"], seen["hue"]) == (12, "Paint", 0.5, 0)
+    assert np.array_equal(seen["hist"], seen["first"])
+    assert sliders(page)["Brush"] == 12
+    assert sliders(page)["Turn hue"] == 0
+
+
+def test_a_photo_of_ones_own(page, lab, plane, tmp_path):
+    from PIL import Image
+
+    Image.effect_noise((90, 60), 80).convert("RGB").save(tmp_path / "mine.png")
+    (tmp_path / "huge.png").write_bytes(b"x" * (65 * 2**20))
+    for name in ("huge.png", "mine.png"):
+        with page.expect_file_chooser() as chooser:
+            page.locator(".histcolor-file", has_text="Own reference").click()
+        chooser.value.set_files(tmp_path / name)
+        if name == "huge.png":
+            page.locator(".histcolor-message", has_text="huge.png: has more than 64 MB").wait_for()
+    page.locator(".histcolor-file", has_text="Own reference: mine.png").wait_for()
+    menu = page.locator(".histcolor-panel select").nth(1)
+    assert menu.evaluate("menu => menu.selectedOptions[0].textContent") == "mine.png"
+    menu.select_option("coffee")
+    page.locator(".histcolor-file", has_text="Own reference …").wait_for()
 
 
 def test_divider_compares_before_and_after(page, lab, plane):

@@ -46,15 +46,15 @@ def test_newer_requests_overtake_older_ones(model, live, monkeypatch):
     import sys
 
     module, begun, go, computed = sys.modules["histcolor.editor.live"], threading.Event(), threading.Event(), []
-    real = module.colorize
+    real = module.predict
 
-    def slow(model, photo, hist, transport=0.0):
+    def slow(model, photo, hist):
         computed.append(hist)
         begun.set()
         assert go.wait(30)
-        return real(model, photo, hist, transport=transport)
+        return real(model, photo, hist)
 
-    monkeypatch.setattr(module, "colorize", slow)
+    monkeypatch.setattr(module, "predict", slow)
     shown = []
     hists = [edit.paint(RED, (0, b), strength=0.5) for b in (-60, -20, 20, 60)]
     live.ask(hists[0], then=shown.append)
@@ -66,6 +66,53 @@ def test_newer_requests_overtake_older_ones(model, live, monkeypatch):
     assert result.target is hists[-1]
     assert [any(hist is other for other in computed) for hist in hists] == [True, False, False, True]
     assert shown == [result]
+
+
+def test_previews_are_shown_although_the_next_one_waits(live, monkeypatch):
+    """A hand that moves asks for more than can be computed: something is seen all the time, and the end counts."""
+    import sys
+
+    module, begun, go = sys.modules["histcolor.editor.live"], threading.Event(), threading.Event()
+    real = module.predict
+
+    def slow(*args):
+        begun.set()
+        assert go.wait(30)
+        return real(*args)
+
+    monkeypatch.setattr(module, "predict", slow)
+    hists, shown = [edit.paint(RED, (0, b), strength=0.5) for b in (-60, -20, 20)], []
+    live.ask(hists[0], following=True, then=shown.append)
+    assert begun.wait(30)
+    for hist in hists[1:]:
+        live.ask(hist, following=True, then=shown.append)
+    go.set()
+    live.wait()
+    assert [result.target for result in shown] == [hists[0], hists[2]]
+    begun.clear()
+    go.clear()
+    live.ask(hists[1], following=True, then=shown.append)
+    assert begun.wait(30)
+    live.ask(BLUE, then=shown.append)
+    go.set()
+    assert live.wait().target is BLUE
+    assert [result.target for result in shown[2:]] == [BLUE], "the end of a stroke is worth more than its middle"
+
+
+def test_what_an_edit_does_not_change_is_not_computed_again(model, live, monkeypatch):
+    import sys
+
+    module, asked = sys.modules["histcolor.editor.live"], []
+    real = module.predict
+    monkeypatch.setattr(module, "predict", lambda *args: asked.append(args[2]) or real(*args))
+    for strength in (0.0, 0.5, 1.0):
+        live.ask(RED, strength)
+        assert torch.equal(live.wait().rgb, hc.colorize(model, live.small, RED, transport=strength))
+    live.full(RED, 0.5)
+    assert len(asked) == 1
+    live.ask(BLUE)
+    live.wait()
+    assert len(asked) == 2
 
 
 def test_a_failure_is_raised_by_wait_and_the_next_request_works(live):
@@ -89,7 +136,7 @@ def test_waiting_for_nothing_and_for_too_long(model, live, monkeypatch):
     with pytest.raises(ValueError, match="There is no picture yet"):
         live.wait()
     go = threading.Event()
-    monkeypatch.setattr(sys.modules["histcolor.editor.live"], "colorize", lambda *_, **__: go.wait(30))
+    monkeypatch.setattr(sys.modules["histcolor.editor.live"], "predict", lambda *_, **__: go.wait(30))
     live.ask(RED)
     with pytest.raises(TimeoutError, match=r"not ready after 0\.01 seconds"):
         live.wait(0.01)
@@ -120,9 +167,9 @@ def test_a_photo_that_was_left_shows_nothing_more(model, monkeypatch):
     def slow(*args, **kwargs):
         started.set()
         go_on.wait(20)
-        return torch.zeros(3, 8, 8)
+        return torch.zeros(1, 2, 32, 32)
 
-    monkeypatch.setattr("histcolor.editor.live.colorize", slow)
+    monkeypatch.setattr("histcolor.editor.live.predict", slow)
     left = Live(model, hc.demo_photo("chelsea"), size=32, show=64)
     left.ask(RED, then=shown.append)
     assert started.wait(20)

@@ -84,7 +84,7 @@ def test_each_tool_is_its_function():
         ({"tool": "reset"}, check_histogram(OTHER)),
     ):
         painting = Painting(PHOTO, OTHER)
-        painting.apply({**action, "serial": 7})
+        painting.apply(action)
         assert torch.allclose(painting.hist, expected, atol=1e-7), action
         painting.apply({"tool": "undo"})
         assert painting.hist.equal(check_histogram(OTHER)), action
@@ -140,6 +140,8 @@ def test_another_photo_and_another_reference():
     assert painting.state.mix == (0, 1, 0)
     painting.apply({"tool": "undo"})
     assert torch.allclose(painting.hist, edited, atol=1e-7)
+    painting.apply({"tool": "reset"})
+    assert torch.allclose(painting.hist, resize_histogram(blue, BINS), atol=1e-7), "that of the reference in use"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import gc
 import io
 import resource
 import sys
-from datetime import UTC, datetime
 
 import ipywidgets
 import numpy as np
@@ -19,7 +18,8 @@ from test_painting import ACTIONS
 
 import histcolor as hc
 from histcolor import edit
-from histcolor.editor.controls import STATIC, TOOLS
+from histcolor.editor.painting import MOST
+from histcolor.editor.parts import STATIC, FileButton, Slider
 from histcolor.editor.widget import HistogramEditor
 from histcolor.plots import visible_mass
 
@@ -47,10 +47,26 @@ def plane_of(editor):
     return np.frombuffer(editor.plane.mass, np.uint8).reshape(8, 8)
 
 
-def uploaded(name, content):
-    """What a FileUpload holds after a reader chose a file."""
-    time = datetime.fromtimestamp(0, UTC)
-    return ({"name": name, "type": "", "size": len(content), "last_modified": time, "content": memoryview(content)},)
+def say(part, content, *buffers):
+    """Send a message as the page does."""
+    part._handle_custom_msg(content, [memoryview(buffer) for buffer in buffers])
+
+
+def slide(slider, value):
+    say(slider, {"kind": "slide", "value": value})
+
+
+def upload(button, name, content, size=1000):
+    """What a reader's file becomes: messages with its pieces."""
+    pieces = [content[i : i + size] for i in range(0, len(content), size)]
+    for i, piece in enumerate(pieces):
+        say(button, {"kind": "file", "name": name, "piece": i, "pieces": len(pieces)}, piece)
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
 
 
 def assert_consistent(editor):
@@ -60,10 +76,10 @@ def assert_consistent(editor):
     assert (plane_of(editor) == (visible_mass(editor.hist) * 255).round().byte().numpy()).all()
     assert editor.photo_view.version == editor.version
     state = editor.painting.state
-    assert editor.controls.hue.value == pytest.approx(max(-180, min(180, state.hue)))
+    assert editor.controls.hue.value == state.hue
     assert [m.value for m in editor.controls.mix] == pytest.approx(list(state.mix))
-    assert editor.controls.undo.disabled == (not editor.painting.done)
-    assert editor.controls.redo.disabled == (not editor.painting.undone)
+    assert editor.controls.buttons["undo"].disabled == (not editor.painting.done)
+    assert editor.controls.buttons["redo"].disabled == (not editor.painting.undone)
     assert editor.edit == {}
 
 
@@ -90,36 +106,80 @@ def test_the_same_edit_twice_is_two_edits(editor):
 
 
 def test_what_the_page_sends(editor):
-    editor.plane.edit = {"tool": "paint", "path": [[0, 90], [10, 90]], "radius": 20, "strength": 0.5, "serial": 1}
+    stroke = {"tool": "paint", "path": [[0, 90], [10, 90]], "radius": 20, "strength": 0.5}
+    assert editor.plane.fresh
+    first = editor.hist
+    say(editor.plane, {"kind": "preview", **stroke})
+    preview = editor.wait()
+    assert editor.hist is first
+    assert editor.plane.fresh, "a preview is no edit"
+    assert preview.target.equal(edit.paint(first, stroke["path"], radius=20, strength=0.5))
+    say(editor.plane, {"kind": "preview"})  # the stroke was given up
+    assert_consistent(editor)
+    say(editor.plane, {"kind": "edit", **stroke})
     assert len(editor.painting.done) == 1
-    editor.plane.edit = {"tool": "undo", "serial": 2}
+    assert not editor.plane.fresh
+    assert torch.equal(editor.wait().rgb, preview.rgb)
+    say(editor.plane, {"kind": "edit", "tool": "undo"})
     assert not editor.painting.done
     assert_consistent(editor)
+    say(editor.plane, {"kind": "preview", "tool": "palette", "colours": "#c33"})
+    assert editor.message == "Only paint, erase, move can be previewed."
 
 
 def test_controls_edit_and_follow(editor):
     controls = editor.controls
-    controls.hue.value = 90
-    controls.saturation.value = 0.5
-    controls.mix[0].value = 0.5
+    slide(controls.hue, 90)
+    slide(controls.saturation, 0.5)
+    slide(controls.mix[0], 0.5)
     assert (editor.painting.state.hue, editor.painting.state.saturation) == (90, 0.5)
     assert editor.painting.state.mix == (0.5, 0, 1)
-    controls.undo.click()
+    controls.buttons["undo"].click()
     assert controls.mix[0].value == 0
-    controls.reset.click()
+    controls.buttons["redo"].click()
+    assert controls.mix[0].value == 0.5
+    editor.edit = {"tool": "reset"}
     assert (controls.hue.value, controls.saturation.value) == (0, 1)
-    controls.redo.click()  # nothing to redo after an edit
     controls.palette.value = "#00f"
     assert editor.hist.equal(edit.from_palette("#00f", 8))
-    controls.clip.click()
+    controls.buttons["clip"].click()
     assert editor.hist.equal(edit.clip_to_gamut(edit.from_palette("#00f", 8), editor.live.lightness))
-    controls.radius.value = 33
-    assert editor.plane.radius == 33
-    for _, tool, _, _ in TOOLS:
-        editor.plane.tool = tool  # as its key does
-        assert controls.tools.value == editor.photo_view.tool == editor.reference_view.tool == tool
-    controls.transport.value = 1.0
+    slide(controls.radius, 33)
+    assert controls.radius.value == 33
+    slide(controls.transport, 1.0)
     assert editor.transport == 1.0
+    assert_consistent(editor)
+
+
+def test_reset_resets_everything(editor):
+    controls, first = editor.controls, editor.hist
+    start = [part.value for part in controls.parts if isinstance(part, Slider)]
+    for slider in (controls.radius, controls.strength, controls.transport, controls.hue, controls.mix[1]):
+        slide(slider, slider.high)
+    controls.palette.value, controls.tools.value = "#00f", "Move"
+    say(editor.plane, {"kind": "edit", "tool": "smear"})
+    controls.buttons["reset"].click()
+    assert [part.value for part in controls.parts if isinstance(part, Slider)] == start
+    assert (editor.transport, controls.tools.value, controls.palette.value, editor.message) == (0, "Paint", "", "")
+    assert editor.hist.equal(first)
+    assert_consistent(editor)
+    controls.menus["reference"].value = "rocket"
+    rocket = editor.hist
+    editor.edit = {"tool": "hue", "degrees": 50}
+    editor.reset()
+    assert torch.allclose(editor.hist, rocket, atol=1e-7), "the reference image in use counts"
+
+
+def test_no_value_comes_back_from_the_page(editor):
+    """A page that echoes a rounded value, or sends an old one, changes nothing."""
+    editor.edit = {"tool": "hue", "degrees": 33.3}
+    before = editor.hist
+    for part, name in ((editor.controls.hue, "value"), (editor.controls.transport, "value"), (editor.plane, "mass")):
+        old = getattr(part, name)
+        part.set_state({name: 33.0 if name == "value" else b"x"})
+        assert getattr(part, name) == old
+        assert editor.message == f"The page may not set {name}: reload the page."
+    assert editor.hist is before
     assert_consistent(editor)
 
 
@@ -145,25 +205,24 @@ def test_a_bad_edit_is_said_in_one_sentence(editor, action, words):
 
 
 def test_sliders_at_nothing_are_refused_and_put_back(editor):
-    editor.controls.mix[2].value = 0
+    slide(editor.controls.mix[2], 0)
     assert "must not all be 0" in editor.message
     assert editor.controls.mix[2].value == 1
     assert_consistent(editor)
 
 
 def test_eyedropper_picks_from_every_photo(editor, photo):
-    editor.controls.tools.value = "pick"
+    editor.controls.tools.value = "Pick"
     small = hc.demo_photo("coffee")
-    editor.reference_view.pick = {"x": 0.5, "y": 0.9, "serial": 1}
+    say(editor.reference_view, {"kind": "pick", "x": 0.5, "y": 0.9, "gray": False})
     a, b = editor.plane.mark
     _, height, width = small.shape
     around = hc.rgb_to_lab(small[:, int(0.9 * height) - 5 : int(0.9 * height) + 6, width // 2 - 5 : width // 2 + 6])
     assert (a, b) == pytest.approx(around[1:].mean((1, 2)).tolist(), abs=4)
     assert editor.hist.equal(edit.paint(editor.painting.first.painted, (a, b), radius=12, strength=0.1))
-    editor.photo_view.divider = 0.5
-    editor.photo_view.pick = {"x": 0.2, "y": 0.5, "serial": 2}  # the gray side
+    say(editor.photo_view, {"kind": "pick", "x": 0.2, "y": 0.5, "gray": True})
     assert editor.plane.mark == pytest.approx([0, 0], abs=0.5)
-    editor.photo_view.pick = {"x": 1.0, "y": 1.0, "serial": 3}  # the corner itself
+    say(editor.photo_view, {"kind": "pick", "x": 1, "y": 1, "gray": False})  # the corner itself
     rgb = editor.wait().rgb
     assert editor.message == ""
     assert len(editor.painting.done) == 3
@@ -171,38 +230,48 @@ def test_eyedropper_picks_from_every_photo(editor, photo):
 
 
 def test_explorer_both_ways(editor):
-    editor.controls.tools.value = "look"
-    editor.photo_view.look = {"x": 0.3, "y": 0.7, "serial": 1}
-    glow = np.frombuffer(editor.plane.glow, np.uint8)
-    assert glow.size == 64
-    assert glow.max() == 255
+    editor.controls.tools.value = "Look"
+    say(editor.photo_view, {"kind": "look", "x": 0.3, "y": 0.7})
+    rings = np.array(editor.plane.rings)
+    assert 1 <= len(rings) <= 5
+    assert 0.03 <= rings[:, 3].min() <= rings[:, 3].sum() <= 1.001
     assert len(editor.plane.mark) == 2
-    editor.plane.look = {"ab": editor.plane.mark, "serial": 2}
-    assert editor.plane.glow == b""
+    say(editor.plane, {"kind": "look", "ab": editor.plane.mark})
+    assert editor.plane.rings == []
     assert editor.photo_view.heat.startswith(b"\xff\xd8")
     editor.edit = {"tool": "hue", "degrees": 90}  # another histogram: the old heat map is wrong
     assert editor.photo_view.heat == b""
-    editor.plane.look = {"ab": [0, 0], "serial": 3}
-    editor.controls.tools.value = "paint"
+    say(editor.plane, {"kind": "look", "ab": [0, 0]})
+    assert editor.photo_view.heat
+    editor.controls.tools.value = "Paint"
     assert editor.photo_view.heat == b""
 
 
 def test_choosing_photos_and_references(editor, tmp_path):
-    editor.controls.names.value = "astronaut"
+    menus, files = editor.controls.menus, editor.controls.files
+    assert (menus["photo"].value, menus["reference"].value) == ("photo from Python", "reference from Python")
+    menus["photo"].value = "astronaut"
     assert editor.live.photo.L.shape == (1, 512, 512)
     assert editor.wait().rgb.shape == (3, 512, 512)
-    editor.controls.references.value = "rocket"
+    menus["reference"].value = "rocket"
     assert editor.painting.state.mix == (0, 1, 0)
     content = (editor.photo_view.before, editor.reference_view.after)
-    editor.controls.own_photo.value = uploaded("x.jpg", b"no photo")
-    assert "not a readable image" in editor.message
+    upload(files["photo"], "x.jpg", b"no photo")
+    assert editor.message.startswith("x.jpg: is not a readable image")
+    assert (menus["photo"].value, files["photo"].held) == ("astronaut", "")
     assert (editor.photo_view.before, editor.reference_view.after) == content
     file = tmp_path / "small.png"
     Image.new("L", (30, 20), 90).save(file)
-    editor.controls.own_photo.value = uploaded("small.png", file.read_bytes())
+    upload(files["photo"], "small.png", file.read_bytes(), 50)
     assert editor.message == ""
+    assert (menus["photo"].value, files["photo"].held) == ("small.png", "small.png")
     assert editor.wait().rgb.shape == (3, 20, 30)
-    editor.controls.own_reference.value = uploaded("small.png", file.read_bytes())
+    menus["photo"].value = "chelsea"
+    assert files["photo"].held == ""
+    menus["photo"].value = "small.png"  # what was loaded before is still there
+    assert editor.wait().rgb.shape == (3, 20, 30)
+    upload(files["reference"], "small.png", file.read_bytes())
+    assert menus["reference"].value == "small.png"
     assert editor.hist.sum() == pytest.approx(1)
     assert editor.hist.max() > 0.2  # gray alone
     assert_consistent(editor)
@@ -213,7 +282,8 @@ def test_a_gray_photo_says_how_to_begin(model):
     assert "choose a reference" in editor.message
     editor.edit = {"tool": "average"}
     assert "not taught to colour without a histogram" in editor.message
-    assert editor.controls.average.layout.display == "none"
+    assert editor.controls.buttons["average"].layout.display == "none"
+    assert editor.controls.menus["reference"].value == ""
     editor.edit = {"tool": "palette", "colours": "#c33"}
     assert editor.message == ""
     editor.close()
@@ -241,8 +311,8 @@ def test_average_histogram(model, photo):
     assert torch.equal(editor.wait().rgb, hc.colorize(model, photo, editor.hist, transport=0.5, size=32))
     first = editor.hist
     assert not torch.equal(first, model.average / 2)
-    assert editor.controls.average.layout.display is None
-    editor.controls.average.click()
+    assert editor.controls.buttons["average"].layout.display is None
+    editor.controls.buttons["average"].click()
     assert torch.equal(editor.hist, model.average / 2)
     assert_consistent(editor)
     editor.edit = {"tool": "undo"}
@@ -266,10 +336,13 @@ def test_saving_and_loading(editor, model, photo, tmp_path):
     editor.load_histogram(tmp_path / "out.npy")
     assert torch.allclose(editor.hist, torch.from_numpy(saved), atol=1e-7)
     (tmp_path / "bad.npy").write_bytes(b"PK")
-    with pytest.raises(ValueError, match=r"bad\.npy: is no \.npy file"):
+    with pytest.raises(OSError, match=r"bad\.npy: is no \.npy file"):
         editor.load_histogram(tmp_path / "bad.npy")
-    editor.controls.own_histogram.value = uploaded("h.npy", b"x")
+    upload(editor.controls.files["histogram"], "h.npy", b"x")
     assert "h.npy: is no .npy file" in editor.message
+    upload(editor.controls.files["histogram"], "flat.npy", npy(np.ones((4, 4), np.uint8)))
+    assert editor.controls.files["histogram"].held == "flat.npy"
+    assert torch.allclose(editor.hist, torch.full((8, 8), 1 / 64))
 
 
 def test_downloads_hold_what_the_kernel_has(editor, monkeypatch):
@@ -292,9 +365,12 @@ def test_every_part_can_be_named_and_reached(editor):
             yield from parts(child)
 
     for part in parts(editor):
-        if isinstance(part, ipywidgets.Button | ipywidgets.FloatSlider | ipywidgets.FileUpload):
+        if isinstance(part, ipywidgets.Button):
             assert part.tooltip
             assert part.description
+        if isinstance(part, Slider | FileButton):
+            assert part.tip
+            assert part.name
     for script in STATIC.glob("*.js"):
         assert "http" not in script.read_text()
 
@@ -303,7 +379,7 @@ def test_a_failure_in_the_background_is_said(editor, monkeypatch):
     def full(*_, **__):
         raise MemoryError("no memory left")
 
-    monkeypatch.setattr(sys.modules["histcolor.editor.live"], "colorize", full)
+    monkeypatch.setattr(sys.modules["histcolor.editor.live"], "predict", full)
     editor.edit = {"tool": "paint", "path": [(0, 0)]}
     with pytest.raises(MemoryError):
         editor.wait()
@@ -312,6 +388,109 @@ def test_a_failure_in_the_background_is_said(editor, monkeypatch):
     editor.edit = {"tool": "undo"}
     assert editor.message == ""
     assert_consistent(editor)
+
+
+HEADER = npy(np.zeros((2, 2)))
+ENDLESS = [[0, 0]] * 100_000
+HOSTILE = [
+    ("plane", {"kind": "edit", "tool": ["paint"]}, "no tool ['paint']"),
+    ("plane", {"kind": "edit", "tool": {"a": 1}}, "no tool"),
+    ("plane", {"kind": "edit"}, "no tool None"),
+    ("plane", {"kind": "edit", "tool": "paint"}, "missing 1 required"),
+    ("plane", {"kind": "edit", "tool": "paint", "path": ENDLESS}, "100,000 entries, at most 1,000"),
+    ("plane", {"kind": "preview", "tool": "erase", "path": ENDLESS}, "100,000 entries"),
+    ("plane", {"kind": "edit", "tool": "paint", "path": [[float("nan"), 0]]}, "finite number"),
+    ("plane", {"kind": "edit", "tool": "paint", "path": [[0, 0]], "radius": float("inf")}, "radius must be"),
+    ("plane", {"kind": "edit", "tool": "paint", "path": "red"}, "must be"),
+    ("plane", {"kind": "edit", "tool": "paint", "path": None}, "must be"),
+    ("plane", {"kind": "edit", "tool": "move", "start": [0, 0], "end": {}}, "must be a pair"),
+    ("plane", {"kind": "edit", "tool": "hue", "degrees": [1]}, "degrees must be"),
+    ("plane", {"kind": "edit", "tool": "saturation", "factor": None}, "factor must be"),
+    ("plane", {"kind": "edit", "tool": "mix", "weights": [float("nan")] * 3}, "finite"),
+    ("plane", {"kind": "edit", "tool": "palette", "colours": "#c33," * 999}, "at most 1,000"),
+    ("plane", {"kind": "edit", "tool": "load", "hist": [["x"]]}, "square array of numbers"),
+    ("plane", {"kind": "edit", "tool": "load", "hist": [[1], [1, 2]]}, "square array of numbers"),
+    ("plane", {"kind": "edit", "tool": "clip", "L": float("nan")}, "L must be"),
+    ("plane", {"kind": "look", "ab": [1]}, "pair"),
+    ("plane", {"kind": "look"}, "reload the page"),
+    ("plane", {"kind": ["edit"]}, "reload the page"),
+    ("plane", {}, "reload the page"),
+    ("plane", None, "reload the page"),
+    ("plane", "edit", "reload the page"),
+    ("photo", {"kind": "look", "x": float("nan"), "y": 0}, "x must be"),
+    ("photo", {"kind": "pick", "x": 2, "y": 0, "gray": True}, "x must be"),
+    ("photo", {"kind": "pick"}, "reload the page"),
+    ("reference", {"kind": "look", "x": 0, "y": 0}, "reload the page"),
+    ("hue", {"kind": "slide", "value": "90"}, "degrees must be"),
+    ("transport", {"kind": "slide", "value": float("nan")}, "transport must be"),
+    ("radius", {"kind": "slide", "value": []}, "Brush must be"),
+    ("strength", {"kind": "slide", "value": 1e9}, "Strength must be"),
+]
+
+
+@pytest.mark.parametrize(("part", "message", "words"), HOSTILE)
+def test_malformed_messages_are_refused_on_the_page(editor, part, message, words, caplog):
+    before, transport, sliders = editor.hist, editor.transport, editor.controls.radius.value
+    say(getattr(editor.controls, part), message)
+    assert words in editor.message
+    assert len(editor.message) < 400
+    assert "\n" not in editor.message
+    assert not caplog.records, "never only logged"
+    assert editor.hist is before
+    assert (editor.transport, editor.controls.radius.value) == (transport, sliders)
+    assert_consistent(editor)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (npy(np.full((4, 4), 1j)), "a square array of numbers, got complex128"),
+        (npy(np.array([["a"]])), "a square array of numbers, got <U1"),
+        (npy(np.ones((4, 5))), "got float64 (4, 5)"),
+        (npy(np.full((4, 4), np.nan)), "NaN"),
+        (npy(np.full((4, 4), -1)), "negative"),
+        (npy(np.zeros((4, 4), [("x", float)])), "a square array of numbers, got [("),
+        (
+            HEADER.replace(b"(2, 2)", b"(900000, 900000)").replace(b" " * 12 + b"\n", b"  \n"),
+            "may have 1,024 bins an axis, got 900,000",
+        ),
+        (HEADER.replace(b"(2, 2)", b"(9, 9)"), "is no .npy file"),
+        (HEADER[:20], "is no .npy file"),
+        (b"PK\x03\x04", "is no .npy file"),
+        (npy(np.array([None])), "a square array of numbers, got object"),
+    ],
+)
+def test_bad_histogram_files_are_refused_on_the_page(editor, content, words):
+    before = editor.hist
+    upload(editor.controls.files["histogram"], "h.npy", content)
+    assert words in editor.message
+    assert editor.hist is before
+    assert editor.controls.files["histogram"].held == ""
+
+
+def test_uploads_are_bounded_and_whole(editor):
+    button = editor.controls.files["photo"]
+    button.most = 100
+    upload(button, "large.jpg", b"x" * 300, 60)
+    assert editor.message.startswith("large.jpg: ")
+    say(button, {"kind": "refused", "name": "<b>" * 100, "size": 10**12})  # the page did not even send it
+    assert "too much for a page" in editor.message
+    assert len(editor.message) < 120
+    assert "<b>" not in editor.controls.message.value
+    for message in (
+        {"kind": "file", "name": "a", "piece": 3, "pieces": 9},
+        {"kind": "file", "name": "a", "piece": "0", "pieces": None},
+        {"kind": "file", "name": ["a"], "piece": 0, "pieces": 1},
+    ):
+        say(button, message)
+        assert editor.message
+        editor.message = ""
+    assert_consistent(editor)
+
+
+def test_a_long_palette_and_path_are_taken_to_their_limit(editor):
+    editor.edit = {"tool": "paint", "path": [(0, 0)] * MOST}
+    assert editor.message == ""
 
 
 @pytest.mark.slow

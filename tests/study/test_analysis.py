@@ -167,3 +167,14 @@ def test_the_figure_shows_the_table():
     real = show_shares(table.assign(simulated=False))
     assert real.get_suptitle() == "10 participants, 60 answers to each question"
     plt.close(real)
+
+
+def test_names_are_drawn_as_they_are():
+    """No method's name is taken for mathematics."""
+    names = ["cost $x_1$", "a $\\frac$ b", "<b>bold</b>"]
+    votes = [(f"P{i}", g, "natural", names[i % 3]) for i in range(4) for g in GROUPS]
+    table = shares(some(votes).assign(shown="|".join(names)), names, resamples=50)
+    figure = show_shares(table)
+    figure.canvas.draw()
+    assert [text.get_text().replace("\\$", "$") for text in figure.axes[0].get_yticklabels()] == names
+    plt.close(figure)

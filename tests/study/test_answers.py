@@ -23,6 +23,7 @@ from histcolor.study import answers
 from histcolor.study.answers import COLUMNS, append_answer, export_csv, read_answers
 
 METHODS = ["ours", "transport", "mean, colour"]
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=100).filter(str.strip)
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 PROCESSES = multiprocessing.get_context("forkserver")  # imports once, and starts many
 PROCESSES.set_forkserver_preload(["histcolor.study.answers", "hypothesis", "pytest"])
@@ -75,7 +76,7 @@ def test_the_time_is_now_in_utc(path):
 
 
 @settings(max_examples=20)
-@given(names=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip), min_size=1))
+@given(names=st.lists(NAMES, min_size=1))
 def test_any_name_comes_back(names, tmp_path_factory):
     path = tmp_path_factory.mktemp("names") / "answers.sqlite"
     for name in names:
@@ -212,6 +213,7 @@ def test_a_read_only_folder_is_told():
 def test_bad_answers_are_refused_before_anything_is_written(path):
     for sentence, change in {
         "the participant has no name": {"participant": "\n"},
+        "the participant's name has more than 100 characters": {"participant": "x" * 101},
         "the group has no name": {"group": ""},
         "there is no question 'pretty', only natural, consistent": {"question": "pretty"},
         "the method 'magic' is not among those shown, ours, transport, mean, colour": {"method": "magic"},
@@ -263,3 +265,14 @@ def test_export_round_trip(path, tmp_path):
     with pytest.raises(FileNotFoundError):
         export_csv(tmp_path / "missing.sqlite", target)
     assert len(read_answers(path)) == len(pd.read_csv(target)) == 2
+
+
+def test_no_cell_of_the_export_is_a_formula(path, tmp_path):
+    names = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "a=b", "'quoted"]
+    for name in names:
+        give(path, name, group=f"{name}.jpg", method="=ours", shown=["=ours", "-x", "@y"])
+    export_csv(path, tmp_path / "answers.csv")
+    table = pd.read_csv(tmp_path / "answers.csv", keep_default_na=False)
+    assert table["participant"].tolist() == ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\t=1", "a=b", "'quoted"]
+    assert not table.drop(columns="simulated").map(lambda cell: cell[0] in "=+-@\t\r").to_numpy().any()
+    assert read_answers(path)["participant"].tolist() == names, "the answers themselves stay as they are"

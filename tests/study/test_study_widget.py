@@ -190,9 +190,26 @@ def test_another_file_is_told_and_left_alone(path, tmp_path):
 def test_bad_input_is_refused(path):
     with pytest.raises(ValueError, match="participant has no name"):
         StudyWidget(GROUPS, path, "  ")
+    with pytest.raises(ValueError, match="at most 100 characters, got 100,000"):
+        StudyWidget(GROUPS, path, "x" * 100_000)
     with pytest.raises(ValueError, match="at least one group"):
         StudyWidget([], path, "P1")
     for letter in ("D", "a", "", "AB"):
         with pytest.raises(ValueError, match="There is no picture"):
             StudyWidget(GROUPS, path, "P1").answer(letter)
     assert not path.exists()
+
+
+def test_no_name_is_html_on_the_page(tmp_path):
+    """Names of groups, methods, participants and files are text, wherever they are shown."""
+    evil = "<img src=x onerror=alert(1)>"
+    groups = [
+        Group(evil + str(i), *torch.rand(2, 3, 4, 4), dict.fromkeys([evil, "b"], torch.rand(3, 4, 4))) for i in "12"
+    ]
+    widget = StudyWidget(groups, tmp_path / f"{evil}.sqlite", evil)
+    assert evil not in page(widget)
+    (tmp_path / f"{evil}.sqlite").write_text("no database")
+    assert not widget.answer("A")
+    assert "is no file of answers" in page(widget)
+    assert evil not in page(widget)
+    assert "&lt;img src=x onerror" in page(widget)

@@ -1,20 +1,20 @@
-// A photo with a before/after divider and a heat map over it; pointing at it tells the kernel where.
+// A photo with a before/after divider and an overlay; pointing at it tells the kernel where.
 // It also downloads files that the kernel sends.
 
-const clamp = (x) => Math.max(0, Math.min(1, x));
+const fraction = (x) => limit(x, 0, 1);
 
-function render({ model, el }) {
+async function render({ model, el }) {
   const frame = document.createElement("div");
   frame.className = "histcolor-photo";
   frame.tabIndex = 0;
   frame.setAttribute("role", "application");
-  const [before, after, heat] = ["before", "after", "heat"].map((name) => {
-    const image = document.createElement("img");
-    image.className = name;
-    image.draggable = false;
-    frame.append(image);
-    return image;
-  });
+  const images = {};
+  for (const name of ["before", "after", "heat"]) {
+    images[name] = new Image();
+    images[name].className = name;
+    images[name].hidden = true;
+    frame.append(images[name]);
+  }
   const cross = document.createElement("div");
   cross.className = "cross";
   const handle = document.createElement("div");
@@ -26,56 +26,59 @@ function render({ model, el }) {
   handle.setAttribute("aria-valuemax", 100);
   frame.append(cross, handle);
   el.append(frame);
+  const tools = await partOf(model, "tools");
 
-  let serial = 0;
   let at = null; // where the cross stands
-  const urls = new Map();
+  let divider = 0; // 0 shows only `after`, 1 only `before`
+  const newest = {}; // of each image, the address that it has or gets
 
   /** Shows bytes in an image; the old picture stays until the new one is decoded, so that nothing flickers. */
-  async function show(image, name, type) {
-    const view = model.get(name);
-    const url = view?.byteLength ? URL.createObjectURL(new Blob([view], { type })) : null;
-    const old = urls.get(image);
-    urls.set(image, url);
+  async function show(name) {
+    const view = model.get(name), old = newest[name];
+    const url = view?.byteLength ? URL.createObjectURL(new Blob([view])) : null;
+    newest[name] = url;
+    const next = new Image(), version = model.get("version");
+    next.className = name;
+    next.draggable = false;
+    next.alt = name === "after" ? model.get("label") : "";
+    next.hidden = !url;
     if (url) {
-      const next = new Image();
       next.src = url;
       await next.decode().catch(() => {});
-      if (urls.get(image) === url) image.src = url;
     }
-    image.hidden = !url;
-    if (name === "heat") frame.classList.toggle("heated", Boolean(url)); // all places are meant, not one
     if (old) URL.revokeObjectURL(old);
+    if (newest[name] !== url) return; // a newer picture has overtaken this one
+    images[name].replaceWith(next);
+    images[name] = next;
+    if (name === "heat") frame.classList.toggle("heated", Boolean(url)); // all places are meant, not one
     if (name === "after" && url) {
-      await image.decode().catch(() => {});
-      frame.dataset.shown = model.get("version"); // which result is on the page
+      frame.style.setProperty("--ratio", next.naturalWidth / next.naturalHeight);
+      frame.dataset.shown = version; // which result is on the page
     }
+    place();
   }
-  const showBefore = () => show(before, "before", "image/jpeg");
-  const showAfter = () => show(after, "after", "image/jpeg");
-  const showHeat = () => show(heat, "heat", "image/jpeg");
 
   function place() {
-    const x = model.get("divider"), divided = model.get("before")?.byteLength > 0;
-    after.style.clipPath = divided ? `inset(0 0 0 ${100 * x}%)` : "none";
-    handle.style.left = `clamp(13px, ${100 * x}%, 100% - 13px)`; // always whole, so that it can be seized
+    const divided = model.get("before")?.byteLength > 0;
+    images.after.style.clipPath = divided ? `inset(0 0 0 ${100 * divider}%)` : "none";
+    handle.style.left = `clamp(13px, ${100 * divider}%, 100% - 13px)`; // always whole, so that it can be seized
     handle.hidden = !divided;
-    handle.setAttribute("aria-valuenow", Math.round(100 * x));
+    handle.setAttribute("aria-valuenow", Math.round(100 * divider));
   }
 
-  function describe() {
-    const tool = model.get("tool");
-    frame.style.cursor = tool === "pick" ? "crosshair" : tool === "look" ? "help" : "default";
-    frame.setAttribute("aria-label", model.get("label"));
-    after.alt = model.get("label");
-    before.alt = heat.alt = "";
-    if (tool !== "look") mark(null);
-  }
+  // --- pointing: what each tool does with a place [x, y] of the photo, as fractions ---
 
-  function send(name, [x, y]) {
-    model.set(name, { x, y, serial: Date.now() * 1000 + (serial++ % 1000) });
-    model.save_changes();
+  const look = throttled(([x, y]) => model.send({ kind: "look", x, y }), 60);
+  function lookAt(place) {
+    mark(place); // stays when the pointer goes on to the plane, to see both
+    look(place);
   }
+  const pointing = {
+    pick: { cursor: "crosshair", down: ([x, y]) => model.send({ kind: "pick", x, y, gray: x < divider }) },
+    look: { cursor: "help", down: lookAt, move: lookAt },
+  };
+  const tool = () => (model.get("pointing").includes(chosen(tools)) ? pointing[chosen(tools)] : null);
+
   function mark(place) {
     at = place;
     if (at) [cross.style.left, cross.style.top] = at.map((part) => `${100 * part}%`);
@@ -83,31 +86,25 @@ function render({ model, el }) {
   }
   const toPlace = (event) => {
     const box = frame.getBoundingClientRect();
-    return [clamp((event.clientX - box.left) / box.width), clamp((event.clientY - box.top) / box.height)];
+    return [fraction((event.clientX - box.left) / box.width), fraction((event.clientY - box.top) / box.height)];
   };
-
-  // --- pointing ---
-
   frame.addEventListener("pointerdown", (event) => {
-    if (event.target === handle || event.button) return;
+    if (event.target === handle || event.button || !event.isPrimary) return;
     mark(null);
-    if (["pick", "look"].includes(model.get("tool"))) send(model.get("tool"), toPlace(event));
+    tool()?.down?.(toPlace(event));
   });
   frame.addEventListener("pointermove", (event) => {
-    if (model.get("tool") !== "look" || handle.hasPointerCapture(event.pointerId)) return;
-    mark(toPlace(event)); // stays when the pointer goes on to the plane, to see both
-    send("look", at);
+    if (event.isPrimary && !handle.hasPointerCapture(event.pointerId)) tool()?.move?.(toPlace(event));
   });
   const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   frame.addEventListener("keydown", (event) => {
-    const tool = model.get("tool");
-    if (event.target === handle || !["pick", "look"].includes(tool)) return;
+    if (event.target === handle || !tool()) return;
     const [x, y] = at ?? [0.5, 0.5];
     if (arrows[event.key]) {
       const step = event.shiftKey ? 0.1 : 0.02;
-      mark([clamp(x + step * arrows[event.key][0]), clamp(y + step * arrows[event.key][1])]);
-      if (tool === "look") send("look", at);
-    } else if (event.key === "Enter" || event.key === " ") send(tool, [x, y]);
+      mark([fraction(x + step * arrows[event.key][0]), fraction(y + step * arrows[event.key][1])]);
+      tool().move?.(at);
+    } else if (event.key === "Enter" || event.key === " ") tool().down?.([x, y]);
     else return;
     event.preventDefault();
     event.stopPropagation();
@@ -117,25 +114,25 @@ function render({ model, el }) {
   // --- divider ---
 
   function divide(x) {
-    model.set("divider", clamp(x));
-    model.save_changes();
+    divider = fraction(x);
+    place();
   }
   handle.addEventListener("pointerdown", (event) => handle.setPointerCapture(event.pointerId));
   handle.addEventListener("pointermove", (event) => {
     if (handle.hasPointerCapture(event.pointerId)) divide(toPlace(event)[0]);
   });
   handle.addEventListener("keydown", (event) => {
-    const x = model.get("divider");
-    const to = { ArrowLeft: x - 0.05, ArrowRight: x + 0.05, Home: 0, End: 1 }[event.key];
+    const to = { ArrowLeft: divider - 0.05, ArrowRight: divider + 0.05, Home: 0, End: 1 }[event.key];
     if (to === undefined) return;
     divide(to);
     event.preventDefault();
     event.stopPropagation();
   });
 
-  // --- files ---
+  // --- what the kernel says ---
 
-  function download(message, buffers) {
+  function told(message, buffers) {
+    if (message.kind === "reset") divide(0);
     if (message.kind !== "download") return;
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([buffers[0]], { type: message.type }));
@@ -143,21 +140,25 @@ function render({ model, el }) {
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   }
-
-  const handlers = [
-    ["change:before", showBefore], ["change:after", showAfter], ["change:heat", showHeat],
-    ["change:divider change:before", place], ["change:tool change:label", describe], ["msg:custom", download],
-  ];
-  for (const [names, handler] of handlers) model.on(names, handler);
-  showBefore();
-  showAfter();
-  showHeat();
-  place();
+  function describe() {
+    frame.style.cursor = tool()?.cursor ?? "default";
+    frame.style.touchAction = tool() ? "none" : "pan-y"; // else a finger on the photo scrolls the page
+    frame.setAttribute("aria-label", model.get("label"));
+    if (chosen(tools) !== "look") mark(null);
+  }
+  const [before, after, heat] = ["before", "after", "heat"].map((name) => () => show(name));
+  const end = listen(
+    [model, "change:before", before], [model, "change:after", after], [model, "change:heat", heat],
+    [model, "change:label", describe], [model, "msg:custom", told], [tools, "change:index", describe],
+  );
+  before();
+  after();
+  heat();
   describe();
 
   return () => {
-    for (const [names, handler] of handlers) model.off(names, handler);
-    for (const url of urls.values()) if (url) URL.revokeObjectURL(url);
+    end();
+    for (const url of Object.values(newest)) if (url) URL.revokeObjectURL(url);
   };
 }
 

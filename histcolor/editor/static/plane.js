@@ -7,20 +7,27 @@ const RANGE = 110;
 const STEP = { fine: 2, coarse: 10 }; // units of ab that an arrow key moves the cross, alone and with Shift
 const SPACING = 0.4; // of the radius, between the points of a stroke
 
-const clamp = (x) => Math.max(-RANGE, Math.min(RANGE, x));
+const PATH = { preview: 64, edit: 256 }; // points of a stroke that are sent at most
 
-function render({ model, el }) {
+const clamp = (x) => limit(x, -RANGE, RANGE);
+
+/** A path with at most `most` of its points, its ends among them. */
+const thinned = (path, most) => path.length <= most ? path
+  : Array.from({ length: most }, (_, i) => path[Math.round((i * (path.length - 1)) / (most - 1))]);
+
+async function render({ model, el }) {
   const canvas = document.createElement("canvas");
   canvas.className = "histcolor-plane";
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "application");
   el.append(canvas);
+  const [tools, radius, strength] = await Promise.all(["tools", "radius", "strength"].map((name) => partOf(model, name)));
+  const brush = () => radius.get("value");
 
   let stroke = null; // { tool, path } while the pointer is down or a move is carried by keys
   let cursor = null; // [a, b] under the pointer or the keys' cross
   let keys = false; // whether the cross is shown
   let colours = null; // the whole plane in its own colours, an image from the kernel
-  let serial = 0;
 
   const toCanvas = ([a, b]) => {
     const scale = canvas.width / (2 * RANGE);
@@ -69,7 +76,7 @@ function render({ model, el }) {
   function circle(context, at, radius, fill) {
     context.beginPath();
     context.arc(...toCanvas(at), Math.max(3 * devicePixelRatio, radius * canvas.width / (2 * RANGE)), 0, 7);
-    fill ? context.fill() : context.stroke();
+    if (fill !== null) fill ? context.fill() : context.stroke(); // null: only the path, for clipping
   }
 
   function draw() {
@@ -85,23 +92,19 @@ function render({ model, el }) {
     context.drawImage(colours, 0, 0, side, side);
     context.globalAlpha = 1;
 
-    const glow = bytesOf("glow");
-    const mass = bytesOf("mass");
-    context.globalAlpha = glow ? 0.25 : 1;
-    if (mass) context.drawImage(layer(mass, model.get("bins")), 0, 0);
-    context.globalAlpha = 1;
-    if (glow) context.drawImage(layer(glow, Math.sqrt(glow.length)), 0, 0);
+    const mass = bytesOf("mass"), shown = mass && layer(mass, model.get("bins"));
+    if (mass) context.drawImage(shown, 0, 0);
 
     context.globalAlpha = 0.35;
     lines(context, [[[-RANGE, 0], [RANGE, 0]], [[0, -RANGE], [0, RANGE]]], ink, 0.75);
     context.fillStyle = ink;
     context.font = `${12 * devicePixelRatio}px ${theme("--jp-ui-font-family", "sans-serif")}`;
     context.globalAlpha = 0.8;
-    const [right, middle] = toCanvas([RANGE, 0]), [centre, top] = toCanvas([0, RANGE]), gap = 5 * devicePixelRatio;
-    context.textAlign = "right";
-    context.fillText("a", right - gap, middle - gap);
-    context.textAlign = "left";
-    context.fillText("b", centre + gap, top + 3 * gap);
+    const gap = 6 * devicePixelRatio, middle = side / 2;
+    write(context, "green", [gap, middle - gap], "left");
+    write(context, "red · a", [side - gap, middle - gap], "right");
+    write(context, "yellow · b", [middle + gap, 2.5 * gap], "left");
+    write(context, "blue", [middle + gap, side - gap], "left");
     context.globalAlpha = 0.6;
     context.setLineDash([4 * devicePixelRatio, 3 * devicePixelRatio]);
     lines(context, model.get("gamut"), ink, 1);
@@ -109,23 +112,71 @@ function render({ model, el }) {
     context.globalAlpha = 1;
     lines(context, model.get("achieved"), paper, 3.5);
     lines(context, model.get("achieved"), ink, 1.5);
-    if (stroke) preview(context, paper, ink);
+    if (model.get("fresh") && !stroke) example(context, paper, ink);
+    if (stroke) preview(context, shown, paper, ink);
+    rings(context, paper, ink);
     pointer(context, paper, ink);
   }
 
+  function write(context, text, at, align, halo) {
+    context.textAlign = align;
+    if (halo) {
+      context.lineWidth = 4 * devicePixelRatio;
+      context.lineJoin = "round";
+      context.strokeStyle = halo;
+      context.strokeText(text, ...at);
+    }
+    context.fillText(text, ...at);
+  }
+
+  /** A stroke that could be painted, for those who see the editor for the first time. */
+  function example(context, paper, ink) {
+    const path = Array.from({ length: 25 }, (_, i) => [-78 + 2.4 * i, -62 + 9 * Math.sin(i / 4)]);
+    context.setLineDash([2 * devicePixelRatio, 5 * devicePixelRatio]);
+    context.lineCap = "round";
+    for (const [style, width] of [[paper, 6], [ink, 2.5]]) lines(context, [path], style, width);
+    context.setLineDash([]);
+    context.fillStyle = ink;
+    write(context, "drag to paint a colour", toCanvas([-50, -84]), "center", paper);
+  }
+
+  /** The colours that a place looks at, each with its share. */
+  function rings(context, paper, ink) {
+    for (const [a, b, size, share] of model.get("rings")) {
+      for (const [style, width] of [[paper, 4], [ink, 2]]) {
+        context.strokeStyle = style;
+        context.lineWidth = width * devicePixelRatio;
+        circle(context, [a, b], size, false);
+      }
+      context.fillStyle = ink;
+      const [x, y] = toCanvas([a + (a > 70 ? -size - 2 : size + 2), b]);
+      write(context, `${Math.round(100 * share)} %`, [x, y + 4 * devicePixelRatio], a > 70 ? "right" : "left", paper);
+    }
+  }
+
   /** What the stroke will do, drawn at once; the kernel's histogram follows when the pointer is up. */
-  function preview(context, paper, ink) {
-    const radius = model.get("radius"), { tool, path } = stroke;
+  function preview(context, shown, paper, ink) {
+    const { tool, path } = stroke;
     if (tool === "paint") context.fillStyle = context.createPattern(painted(), "no-repeat");
     if (tool === "erase") context.fillStyle = paper;
-    if (tool !== "move") {
-      for (const point of path) circle(context, point, tool === "paint" ? radius * 0.7 : radius, true);
+    if (tool !== "move") for (const point of path) circle(context, point, tool === "paint" ? brush() * 0.7 : brush(), true);
+    else {
+      const [start, end] = [path[0], path[path.length - 1]], [from, to] = [toCanvas(start), toCanvas(end)];
+      context.fillStyle = paper;
+      context.globalAlpha = 0.75;
+      circle(context, start, brush(), true);
       context.globalAlpha = 1;
-    } else {
-      const [start, end] = [path[0], path[path.length - 1]];
+      if (shown) { // the blob, where it will land
+        context.save();
+        circle(context, end, brush(), null);
+        context.clip();
+        context.drawImage(shown, to[0] - from[0], to[1] - from[1]);
+        context.restore();
+      }
       context.strokeStyle = ink;
       context.lineWidth = 1.5 * devicePixelRatio;
-      circle(context, start, radius, false);
+      circle(context, start, brush(), false);
+      circle(context, end, brush(), false);
       lines(context, [[start, end]], ink, 1.5);
     }
   }
@@ -138,7 +189,7 @@ function render({ model, el }) {
 
   function pointer(context, paper, ink) {
     const mark = model.get("mark");
-    for (const [at, radius] of [[cursor, model.get("radius")], [mark.length ? mark : null, 4]]) {
+    for (const [at, radius] of [[cursor, brush()], [mark.length ? mark : null, 4]]) {
       if (!at) continue;
       for (const [style, width] of [[paper, 3.5], [ink, 1.5]]) {
         context.strokeStyle = style;
@@ -154,14 +205,19 @@ function render({ model, el }) {
 
   // --- strokes ---
 
-  function send(name, value) {
-    model.set(name, { ...value, serial: Date.now() * 1000 + (serial++ % 1000) }); // two equal edits are two
-    model.save_changes();
+  const send = (action) => model.send({ kind: "edit", ...action });
+  const look = throttled((ab) => model.send({ kind: "look", ab }), 60);
+  const previews = throttled((action) => model.send({ kind: "preview", ...action }), 150);
+
+  function action(most) {
+    const { tool, path } = stroke;
+    if (tool === "move") return { tool, start: path[0], end: path[path.length - 1], radius: brush() };
+    return { tool, path: thinned(path, most), radius: brush(), strength: strength.get("value") };
   }
 
   function begin(at) {
-    const tool = model.get("tool");
-    if (tool === "look") send("look", { ab: at });
+    const tool = chosen(tools);
+    if (tool === "look") look(at);
     if (["paint", "erase", "move"].includes(tool)) stroke = { tool, path: [at] };
     draw();
   }
@@ -169,38 +225,46 @@ function render({ model, el }) {
   function go(at) {
     cursor = at;
     if (stroke) {
-      const [a, b] = stroke.path[stroke.path.length - 1];
-      if (Math.hypot(at[0] - a, at[1] - b) >= SPACING * model.get("radius")) stroke.path.push(at);
-    } else if (model.get("tool") === "look") send("look", { ab: at });
+      const { path } = stroke, [a, b] = path[path.length - 1];
+      if (stroke.tool === "move") path[1] = at;
+      else if (Math.hypot(at[0] - a, at[1] - b) >= SPACING * brush()) path.push(at);
+      if (path.length > 1) previews(action(PATH.preview));
+    } else if (chosen(tools) === "look") look(at);
     draw();
   }
 
   function end(at) {
     if (!stroke) return;
-    const { tool, path } = stroke, radius = model.get("radius");
+    if (stroke.tool === "move") stroke.path[1] = at;
+    previews.drop();
+    send(action(PATH.edit));
     stroke = null;
-    if (tool === "move") send("edit", { tool, start: path[0], end: at, radius });
-    else send("edit", { tool, path, radius, strength: model.get("strength") });
     draw();
   }
 
   function cancel() {
+    if (stroke?.path.length > 1) {
+      previews.drop();
+      model.send({ kind: "preview" }); // of nothing: back to the target histogram
+    }
     stroke = null;
     draw();
   }
 
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.button) return;
+    if (event.button || !event.isPrimary) return; // a second finger paints nothing
     canvas.setPointerCapture(event.pointerId);
+    canvas.focus({ preventScroll: true });
     keys = false;
     cursor = toColour(event);
     begin(cursor);
   });
   canvas.addEventListener("pointermove", (event) => {
+    if (!event.isPrimary) return;
     keys = false;
     go(toColour(event));
   });
-  canvas.addEventListener("pointerup", (event) => end(toColour(event)));
+  canvas.addEventListener("pointerup", (event) => event.isPrimary && end(toColour(event)));
   canvas.addEventListener("pointercancel", cancel);
   canvas.addEventListener("pointerleave", () => {
     if (!keys) cursor = null;
@@ -211,19 +275,17 @@ function render({ model, el }) {
     if (document.activeElement !== canvas && el.getRootNode().activeElement !== canvas) return;
     event.preventDefault();
     const factor = Math.exp(-Math.sign(event.deltaY || event.deltaX) * 0.12);
-    scale(event.shiftKey ? "strength" : "radius", factor);
+    scale(event.shiftKey ? strength : radius, factor);
   }, { passive: false });
 
-  function scale(name, factor) {
-    const [low, high] = name === "radius" ? [2, 60] : [0.01, 1];
-    model.set(name, Math.max(low, Math.min(high, model.get(name) * factor)));
-    model.save_changes();
-    draw();
-  }
+  const scale = (slider, factor) => {
+    slider.set("value", limit(slider.get("value") * factor, slider.get("low"), slider.get("high")));
+    slider.send({ kind: "slide", value: slider.get("value") });
+  };
 
   const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-  const presses = { "[": ["radius", 1 / 1.15], "]": ["radius", 1.15], "-": ["strength", 1 / 1.15], "+": ["strength", 1.15] };
-  const tools = { p: "paint", e: "erase", m: "move", c: "pick", l: "look" };
+  const presses = { "[": [radius, 1 / 1.15], "]": [radius, 1.15], "-": [strength, 1 / 1.15], "+": [strength, 1.15] };
+  const letters = { p: "Paint", e: "Erase", m: "Move", c: "Pick", l: "Look" };
 
   canvas.addEventListener("keydown", (event) => {
     const { key } = event, at = cursor ?? [0, 0], command = event.ctrlKey || event.metaKey;
@@ -238,12 +300,12 @@ function render({ model, el }) {
       else begin(at);
       if (stroke && stroke.tool !== "move") end(at); // a move is carried by the arrows until the next Enter
     } else if (key === "Escape") cancel();
-    else if (command && key.toLowerCase() === "z") send("edit", { tool: event.shiftKey ? "redo" : "undo" });
-    else if (command && key.toLowerCase() === "y") send("edit", { tool: "redo" });
+    else if (command && key.toLowerCase() === "z") send({ tool: event.shiftKey ? "redo" : "undo" });
+    else if (command && key.toLowerCase() === "y") send({ tool: "redo" });
     else if (presses[key]) scale(...presses[key]);
-    else if (tools[key] && !command) {
-      model.set("tool", tools[key]);
-      model.save_changes();
+    else if (letters[key] && !command) {
+      tools.set("index", tools.get("_options_labels").indexOf(letters[key]));
+      tools.save_changes();
     } else return;
     event.preventDefault();
     event.stopPropagation(); // JupyterLab has shortcuts of its own on these keys
@@ -264,16 +326,16 @@ function render({ model, el }) {
   }
 
   function describe() {
-    const tool = model.get("tool");
+    const tool = chosen(tools);
     canvas.style.cursor = tool === "look" ? "help" : tool === "pick" ? "not-allowed" : "crosshair";
     canvas.setAttribute("aria-label", model.get("label"));
   }
 
-  const names = ["mass", "glow", "gamut", "achieved", "mark", "radius", "strength"];
-  const changes = names.map((name) => `change:${name}`).join(" ");
-  model.on(changes, draw);
-  model.on("change:colours", recolour);
-  model.on("change:tool change:label", describe);
+  const changes = ["mass", "gamut", "achieved", "mark", "rings", "fresh"].map((name) => `change:${name}`).join(" ");
+  const off = listen(
+    [model, changes, draw], [radius, "change:value", draw], [model, "change:colours", recolour],
+    [model, "change:label", describe], [tools, "change:index", describe],
+  );
   // A canvas that was hidden, moved, or zoomed has to be drawn again: JupyterLab hides cells that are scrolled away
   const sizes = new ResizeObserver(draw), seen = new IntersectionObserver(draw);
   const restyle = new MutationObserver(draw);
@@ -285,9 +347,7 @@ function render({ model, el }) {
 
   return () => {
     for (const observer of [sizes, seen, restyle]) observer.disconnect();
-    model.off(changes, draw);
-    model.off("change:colours", recolour);
-    model.off("change:tool change:label", describe);
+    off();
   };
 }
 

@@ -1,0 +1,35 @@
+// What all parts of the page share; put before each part's own script.
+//
+// The kernel owns every value that is shown. What a user does goes to the kernel as a message, never as a new value, so
+// that nothing the page draws can come back as an edit.
+
+const limit = (x, low, high) => Math.max(low, Math.min(high, x));
+
+/** Calls at once, then at most once in `gap` milliseconds, with the newest arguments; `drop` forgets those that wait. */
+function throttled(action, gap) {
+  let timer = null, waiting = null;
+  function run() {
+    timer = null;
+    if (!waiting) return;
+    const now = waiting;
+    waiting = null;
+    action(...now);
+    timer = setTimeout(run, gap);
+  }
+  const call = (...values) => {
+    waiting = values;
+    if (!timer) run();
+  };
+  call.drop = () => { waiting = null; };
+  return call;
+}
+
+/** Another part, by the trait that names it: the tool buttons, a slider. */
+const partOf = (model, name) => model.widget_manager.get_model(model.get(name).slice("IPY_MODEL_".length));
+const chosen = (tools) => tools.get("_options_labels")[tools.get("index")].toLowerCase();
+
+/** Listens to several models; returns a function that ends it. */
+function listen(...entries) {
+  for (const [model, names, handler] of entries) model.on(names, handler);
+  return () => { for (const [model, names, handler] of entries) model.off(names, handler); };
+}
