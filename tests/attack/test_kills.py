@@ -114,7 +114,7 @@ SMALL = ["--preset", "tiny", "--batch-size", 2, "--size", 32, "--warmup", 2, "--
 
 
 def test_twenty_kills_in_training_change_no_bit(pack_folder, tmp_path):
-    words = ["train", "--data", pack_folder, *SMALL, "--steps", 24, "--log-every", 2, "--save-every", 2, "--run"]
+    words = ["train", "--data", pack_folder, *SMALL, "--steps", 16, "--log-every", 2, "--save-every", 2, "--run"]
     assert run([*words, tmp_path / "unbroken"]) == 0
     folder, ends = tmp_path / "killed", []
     columns = ["step", "loss", "gt", "grad", "hist", "gradient_norm", "lr"]
