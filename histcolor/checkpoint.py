@@ -25,10 +25,6 @@ from histcolor.model import Colorizer, ModelConfig, config_from_dict
 
 FORMAT = "1"  #: changes when older versions of histcolor could not read the file
 SHIPPED = Path(__file__).parent / "weights"
-#: fields of the configuration in the shipped files that no network has any more, as their average histogram is named
-#: "usual" there; both go when other weights take their place
-RENAMED = {"usual": "average"}
-LEFT = ("guide", "colours", "head", "anneal", "joint", "semantics")
 #: the networks that a checkpoint may hold, by method; :mod:`histcolor.baselines` adds the methods of the comparison
 METHODS: dict[str, Callable[[ModelConfig], nn.Module]] = {Colorizer.method: Colorizer}
 
@@ -109,9 +105,9 @@ def load_tensors(
     with _reading(path) as (file, metadata):
         names = list(file.keys())
         if needed is not None:
-            shapes = {RENAMED.get(name, name): tuple(file.get_slice(name).get_shape()) for name in names}
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
             check_shapes(shapes, {name: tuple(tensor.shape) for name, tensor in needed.items()}, str(path))
-        return {RENAMED.get(name, name): file.get_tensor(name) for name in names}, metadata
+        return {name: file.get_tensor(name) for name in names}, metadata
 
 
 def save_model(model: nn.Module, path: str | Path, *, about: dict | None = None) -> None:
@@ -150,7 +146,7 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Colorizer:
     metadata = load_metadata(path)
     try:
         values = json.loads(metadata["config"])
-        config = config_from_dict({name: value for name, value in values.items() if name not in LEFT})
+        config = config_from_dict(values)
     except ValueError as error:
         if isinstance(error, json.JSONDecodeError):
             raise CheckpointError(f"{path}: holds a damaged model configuration.") from error
