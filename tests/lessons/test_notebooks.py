@@ -33,8 +33,6 @@ LONGER = {
     "03_training",
     "04_ablations",
     "05_comparisons",
-    "06_histogram_editing",
-    "07_user_study",
 }
 #: pages whose outputs are not committed yet; to be emptied
 NOT_EXECUTED = {

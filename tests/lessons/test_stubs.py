@@ -7,11 +7,15 @@ import nbformat
 import pytest
 import torch
 
-from histcolor.lessons import representation
+from histcolor.lessons import asking, editing, representation
 from histcolor.lessons.stub import Stub
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-PAGES = {"01_histogram_representation": representation}
+PAGES = {
+    "01_histogram_representation": representation,
+    "06_histogram_editing": editing,
+    "07_user_study": asking,
+}
 STUBS = {
     (page, name): stub
     for page, module in PAGES.items()
