@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -144,15 +144,20 @@ def lessons(output: Path, minutes: Mapping[str, float]) -> Iterator[dict[str, An
         yield {"name": name, "title": title, "minutes": minutes[name], "figures": shown}
 
 
-def provenance(root: Path, tables: Path, minutes: Mapping[str, float], profile: str) -> dict[str, str]:
-    """Say when and on what this report was made, which of its numbers were measured now, and which are recorded."""
+def provenance(
+    root: Path, tables: Path, minutes: Mapping[str, float], profile: str, experiments: Iterable[str]
+) -> dict[str, str]:
+    """Say when and on what this report was made, which of its numbers were measured now, and which are recorded.
+
+    ``experiments`` are those whose recorded runs the report uses.
+    """
     from histcolor.experiments.definition import read_experiment
     from histcolor.experiments.provenance import about_machine
     from histcolor.experiments.records import read_record
 
     here = about_machine("cpu")
     file, records = root / "notebooks" / "experiments.toml", []
-    for name in TABLES if file.is_file() else ():
+    for name in experiments if file.is_file() else ():
         records += [read_record(place) for _, _, place in read_experiment(file, name).places(tables / name)]
     records = [record for record in records if record.get("measured")]
     every = {key: ", ".join(sorted({str(r[key]) for r in records if r.get(key)})) for key in ("hardware", "torch")}
@@ -161,7 +166,7 @@ def provenance(root: Path, tables: Path, minutes: Mapping[str, float], profile: 
     about = {
         "Made": f"{datetime.now(UTC):%d %B %Y, %H:%M} UTC, in {sum(minutes.values()):.1f} minutes",
         "Commit": here["commit"],
-        "Machine": f"{here['hardware']}, {here['threads']} threads, torch {here['torch']}",
+        "Machine": f"{here['hardware']}, {here['threads']} thread{'s' * (here['threads'] > 1)}, torch {here['torch']}",
         "Measured now": f"the figures of {len(minutes)} lessons ({profile} profile), all checks, and the table below",
     }
     if records:
@@ -210,6 +215,7 @@ def write_page(
     template = environment.from_string(files("histcolor.lessons").joinpath("report.html.j2").read_text("utf-8"))
     told = dict(zip(claims, in_words(claims), strict=True))
     recorded = (root or output) / "results" / "tables"
+    experiments = dict.fromkeys([*TABLES, *(claim.experiment for claim in claims if claim.experiment)])
     text = template.render(
         MARKS=MARKS,
         profile=profile,
@@ -219,7 +225,7 @@ def write_page(
         ours=[words for claim, words in told.items() if claim.source == "ours"],
         tables=[table for name in TABLES if root and (table := paper_table(name, root, recorded))],
         lessons=list(lessons(output, minutes)),
-        provenance=provenance(root or output, recorded, minutes, profile),
+        provenance=provenance(root or output, recorded, minutes, profile, experiments),
         photos=pd.read_csv(output / "tables" / "demo_photos.csv"),
         checks=checks.to_dict("records"),
     )

@@ -109,6 +109,8 @@ def pixel_figure(places: Sequence[tuple[float, float]]) -> Figure:
         some = int((one > 0.005).sum())
         shared = "one bin gets all" if some == 1 else f"{some} bins share it"
         plots.frame_plane(axis, f"a = {a:g}, b = {b:g}: {shared}".replace("-", "−"))
+        if len(places) > 1:  # else it is dragged, over the whole plane
+            axis.set(xlim=(a - 62, a + 62), ylim=(b - 62, b + 62), xticks=(0, 50), yticks=(-50, 0, 50))
     return figure
 
 
