@@ -120,21 +120,6 @@ def histogram_picture(hist: Tensor, L: float, *, scale: int = 4) -> Tensor:
     return picture.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
 
 
-def heat_overlay(gray: Tensor, heat: Tensor) -> Tensor:
-    """Lay a heat map over a photo: gray where the heat is 0, orange where it is 1, RGB ``[3, H, W]`` in [0, 1].
-
-    Blended in Lab, so that equal steps of heat look equal. a and b grow in proportion to the heat; L goes six tenths of
-    the way to orange, so that edges can still be seen, and black and white become orange, too.
-
-    Args:
-        gray: RGB ``[3, H, W]`` in [0, 1]; only its L is used.
-        heat: ``[h, w]`` in [0, 1], as from :func:`histcolor.editor.explore.places_of`; enlarged bilinearly.
-    """
-    heat = F.interpolate(heat[None, None], gray.shape[-2:], mode="bilinear", align_corners=False)[0]
-    L, orange = rgb_to_lab(gray)[:1], gray.new_tensor([66.0, 44.0, 70.0])[:, None, None]
-    return lab_to_rgb(torch.cat([L + 0.6 * heat * (orange[:1] - L), heat * orange[1:]]))
-
-
 def tint(gray: Tensor, heat: Tensor, ab: Tensor | tuple[float, float]) -> Tensor:
     """Show where a colour goes, in that colour: full where the heat is 1, faint and gray where it is 0.
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import platform
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from histcolor.experiments.claims import Claim, write_claims
+
+if TYPE_CHECKING:
+    from IPython.display import Image
 
 
 def project_root() -> Path:
@@ -46,3 +52,14 @@ def shapes(**tensors: Tensor) -> None:
     """Print the name and the shape of each tensor, a line each."""
     for name, tensor in tensors.items():
         print(f"{name:12} {list(tensor.shape)}")
+
+
+def as_picture(figure: Figure) -> Image:
+    """Draw a figure as a picture, and close it: what a function of ``ipywidgets.interact`` returns."""
+    import matplotlib.pyplot as plt
+    from IPython.display import Image
+
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=80)
+    plt.close(figure)
+    return Image(file.getvalue())

@@ -30,12 +30,9 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 #: pages that are still too long for a lesson; to be emptied
 LONGER = {
     "00_quickstart",
-    "01_histogram_representation",
     "03_training",
     "04_ablations",
     "05_comparisons",
-    "06_histogram_editing",
-    "07_user_study",
 }
 #: pages whose outputs are not committed yet; to be emptied
 NOT_EXECUTED = {
