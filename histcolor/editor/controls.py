@@ -103,13 +103,11 @@ class Controls:
             "saved": FileButton(name="Load", accept=".npy,.json", tip="Load a histogram (.npy) or a state (.json)"),
         }
         self.saves = {
-            "picture": button("Picture", "download", "Save the coloured photo at its full size, as PNG"),
-            "pair": button("Before/after", "download", "Save the gray and the coloured photo side by side, as PNG"),
-            "histogram": button("Histogram", "download", "Save the target histogram's numbers, as .npy"),
-            "plane": button("Plane", "download", "Save the target histogram as a picture, PNG"),
-            "state": button(
-                "State", "download", "Save target histogram, pins and transport strength, to load them again"
-            ),
+            "picture": button("Picture", "", "Save the coloured photo at its full size, as PNG"),
+            "pair": button("Before/after", "", "Save the gray and the coloured photo side by side, as PNG"),
+            "histogram": button("Histogram", "", "Save the target histogram's numbers, as .npy"),
+            "plane": button("Plane", "", "Save the target histogram as a picture, PNG"),
+            "state": button("State", "", "Save target histogram, pins and transport strength, to load them again"),
         }
         self.number, self.message = widgets.HTML(), widgets.HTML()
         self.layout = self._layout()
@@ -127,15 +125,16 @@ class Controls:
             made.add_class(f"histcolor-{name}")
             return made
 
-        tools = box("tools", self.tools, *self.buttons.values())
+        first = box("row", self.starts, *(self.buttons[name] for name in ("average", "clip")))
+        tools = box("tools", self.tools, *(self.buttons[name] for name in ("undo", "redo", "reset")))
         side = box("side", self.plane, self.radius, self.strength, text(LEGEND, "legend"))
-        self.pinning = box("row", text("Pin's colour", "label"), *self.swatches, self.any, self.unpin)
+        self.pinning = box("row", text("Pin", "label"), *self.swatches, self.any, self.unpin)
         result = box("result", self.photo, self.transport, self.pinning, self.number, self.message)
         mixing = box("panel", *self.mix, self.hue, self.saturation)
         sources = box("panel", *self.menus.values(), self.palette, box("row", *self.files.values()),
                       box("row", text("Save", "label"), *self.saves.values()))  # fmt: skip
         panels = box("panels", mixing, sources, box("reference", self.reference))
-        return [tools, box("stage", side, result), self.starts, panels, text(KEYS, "legend")]
+        return [tools, box("stage", side, result), first, panels, text(KEYS, "legend")]
 
     @property
     def parts(self) -> list[Part]:

@@ -427,11 +427,11 @@ class HistogramEditor(ipywidgets.VBox):
         return {"tool": "pin", "at": at, **({"number": number} if number else {"colour": self._colour})}
 
     def _place(self, number: int, x: float, y: float) -> None:
+        self.photo_view.held = number or len(self.points) + 1
         try:
             self._edit(self._placed(number, x, y))
-            if not self.message:
-                self._show_pins(number or len(self.points))
         finally:
+            self._show_pins()
             self.photo_view.send({"kind": "pins"})  # a refused pin goes away on the page
 
     def _hold(self, number: int) -> None:

@@ -41,7 +41,9 @@ def shoot(theme: str, output: Path) -> None:
             save(page.screenshot(), output / f"{what}_{name}.webp")
 
         page.evaluate("() => document.activeElement.blur()")
-        screen("screen_1280_fresh")
+        for width in (900, 640, 1280):
+            page.set_viewport_size({"width": width, "height": 800})
+            screen(f"screen_{width}_fresh")
         for slider, value in (("Photo's own", 1), ("Painted", 0)):
             page.locator(f'.histcolor-slider input[type=range][aria-label="{slider}"]').fill(str(value))
             page.wait_for_timeout(1000)

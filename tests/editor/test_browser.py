@@ -238,8 +238,6 @@ def spot(page, x, y):
 def test_pins_hold_drag_and_go(page, lab, plane):
     page.set_viewport_size({"width": 1280, "height": 800})
     to_top(page)
-    choose(page, "Reset")
-    wait_until(page, lab, lambda s: not s["pins"] and s["tool"] == "Paint")
     choose(page, "Pin")
     before = state(lab)
     picture = shown(page, lab, before["version"])

@@ -215,10 +215,14 @@ async function render({ model, el }) {
     if (chosen(tools) !== "look") mark(null);
     if (carried) giveUp();
   }
+  function count() {
+    if (!model.hasChanged("after")) frame.dataset.shown = model.get("version"); // the new picture equals the old one
+  }
   const [before, after, heat] = ["before", "after", "heat"].map((name) => () => show(name));
   const end = listen(
     [model, "change:before", before], [model, "change:after", after], [model, "change:heat", heat],
-    [model, "change:pins change:held change:colour", drawPins], [model, "change:label", describe], [model, "msg:custom", told], [tools, "change:index", describe],
+    [model, "change:pins change:held change:colour", drawPins], [model, "change:version", count],
+    [model, "change:label", describe], [model, "msg:custom", told], [tools, "change:index", describe],
   );
   before();
   after();

@@ -137,7 +137,8 @@ async function render({ model, el }) {
     for (const [style, width] of [[paper, 6], [ink, 2.5]]) lines(context, [path], style, width);
     context.setLineDash([]);
     context.fillStyle = ink;
-    write(context, "drag to paint a colour", toCanvas([-50, -84]), "center", paper);
+    const hint = "drag to paint a colour", [x, y] = toCanvas([-50, -84]);
+    write(context, hint, [Math.max(x, context.measureText(hint).width / 2 + 4 * devicePixelRatio), y], "center", paper);
   }
 
   /** The colours that a place looks at, each with its share. */
