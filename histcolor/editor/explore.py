@@ -144,17 +144,17 @@ def places_of(maps: AttentionMaps, ab: tuple[float, float], radius: float = RADI
     return (maps.weights.flatten(2) @ chosen).clamp(0, 1)  # rounding may leave 1 + 1e-7
 
 
-def main_colours(maps: AttentionMaps, attention: Tensor, radius: float = RADIUS) -> list[tuple[float, ...]]:
-    """Find the few colours that hold most of a place's attention: rings (a, b, radius, share), the largest first.
+def main_colours(shares: Tensor, colours: Tensor, radius: float = RADIUS) -> list[tuple[float, ...]]:
+    """Find the few colours that hold most of a sum: rings (a, b, radius, share), the largest first.
 
-    Each ring lies around the token with the most attention outside of the rings before; at most five, of 3 % or more.
+    Each ring lies around the largest share outside of the rings before; at most five, of 3 % or more.
 
     Args:
-        maps: from :func:`attention_maps`.
-        attention: ``[t, t]`` from :func:`colours_at`.
+        shares: ``[n, n]``, summing to 1, axis 0 is a: a place's attention (:func:`colours_at`), or a histogram.
+        colours: of the shares, ``[n, n, 2]`` in units of ab: ``maps.colours``, or a histogram's bin centres.
         radius: of the rings, in units of ab.
     """
-    left, colours, found = attention.flatten().clone(), maps.colours.flatten(0, 1), []
+    left, colours, found = shares.flatten().clone(), colours.flatten(0, 1), []
     for _ in range(5):
         centre = colours[left.argmax()]
         inside = (colours - centre).norm(dim=-1) <= radius
