@@ -31,7 +31,6 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 LONGER = {
     "00_quickstart",
     "01_histogram_representation",
-    "03_training",
     "04_ablations",
     "05_comparisons",
     "06_histogram_editing",
