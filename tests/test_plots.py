@@ -35,6 +35,22 @@ def test_a_runs_right_and_b_runs_up(ab, corner):
     assert inked[rows, columns].sum() == inked.sum() == 4
 
 
+def test_the_mass_scale_has_the_colours_that_histograms_have():
+    figure, axes = plt.subplots(1, 2)
+    bar = plots.show_mass_scale(axes, 65.0)
+    colour = hc.lab_to_rgb(torch.tensor([65.0, 40.0, 40.0])[:, None, None])[:, 0, 0]
+    for mass in (1e-5, 3e-4, 0.002, 0.5):
+        expected = 1 + plots.visible_mass(torch.tensor(mass)) * (colour - 1)
+        np.testing.assert_allclose(bar.cmap(bar.norm(mass))[:3], expected, atol=0.02)
+    assert [text.get_text() for text in bar.ax.get_yticklabels()] == ["0.001 %", "0.01 %", "0.1 %"]
+
+
+def test_a_figure_is_shown_without_a_file_too():
+    shown = plots.show_figure(plt.figure())
+    assert shown.data.startswith(b"\x89PNG")
+    assert not plt.get_fignums()
+
+
 def test_a_peak_and_a_thin_tail_are_both_seen():
     hist = torch.zeros(16, 16)
     hist[8, 8], hist[11, 11] = 0.999, 0.001

@@ -202,46 +202,50 @@ def curves(histories: pd.DataFrame, methods: Sequence[str], columns: Mapping[str
     return figure
 
 
-def tenfold(lineage: pd.DataFrame) -> float:
+def tenfold(ends: pd.DataFrame) -> float:
     """Estimate what ten times the photos would bring, in dB, if PSNR rose with their logarithm as it last did.
 
-    The slope between the ends of the last two stages of :func:`histcolor.experiments.records.lineage`; at its end a
-    stage's learning rate is 0, and amid it PSNR is lower.
+    The slope between the last two of the ends of stages (:func:`histcolor.experiments.records.stage_ends`).
 
     Raises:
         ValueError: fewer than two stages.
     """
-    ends = lineage.groupby("run", sort=False).last()[["photos", "psnr"]]
     if len(ends) < 2:
         raise ValueError("Two stages are needed to tell how PSNR rises with the photos.")
-    (x, y), (x_last, y_last) = ends.iloc[-2], ends.iloc[-1]
+    (x, y), (x_last, y_last) = ends[["photos", "psnr"]].to_numpy()[-2:]
     return float((y_last - y) / math.log10(x_last / x))
 
 
-def lineages(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw validation PSNR and histogram fidelity over all photos that shipped models saw, on a logarithmic axis.
+def shipped_curves(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw the PSNR at the end of each stage of the shipped models over the photos that they saw by then.
 
     Args:
-        tables: by model, :func:`histcolor.experiments.records.lineage` at one size. A stage is a line that ends in a
-            ring; a run that two models share is drawn once, in the first one's colour.
+        tables: by model, :func:`histcolor.experiments.records.stage_ends`. Each kind of validation images has a panel
+            of its own, as their numbers can't be compared. A stage that two models share is drawn once, in the first
+            one's colour; the other's line begins there.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(10.4, 3.8))
-    titles = {"psnr": "validation PSNR, dB", "intersection_cross": "validation intersection, cross-reference"}
+    figure, axes = plt.subplots(1, 2, figsize=(11.4, 4.6))
     drawn: set[str] = set()
-    for colour, (name, table) in zip((BLUE, ORANGE, GREEN, PURPLE), tables.items(), strict=False):
-        runs = [run for run in table["run"].unique() if run not in drawn]
-        for run in runs:
-            part = table[table["run"] == run]
-            for axis, column in zip(axes, titles, strict=True):
-                axis.plot("photos", column, data=part, color=colour, lw=1.8, label=name if run == runs[0] else "")
-                axis.plot("photos", column, "o", data=part[-1:], color=colour, ms=7, mfc="white", mew=1.8, label="")
-        drawn |= set(runs)
-    for axis, title in zip(axes, titles.values(), strict=True):
-        axis.set(xscale="log", xlabel="photos seen", title=title)
-        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    for axis, kinds in zip(axes, ("ten kinds", "many kinds"), strict=True):
+        for colour, (name, table) in zip((BLUE, ORANGE, GREEN, PURPLE), tables.items(), strict=False):
+            part = table[table["validation"] == kinds]
+            own = part[~part["run"].isin(drawn)]
+            line = part[max(0, len(part) - len(own) - 1) :] if len(own) else own
+            axis.plot(line["photos"], line["psnr"], color=colour, lw=2.2, zorder=1)
+            axis.plot(own["photos"], own["psnr"], "o", color=colour, ms=10, mfc="white", mew=2.2, label=name)
+            side = {"xytext": (10, -14)} if colour == BLUE else {"xytext": (-10, 10), "ha": "right"}
+            for end in own.itertuples():
+                where = {"textcoords": "offset points", "color": colour, "fontsize": 11, **side}
+                axis.annotate(rf"$\lambda_2$ = {end.lambda_2:g}", (end.photos, end.psnr), **where)
+            drawn |= set(part["run"])
+        axis.set_title(f"on validation images of {kinds}", fontsize=12)
+        axis.set(xscale="log", xlabel="photos seen", ylabel="PSNR, dB")
+        axis.margins(x=0.2, y=0.12)
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
         axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.xaxis.set_minor_formatter(NullFormatter())
-    axes[0].legend()
+    figure.suptitle("At the end of every stage PSNR is higher than before", fontsize=14)
+    axes[0].legend(loc="upper left", fontsize=12)
     return figure
 
 

@@ -97,23 +97,32 @@ def take_over(twin: Path, place: Path, experiment: str, method: str) -> str:
     return source
 
 
-def lineage(results: Path, model: str) -> pd.DataFrame:
-    """Say how a shipped model came to be: what was measured at the checkpoints of all its stages, in their order.
+def stage_ends(results: Path, model: str) -> pd.DataFrame:
+    """Say how a shipped model came to be: what was measured at the end of each stage, where the learning rate is 0.
 
     Args:
-        results: the project's folder of results; ``MODEL/metrics.json`` in it lists the stages' runs.
+        results: the project's folder of results. ``MODEL/metrics.json`` in it lists the stages; one that was measured
+            on images of many kinds afterwards says so there, the others have validation in their history.
         model: its name.
 
     Returns:
-        Columns ``run``, ``size`` (pixels), ``photos`` (seen since the first stage, those of the model that it was
-        grown from included), ``psnr`` and ``intersection_cross``.
+        Columns ``run``, ``photos`` (seen since the first stage, those of the model that it was grown from included),
+        ``lambda_2`` (with self-reference), ``validation`` (``"ten kinds"`` or ``"many kinds"``: which images), ``psnr``
+        and ``intersection_cross``, both at 128 pixels. A stage may have two lines, or none.
+
+    Raises:
+        OSError: the folder has no such file.
     """
-    about = read_config(results / model / "metrics.json")
-    parts, before = [], 0
+    about = read_config(results / model / "metrics.json", "it is part of the project: git checkout results")
+    lines, photos = [], 0
     for stage in about["stages"]:
-        place = results / stage["run"]
-        history = pd.read_csv(place / HISTORY[1]).dropna(subset="psnr")[["photos", "psnr", "intersection_cross"]]
-        size = read_config(place / HISTORY[0])["size"]
-        parts.append(history.assign(photos=history["photos"] + before, run=stage["run"], size=size))
-        before += stage["photos"]
-    return pd.concat(parts, ignore_index=True)
+        config, history = (results / stage["run"] / name for name in HISTORY)
+        options = read_config(config)
+        photos += stage["photos"]
+        end = {"run": stage["run"], "photos": photos, "lambda_2": options["loss"]["lambda_2"]}
+        checks = pd.read_csv(history).dropna(subset="psnr")[["psnr", "intersection_cross"]]
+        if options["size"] == 128 and "many_kinds" not in stage:
+            lines.append({**end, "validation": "ten kinds", **checks.iloc[-1]})
+        if "many_kinds" in stage:
+            lines.append({**end, "validation": "many kinds", **stage["many_kinds"]})
+    return pd.DataFrame(lines)

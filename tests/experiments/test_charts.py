@@ -234,14 +234,10 @@ def test_verdicts():
     assert "verdict" in charts.styled_verdicts(claims_table([])).to_html(), "none is no error"
 
 
-def stages(*ends, model="small"):
-    """A lineage of stages that measured twice: photos and PSNR at the end, 1,000 photos and 1 dB less before it."""
-    rows = [
-        {"run": f"{model}/{i}", "size": 128, "photos": photos - back, "psnr": psnr - back / 1000}
-        for i, (photos, psnr) in enumerate(ends)
-        for back in (1000, 0)
-    ]
-    return pd.DataFrame(rows).assign(intersection_cross=0.8)
+def stages(*ends, model="small", validation="many kinds"):
+    """The ends of stages: photos and PSNR."""
+    rows = [{"run": f"{model}/{i}", "photos": photos, "psnr": psnr} for i, (photos, psnr) in enumerate(ends)]
+    return pd.DataFrame(rows).assign(validation=validation, lambda_2=5.0, intersection_cross=0.8)
 
 
 def test_ten_times_the_photos():
@@ -250,13 +246,17 @@ def test_ten_times_the_photos():
         charts.tenfold(stages((10_000, 26.0)))
 
 
-def test_lineages_draw_each_stage_once_and_mark_its_end():
-    small = stages((10_000, 26.0), (20_000, 26.5))
-    base = pd.concat([small, stages((30_000, 27.0), model="base")])
-    figure = charts.lineages({"small": small, "base": base})
-    for axes, ends in zip(figure.axes, ((26.0, 26.5, 27.0), (0.8, 0.8, 0.8)), strict=True):
-        rings = drawn(axes)
-        assert [ring[:2] for ring in rings] == list(zip((10_000, 20_000, 30_000), ends, strict=True))
-        assert rings[0][2] == rings[1][2] != rings[2][2]
-        assert len([line for line in axes.lines if len(line.get_xdata()) == 2]) == 3
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["small", "base"]
+def test_shipped_curves_keep_kinds_apart_name_lambda_2_and_draw_a_shared_stage_once():
+    shared = stages((10_000, 26.0), validation="ten kinds")
+    small = pd.concat([shared, stages((20_000, 25.0), (30_000, 25.5))]).assign(run=["s/1", "s/2", "s/3"])
+    base = pd.concat([shared, stages((15_000, 26.5), validation="ten kinds"), stages((40_000, 27.0), model="base")])
+    left, right = charts.shipped_curves({"small": small, "base": base.assign(run=["s/1", "b/1", "b/2"])}).axes
+    lines, rings = (
+        [[line.get_xydata().tolist() for line in axes.lines[k::2]] for axes in (left, right)] for k in (0, 1)
+    )
+    assert lines[0] == [[[10_000, 26.0]], [[10_000, 26.0], [15_000, 26.5]]], "base goes on where small was"
+    assert rings[0] == [[[10_000, 26.0]], [[15_000, 26.5]]]
+    assert lines[1] == rings[1] == [[[20_000, 25.0], [30_000, 25.5]], [[40_000, 27.0]]]
+    assert [text.get_text() for text in right.texts] == ["$\\lambda_2$ = 5"] * 3
+    assert right.lines[0].get_color() != right.lines[2].get_color()
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["small", "base"]

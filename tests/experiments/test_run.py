@@ -19,7 +19,7 @@ from histcolor.experiments import run as experiments
 from histcolor.experiments.definition import read_experiment
 from histcolor.experiments.pictures import PICTURE
 from histcolor.experiments.provenance import about_machine, cost
-from histcolor.experiments.records import TABLE, lineage
+from histcolor.experiments.records import TABLE, stage_ends
 from histcolor.experiments.run import collect, run, tabulate
 from histcolor.images import read_table
 from histcolor.lessons.notebook import project_root
@@ -632,17 +632,19 @@ def test_two_processes_share_the_methods(unbroken, toml, pack_folder, photos, tm
     assert len(pd.read_csv(Path(tmp_path) / "table.csv")) == 4
 
 
-def test_lineage_counts_photos_through_all_stages(tmp_path):
-    for name, size, lines in (("one", 128, [(10, None), (20, 25.0)]), ("two/more", 64, [(5, 26.0), (8, 27.0)])):
+def test_stage_ends_count_photos_through_all_stages(tmp_path):
+    runs = {"one": (128, [(10, 24.0), (20, 25.0)]), "two/more": (64, [(8, 27.0)]), "three": (128, [(5, None)])}
+    for name, (size, lines) in runs.items():
         (tmp_path / name).mkdir(parents=True)
-        (tmp_path / name / "config.json").write_text(json.dumps({"size": size}))
-        table = pd.DataFrame(lines, columns=["photos", "psnr"]).assign(intersection_cross=0.5, loss=1.0)
+        (tmp_path / name / "config.json").write_text(json.dumps({"size": size, "loss": {"lambda_2": size / 64}}))
+        table = pd.DataFrame(lines, columns=["photos", "psnr"]).assign(intersection_cross=0.5)
         table.to_csv(tmp_path / name / "history.csv", index=False)
-    (tmp_path / "model").mkdir()
+    many = {"psnr": 23.0, "intersection_cross": 0.7}
     metrics = {"stages": [{"run": "one", "photos": 20}, {"run": "two/more", "photos": 8}]}
+    metrics["stages"].append({"run": "three", "photos": 5, "many_kinds": many})
+    (tmp_path / "model").mkdir()
     (tmp_path / "model/metrics.json").write_text(json.dumps(metrics))
-    found = lineage(tmp_path, "model")
-    assert found["photos"].tolist() == [20, 25, 28]
-    assert found["psnr"].tolist() == [25.0, 26.0, 27.0]
-    assert found["size"].tolist() == [128, 64, 64]
-    assert found["run"].tolist() == ["one", "two/more", "two/more"]
+    found = stage_ends(tmp_path, "model")
+    columns = ["run", "photos", "lambda_2", "validation", "psnr", "intersection_cross"]
+    first, third = ["one", 20, 2.0, "ten kinds", 25.0, 0.5], ["three", 33, 2.0, "many kinds", 23.0, 0.7]
+    assert found[columns].values.tolist() == [first, third]

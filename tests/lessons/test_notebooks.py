@@ -30,7 +30,6 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 #: pages that are still too long for a lesson; to be emptied
 LONGER = {
     "00_quickstart",
-    "03_training",
     "04_ablations",
     "05_comparisons",
 }

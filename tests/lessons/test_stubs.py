@@ -7,12 +7,13 @@ import nbformat
 import pytest
 import torch
 
-from histcolor.lessons import asking, editing, representation
+from histcolor.lessons import asking, editing, representation, training
 from histcolor.lessons.stub import Stub
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 PAGES = {
     "01_histogram_representation": representation,
+    "03_training": training,
     "06_histogram_editing": editing,
     "07_user_study": asking,
 }
