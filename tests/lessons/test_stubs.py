@@ -7,11 +7,11 @@ import nbformat
 import pytest
 import torch
 
-from histcolor.lessons import training
+from histcolor.lessons import quickstart, training
 from histcolor.lessons.stub import Stub
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-PAGES = {"03_training": training}
+PAGES = {"00_quickstart": quickstart, "03_training": training}
 STUBS = [(page, stub) for page, room in PAGES.items() for stub in vars(room).values() if isinstance(stub, Stub)]
 MISTAKES = [(stub, mistake) for _, stub in STUBS for mistake in stub.mistakes]
 
