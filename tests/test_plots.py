@@ -36,7 +36,7 @@ def test_a_runs_right_and_b_runs_up(ab, corner):
 
 
 def test_the_mass_scale_has_the_colours_that_histograms_have():
-    figure, axes = plt.subplots(1, 2)
+    _, axes = plt.subplots(1, 2)
     bar = plots.show_mass_scale(axes, 65.0)
     colour = hc.lab_to_rgb(torch.tensor([65.0, 40.0, 40.0])[:, None, None])[:, 0, 0]
     for mass in (1e-5, 3e-4, 0.002, 0.5):

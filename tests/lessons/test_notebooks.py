@@ -29,7 +29,6 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 #: pages that are still too long for a lesson; to be emptied
 LONGER = {
-    "00_quickstart",
     "04_ablations",
     "05_comparisons",
 }

@@ -7,11 +7,12 @@ import nbformat
 import pytest
 import torch
 
-from histcolor.lessons import asking, editing, representation, training
+from histcolor.lessons import asking, editing, quickstart, representation, training
 from histcolor.lessons.stub import Stub
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 PAGES = {
+    "00_quickstart": quickstart,
     "01_histogram_representation": representation,
     "03_training": training,
     "06_histogram_editing": editing,
