@@ -427,12 +427,12 @@ class HistogramEditor(ipywidgets.VBox):
         return {"tool": "pin", "at": at, **({"number": number} if number else {"colour": self._colour})}
 
     def _place(self, number: int, x: float, y: float) -> None:
-        self.photo_view.held = number or len(self.points) + 1
+        self.photo_view.held = number if number in range(1, len(self.points) + 1) else len(self.points) + 1
         try:
             self._edit(self._placed(number, x, y))
         finally:
             self._show_pins()
-            self.photo_view.send({"kind": "pins"})  # a refused pin goes away on the page
+            self.photo_view.send_state("pins")  # a refused pin goes away on the page
 
     def _hold(self, number: int) -> None:
         """Choose a pin: it gets the colours that are chosen from now on."""

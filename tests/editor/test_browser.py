@@ -262,6 +262,7 @@ def test_pins_hold_drag_and_go(page, lab, plane):
     wait_until(page, lab, lambda s: s["pins"][0][2][0] < -90)
     page.mouse.click(*spot(page, 0.8, 0.8))
     wait_until(page, lab, lambda s: len(s["pins"]) == 2)
+    page.wait_for_function("() => document.querySelector('.histcolor-result .pin:last-child.held')")
     page.keyboard.press("Delete")
     wait_until(page, lab, lambda s: len(s["pins"]) == 1)
     page.mouse.click(*spot(page, 0.25, 0.25))  # chooses the pin, adds none

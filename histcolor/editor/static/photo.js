@@ -31,6 +31,7 @@ async function render({ model, el }) {
   let at = null; // where the cross stands
   let divider = 0; // 0 shows only `after`, 1 only `before`
   let carried = null; // { number, at }: a pin that is dragged or carried by keys; a new one has number 0
+  let seen = null; // the bytes of the coloured photo on the page
   const newest = {}; // of each image, the address that it has or gets
 
   /** Shows bytes in an image; the old picture stays until the new one is decoded, so that nothing flickers. */
@@ -55,6 +56,7 @@ async function render({ model, el }) {
     if (name === "after" && url) {
       frame.style.setProperty("--ratio", next.naturalWidth / next.naturalHeight);
       frame.dataset.shown = version; // which result is on the page
+      seen = view;
     }
     place();
   }
@@ -98,10 +100,15 @@ async function render({ model, el }) {
   }
   function drop() {
     if (!carried) return;
-    const { number, at: [x, y], moved } = carried;
+    const { number, at: [x, y], moved } = carried, pins = model.get("pins").map((pin) => [...pin]);
     follow.drop();
+    carried = null;
     model.send(moved ? { kind: "pin", number, x, y } : { kind: "hold", number });
-    carried = null; // the pin is drawn again when the kernel has answered
+    if (moved && number) pins[number - 1].splice(0, 2, x, y);
+    else if (moved) pins.push([x, y, model.get("colour")]);
+    model.set("pins", pins); // what is seen at once; the kernel's answer follows
+    model.set("held", number || pins.length);
+    drawPins();
   }
   function giveUp() {
     follow.drop();
@@ -112,6 +119,7 @@ async function render({ model, el }) {
   function drawPins() {
     for (const old of frame.querySelectorAll(".pin")) old.remove();
     const pins = model.get("pins").map((pin) => [...pin]);
+    if (carried?.number > pins.length) carried = null; // it was undone meanwhile
     if (carried?.number) pins[carried.number - 1].splice(0, 2, ...carried.at);
     else if (carried) pins.push([...carried.at, model.get("colour")]);
     pins.forEach(([x, y, colour], i) => {
@@ -200,7 +208,6 @@ async function render({ model, el }) {
 
   function told(message, buffers) {
     if (message.kind === "reset") divide(0);
-    if (message.kind === "pins") drawPins();
     if (message.kind !== "download") return;
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([buffers[0]], { type: message.type }));
@@ -216,7 +223,7 @@ async function render({ model, el }) {
     if (carried) giveUp();
   }
   function count() {
-    if (!model.hasChanged("after")) frame.dataset.shown = model.get("version"); // the new picture equals the old one
+    if (model.get("after") === seen) frame.dataset.shown = model.get("version"); // the new picture equals the old one
   }
   const [before, after, heat] = ["before", "after", "heat"].map((name) => () => show(name));
   const end = listen(
