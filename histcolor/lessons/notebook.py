@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from histcolor.experiments.claims import Claim, write_claims
@@ -35,6 +37,13 @@ def begin(results: str) -> Path:
     folder = project_root() / results
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def figure_saver(folder: Path) -> Callable[[Figure, str], object]:
+    """Make a function that shows a figure in a notebook, and writes it to ``folder/figures/NAME.png``."""
+    from histcolor.plots import show_figure
+
+    return lambda figure, name: show_figure(figure, folder / "figures" / f"{name}.png")
 
 
 def record_claims(folder: Path, notebook: str, claims: list[Claim]) -> pd.DataFrame:

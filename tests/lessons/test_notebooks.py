@@ -32,8 +32,6 @@ LONGER = {
     "00_quickstart",
     "01_histogram_representation",
     "03_training",
-    "04_ablations",
-    "05_comparisons",
     "06_histogram_editing",
     "07_user_study",
 }
