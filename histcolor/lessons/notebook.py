@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import platform
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,13 @@ def begin(results: str) -> Path:
     folder = project_root() / results
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def figure_saver(folder: Path) -> Callable[[Figure, str], object]:
+    """Make a function that shows a figure in a notebook, and writes it to ``folder/figures/NAME.png``."""
+    from histcolor.plots import show_figure
+
+    return lambda figure, name: show_figure(figure, folder / "figures" / f"{name}.png")
 
 
 def record_claims(folder: Path, notebook: str, claims: list[Claim]) -> pd.DataFrame:

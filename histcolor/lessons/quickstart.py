@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from histcolor.color import lab_to_rgb, rgb_to_lab
+from histcolor.color import rgb_to_lab
 from histcolor.demo import demo_photo
 from histcolor.edit import parse_palette
 from histcolor.histogram import ab_histogram

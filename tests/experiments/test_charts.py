@@ -93,11 +93,9 @@ def test_nothing_to_draw_is_said_in_a_sentence(results):
         charts.intervals(nothing)
     with pytest.raises(ValueError, match=r"^None of these methods was measured yet: there is nothing to draw\.$"):
         charts.seeds(results, ["none yet"])
-    history = pd.DataFrame({"photos": [8], "method": "one", "seed": 0, "psnr": np.nan})
-    with pytest.raises(
-        ValueError, match=r"^None of these methods has 'psnr' in its history: there is nothing to draw\.$"
-    ):
-        charts.curves(history, METHODS, {"psnr": "PSNR"})
+    history = pd.DataFrame({"photos": [8], "method": "one", "seed": 0, "gt": np.nan})
+    with pytest.raises(ValueError, match=r"^'one' has no 'gt' in its history: there is nothing to compare with\.$"):
+        charts.curves(history, METHODS, "gt", "one")
 
 
 def test_forests_share_scales_and_say_what_is_missing():
@@ -140,17 +138,19 @@ def test_a_method_keeps_its_colour_when_others_are_missing(results):
     assert dot.get_color() == charts.SHADES[1]
 
 
-def test_curves_are_seeds_and_their_mean():
-    history = pd.DataFrame(
-        [(50, 0, np.nan), (100, 0, 20.0), (200, 0, 22.0), (100, 1, 21.0), (200, 1, 25.0)],
-        columns=["photos", "seed", "psnr"],
-    ).assign(method="two")
-    axes = charts.curves(history, METHODS, {"psnr": "PSNR, dB"}).axes[0]
-    *thin, thick = axes.lines
-    assert [line.get_ydata().tolist() for line in thin] == [[20.0, 22.0], [21.0, 25.0]]
-    assert thick.get_xydata().tolist() == [[100.0, 20.5], [200.0, 23.5]]
-    assert thick.get_linewidth() > 2 * thin[0].get_linewidth()
-    assert {line.get_color() for line in axes.lines} == {charts.SHADES[1]}
+def test_curves_are_runs_and_their_share_of_one_method():
+    photos = [100, 200, 300]
+    first = pd.DataFrame({"photos": photos * 2, "seed": [0] * 3 + [1] * 3, "gt": [4.0, 2.0, 6.0, 8.0, 1.0, 3.0]})
+    halves = first["gt"] * np.repeat([0.5, 0.7], 3)
+    history = pd.concat([first.assign(method="one"), first.assign(method="two", gt=halves)])
+    left, right = charts.curves(history, METHODS, "gt", "one", smooth=2).axes
+    assert len(left.lines) == 4, "a method and seed each"
+    assert left.lines[0].get_ydata().tolist() == [4.0, 3.0, 4.0], "a running mean"
+    one, two = right.lines
+    assert one.get_ydata().tolist() == [1.0] * 3
+    assert np.allclose(two.get_ydata(), 0.6), "what makes photos hard has cancelled"
+    assert two.get_color() == charts.SHADES[1]
+    assert [text.get_text() for text in right.texts] == ["two", "one"], "from below"
 
 
 @pytest.mark.parametrize(
@@ -222,6 +222,14 @@ def test_methods_compared_with_one_get_its_intervals(results):
 def test_a_table_without_numbers_is_dashes(results):
     text = cells(charts.styled(experiment_table(results[:0], ["one"]), numbers=("psnr",)))
     assert text["self-reference", "PSNR, dB"].tolist() == ["–"]
+
+
+def test_methods_without_any_number_are_named_below(results):
+    paper = {"paper_psnr": [np.nan, 30.0, np.nan, np.nan], "paper_ssim": np.nan}
+    table = experiment_table(results[results["method"] == "one"], ["one", "quoted", "<told>", "else"]).assign(**paper)
+    style = charts.styled(table, numbers=("psnr",))
+    assert cells(style).iloc[:, 0].tolist() == ["one", "quoted"], "the paper's number is one"
+    assert style.caption == "Without any number, here or in the paper: &lt;told&gt;; else."
 
 
 def test_verdicts():
