@@ -1,32 +1,20 @@
 """Bad histograms and checkpoints, and odd ones that are good."""
 
-import copy
-import io
 import json
 import os
 import pickle
-import shutil
-import socket
 import struct
-import zlib
-from pathlib import Path
 
 import numpy as np
 import torch
-from arena import Case, attack, run
-from PIL import Image, ImageCms
+from arena import Case, attack
+from making import SMALL, Evil, colorize, damaged, junk, same_light, save, special
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-import histcolor as hc
 from histcolor.checkpoint import load
-from histcolor.checks import read_config
-from histcolor.experiments.definition import read_experiment
-from histcolor.experiments.statements import read_statements
 from histcolor.histogram import read_histogram
-from histcolor.lessons.runner import read_profile
 
-from making import SMALL, Evil, damaged, junk, colorize, same_light, special, save
 
 @attack("histograms, odd but good", 40)
 def odd_histogram(world, room, random):
@@ -297,5 +285,3 @@ def damaged_checkpoint(world, room, random):
         data[random.randrange(head)] ^= 1 << random.randrange(8)
     path.write_bytes(bytes(data))
     return Case(lambda: load(path), None, [path], errors=(ValueError,))
-
-

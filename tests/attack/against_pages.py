@@ -5,8 +5,9 @@ import sqlite3
 from contextlib import closing
 
 import torch
-from against_files import bad_histogram, bad_photo, damaged, junk
+from against_arrays import bad_histogram
 from arena import Case, attack
+from making import bad_photo, damaged, junk
 
 import histcolor as hc
 from histcolor.checkpoint import load

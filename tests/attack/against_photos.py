@@ -1,32 +1,13 @@
 """Bad photos, and odd ones that are good."""
 
-import copy
-import io
-import json
 import os
-import pickle
 import shutil
-import socket
-import struct
-import zlib
-from pathlib import Path
 
 import numpy as np
-import torch
-from arena import Case, attack, run
+from arena import Case, attack
+from making import SMALL, bad_photo, colorize, damaged, read, same_light, special
 from PIL import Image, ImageCms
-from safetensors import safe_open
-from safetensors.torch import save_file
 
-import histcolor as hc
-from histcolor.checkpoint import load
-from histcolor.checks import read_config
-from histcolor.experiments.definition import read_experiment
-from histcolor.experiments.statements import read_statements
-from histcolor.histogram import read_histogram
-from histcolor.lessons.runner import read_profile
-
-from making import SMALL, read, damaged, colorize, same_light, bad_photo, special, save
 
 @attack("photos, odd but good", 90)
 def odd_mode(world, room, random):
@@ -273,5 +254,3 @@ def nothing_to_colour(world, room, random):
         ]
     )
     return Case(colorize(world, path, room / "o.png"), names=[path, "File name too long", "names a file, but"])
-
-

@@ -1,32 +1,17 @@
 """Bad TOML and JSON files, results and predictions; and results that would replace something."""
 
-import copy
-import io
-import json
-import os
-import pickle
 import shutil
-import socket
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
-import torch
 from arena import Case, attack, run
-from PIL import Image, ImageCms
-from safetensors import safe_open
-from safetensors.torch import save_file
+from making import NOTEBOOKS, SMALL, bad_photo, colorize, damaged, junk, read, save, special
 
-import histcolor as hc
-from histcolor.checkpoint import load
 from histcolor.checks import read_config
 from histcolor.experiments.definition import read_experiment
 from histcolor.experiments.statements import read_statements
-from histcolor.histogram import read_histogram
 from histcolor.lessons.runner import read_profile
 
-from making import SMALL, NOTEBOOKS, read, damaged, junk, colorize, bad_photo, special, save
 
 def mangled(text, random):
     """Change a TOML or JSON file at a few places."""

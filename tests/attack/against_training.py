@@ -1,32 +1,13 @@
 """Bad packs, training states and run folders."""
 
 import copy
-import io
-import json
-import os
-import pickle
 import shutil
-import socket
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
-from arena import Case, attack, run
-from PIL import Image, ImageCms
-from safetensors import safe_open
-from safetensors.torch import save_file
-
-import histcolor as hc
-from histcolor.checkpoint import load
-from histcolor.checks import read_config
-from histcolor.experiments.definition import read_experiment
-from histcolor.experiments.statements import read_statements
-from histcolor.histogram import read_histogram
-from histcolor.lessons.runner import read_profile
-
-from making import Evil, read, junk, bad_photo, special, save
+from arena import Case, attack
+from making import Evil, bad_photo, junk, read, special
 
 STATE = {}  #: that of the good run, read once
 
@@ -220,5 +201,3 @@ def no_run_folder(world, room, random):
         (folder / "state.pt").unlink()
         (folder / "config.json").unlink() if random.random() < 0.5 else (folder / "config.json").write_text("{}")
     return Case([*world.train, "--run", folder], names=[folder])
-
-

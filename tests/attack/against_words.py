@@ -2,8 +2,8 @@
 
 import argparse
 
-from making import SMALL, colorize, read, same_light
 from arena import Case, attack
+from making import SMALL, colorize, read, same_light
 
 from histcolor.cli import options
 from histcolor.cli.main import build_parser

@@ -1,11 +1,8 @@
 """What the makers of cases share: junk, damage, files that are certainly no photo, and what a result must be."""
 
-import copy
 import io
-import json
 import os
 import pickle
-import shutil
 import socket
 import struct
 import zlib
@@ -13,18 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from arena import Case, attack, run
-from PIL import Image, ImageCms
-from safetensors import safe_open
-from safetensors.torch import save_file
+from PIL import Image
 
 import histcolor as hc
-from histcolor.checkpoint import load
-from histcolor.checks import read_config
-from histcolor.experiments.definition import read_experiment
-from histcolor.experiments.statements import read_statements
-from histcolor.histogram import read_histogram
-from histcolor.lessons.runner import read_profile
 
 SMALL = ["--size", "32"]
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -171,5 +159,3 @@ def special(room, random):
 def save(path, array, **how):
     with open(path, "wb") as file:
         np.lib.format.write_array(file, np.asarray(array), **how)
-
-

@@ -1,11 +1,14 @@
 """Bad input of all kinds: the answer is a sentence that names the thing, and nothing else has happened.
 
-The cases are made by the functions of ``against_files.py``, ``against_words.py`` and ``against_pages.py``, each with a
-random state of its own; ``arena.py`` says what is checked. The counts are printed at the end.
+The cases are made by the functions of the files ``against_*.py``, each with a random state of its own; ``arena.py``
+says what is checked. The counts are printed at the end.
 """
 
-import against_files  # noqa: F401  (each of them fills KINDS)
+import against_arrays  # noqa: F401  (each of them fills KINDS)
 import against_pages  # noqa: F401
+import against_photos  # noqa: F401
+import against_tables  # noqa: F401
+import against_training  # noqa: F401
 import against_words  # noqa: F401
 import pytest
 from arena import KINDS
