@@ -242,7 +242,8 @@ def load_state(
         state = torch.load(path, map_location="cpu", weights_only=True)
         step, then, seconds = int(state["step"]), str(state["pack"]), float(state["seconds"])
         saved = {name: state[name] for name in ("model", "average", "optimizer")}
-    except (ValueError, TypeError, LookupError, OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+    except (ValueError, TypeError, LookupError, ArithmeticError, OSError, EOFError, RuntimeError,
+            pickle.UnpicklingError) as error:  # fmt: skip
         raise CheckpointError(f"{path}: is damaged, or is no training state.") from error
     if step < 0 or not 0 <= seconds < math.inf:
         raise CheckpointError(f"{path}: is damaged: its step is {step}, its time {seconds} s.")

@@ -92,6 +92,13 @@ def execution(
     return Execution(device, bfloat16, compile, pin=cuda, resident=cuda, fused=fused, tf32=cuda)
 
 
+def find_device(name: str = "auto") -> torch.device:
+    """Choose where to compute: ``"auto"`` is a GPU if torch can use one here, else the CPU; other names stay."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
 def send(x: Tensor, device: torch.device) -> Tensor:
     """Copy a tensor to a device, without waiting until the device has finished its work."""
     if device.type == "cuda" and x.device.type == "cpu":  # only the main memory can be page-locked

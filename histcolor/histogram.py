@@ -5,6 +5,8 @@ Axis 0 of a histogram is a, axis 1 is b, both ascending over [-110, 110]; it sum
 
 from __future__ import annotations
 
+import os
+import stat
 import warnings
 from pathlib import Path
 from typing import IO
@@ -174,6 +176,8 @@ def read_histogram(file: str | Path | IO[bytes], name: str | None = None) -> Ten
     name = name or str(file)
     if isinstance(file, str | Path):
         try:
+            if stat.S_ISFIFO(os.stat(file).st_mode):  # opening it may wait forever
+                raise OSError(f"{name}: is a pipe, not a file.")
             with open(file, "rb") as opened:
                 return read_histogram(opened, name)
         except FileNotFoundError as error:

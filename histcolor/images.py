@@ -234,9 +234,19 @@ def write_table(table: Any, path: str | os.PathLike) -> None:
 
 
 def read_table(path: str | os.PathLike) -> Any:
-    """Read per-image results that :func:`write_table` wrote; the names of photos stay strings, even "0001"."""
+    """Read per-image results that :func:`write_table` wrote; the names of photos stay strings, even "0001".
+
+    Raises:
+        OSError: there is no such file, or it may not be read.
+        ValueError: it holds no table; names the file.
+    """
     import pandas as pd
 
-    if str(path).endswith(PACKED):
-        return pd.DataFrame(json.loads(lzma.decompress(Path(path).read_bytes())))
-    return pd.read_csv(path, dtype={"photo": str, "reference": str})
+    try:
+        if str(path).endswith(PACKED):
+            return pd.DataFrame(json.loads(lzma.decompress(Path(path).read_bytes())))
+        return pd.read_csv(path, dtype={"photo": str, "reference": str})
+    except OSError:
+        raise
+    except Exception as error:  # what is no table gives lzma, json and pandas many kinds
+        raise ValueError(f"{path}: is no table of per-image results, or is damaged; measure it anew.") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import struct
 import sys
 import warnings
@@ -76,8 +77,12 @@ def open_picture(file: str | os.PathLike | IO[bytes], name: str) -> Image.Image:
         ImageError: no readable photo, or one that is too large; one sentence that names the file.
     """
     with named(name):
-        if isinstance(file, (str, os.PathLike)) and os.stat(file).st_size > MAX_BYTES:
-            raise ImageError(f"{name}: too large, more than {MAX_BYTES:,} bytes.")
+        if isinstance(file, (str, os.PathLike)):
+            status = os.stat(file)
+            if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):  # opening a pipe may wait forever
+                raise ImageError(f"{name}: is a pipe or a device, not a photo.")
+            if status.st_size > MAX_BYTES:
+                raise ImageError(f"{name}: too large, more than {MAX_BYTES:,} bytes.")
         Image.init()
         picture = Image.open(file, formats=[kind for kind in FORMATS if kind in Image.OPEN])
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,9 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -22,6 +26,7 @@ from histcolor.images import atomic, to_uint8
 
 PLANE = (-AB_MAX, AB_MAX, -AB_MAX, AB_MAX)  #: the ab plane as matplotlib's extent
 FAINTEST = 1e-5  #: a bin with less mass than this is not seen
+FULL = FAINTEST ** (1 - 1 / 2.2)  #: a bin with at least this mass, 0.19 %, has its full colour
 STYLE = {
     "figure.dpi": 110,
     "savefig.dpi": 160,
@@ -47,13 +52,17 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         figure.savefig(temporary, facecolor="white")
 
 
-def show_figure(figure: Figure, path: str | Path):
-    """Write a figure (:func:`save_figure`), close it, and return what a notebook displays under any backend."""
+def show_figure(figure: Figure, path: str | Path | None = None):
+    """Close a figure and return what a notebook displays under any backend; first write it, if a file is named."""
     from IPython.display import Image
 
-    save_figure(figure, path)
+    picture = io.BytesIO()
+    if path:
+        save_figure(figure, path)
+    else:
+        figure.savefig(picture, format="png", facecolor="white")
     plt.close(figure)
-    return Image(filename=str(path))
+    return Image(filename=str(path)) if path else Image(picture.getvalue())
 
 
 def plane_lab(L: float, side: int) -> Tensor:
@@ -76,8 +85,8 @@ def visible_mass(hist: Tensor) -> Tensor:
 
     It grows with the logarithm of the mass, so that a peak and a thin tail can both be seen.
     """
-    strength = torch.log(hist.clamp(min=FAINTEST) / FAINTEST) / math.log(1 / FAINTEST)
-    return (strength * 2.2).clamp(0, 1) ** 0.8
+    strength = torch.log(hist.clamp(min=FAINTEST) / FAINTEST) / math.log(FULL / FAINTEST)
+    return strength.clamp(0, 1) ** 0.8
 
 
 def _contours(values: Tensor, level: float) -> list[list[list[float]]]:
@@ -120,21 +129,6 @@ def histogram_picture(hist: Tensor, L: float, *, scale: int = 4) -> Tensor:
     return picture.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
 
 
-def heat_overlay(gray: Tensor, heat: Tensor) -> Tensor:
-    """Lay a heat map over a photo: gray where the heat is 0, orange where it is 1, RGB ``[3, H, W]`` in [0, 1].
-
-    Blended in Lab, so that equal steps of heat look equal. a and b grow in proportion to the heat; L goes six tenths of
-    the way to orange, so that edges can still be seen, and black and white become orange, too.
-
-    Args:
-        gray: RGB ``[3, H, W]`` in [0, 1]; only its L is used.
-        heat: ``[h, w]`` in [0, 1], as from :func:`histcolor.editor.explore.places_of`; enlarged bilinearly.
-    """
-    heat = F.interpolate(heat[None, None], gray.shape[-2:], mode="bilinear", align_corners=False)[0]
-    L, orange = rgb_to_lab(gray)[:1], gray.new_tensor([66.0, 44.0, 70.0])[:, None, None]
-    return lab_to_rgb(torch.cat([L + 0.6 * heat * (orange[:1] - L), heat * orange[1:]]))
-
-
 def tint(gray: Tensor, heat: Tensor, ab: Tensor | tuple[float, float]) -> Tensor:
     """Show where a colour goes, in that colour: full where the heat is 1, faint and gray where it is 0.
 
@@ -169,6 +163,19 @@ def show_histogram(axes: Axes, hist: Tensor, L: float = 65.0, title: str = "", *
         line = torch.linspace(-AB_MAX, AB_MAX, 256)
         axes.contour(line, line, inside.float(), levels=[0.5], colors="#9ca3af", linewidths=0.8)
     frame_plane(axes, title)
+
+
+def show_mass_scale(axes: Sequence[Axes], L: float = 65.0) -> Colorbar:
+    """Put a scale beside histograms: how strongly a colour is drawn for a bin's share of the pixels."""
+    shares = torch.logspace(math.log10(FAINTEST), math.log10(FULL), 128, dtype=torch.float64)
+    colour = lab_to_rgb(torch.tensor([L, 40.0, 40.0], dtype=torch.float64)[:, None, None])[:, 0, 0]
+    strengths = ListedColormap((1 + visible_mass(shares)[:, None] * (colour - 1)).numpy())
+    scale = ScalarMappable(LogNorm(FAINTEST, FULL), strengths)
+    bar = axes[0].figure.colorbar(scale, ax=list(axes), extend="max", label="share of the pixels in a bin")
+    ticks = (1e-5, 1e-4, 1e-3)
+    bar.set_ticks(ticks, labels=[f"{100 * tick:g} %" for tick in ticks])
+    bar.minorticks_off()
+    return bar
 
 
 def show_pixels(axes: Axes, lab: Tensor, title: str = "", *, points: int = 4000) -> None:

@@ -421,7 +421,7 @@ def resume(
     """Go on from a run's folder, or begin in it. Returns the step, the seconds since the start, and the history.
 
     Raises:
-        ValueError: the folder holds a run of another model or configuration, or on other photos.
+        ValueError: the folder holds a run of another model or configuration, or on other photos, or other files.
     """
     step, seconds, history = 0, 0.0, []
     if (run / "state.pt").is_file():
@@ -429,6 +429,7 @@ def resume(
         step, seconds = load_state(run / "state.pt", model, average, optimizer, pack.fingerprint())
         history = read_history(run / "history.csv", step)
     elif chief:
+        check_unused(about, run)
         write_text(json.dumps(about, indent=2), run / "config.json")
     if chief:
         clear_temporaries(run)
@@ -451,6 +452,20 @@ def read_history(path: Path, step: int) -> list[dict]:
             f"{path}: is damaged, or is no history; without it the run goes on, with a new one."
         ) from error
     return [{k: v for k, v in line.items() if v == v} for line in lines]
+
+
+def check_unused(config: dict, run: Path) -> None:
+    """Refuse to begin in a folder with another program's ``config.json``, or with a model of another run.
+
+    Raises:
+        ValueError: there is one of these; the message names it.
+        OSError: the file can not be read.
+    """
+    path, model = run / "config.json", run / "model.safetensors"
+    if path.exists() and "model" not in read_config(path):
+        raise ValueError(f"{path}: is there already, and is no run's; choose another folder.")
+    if model.exists():  # of a finished run without its state, or of one that was killed before its first state
+        check_same_run(config, path)
 
 
 def check_same_run(config: dict, path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from histcolor.device import COMPILING_PAYS, FORCE, cpu_has_bfloat16, execution, send
+from histcolor.device import COMPILING_PAYS, FORCE, cpu_has_bfloat16, execution, find_device, send
 
 AVX2 = {"architecture": "x86_64", "avx2": True, "avx512_f": False, "avx512_bf16": False, "amx_bf16": False}
 
@@ -32,6 +32,13 @@ def test_this_processor_by_default():
         torch.cpu.get_capabilities().get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16")
     )
     assert cpu_has_bfloat16({}) is False, "a torch without that function counts as no"
+
+
+def test_auto_is_a_gpu_where_there_is_one(monkeypatch):
+    for there, device in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        assert find_device("auto") == torch.device(device)
+    assert find_device("cuda:1") == torch.device("cuda:1"), "a name is kept, whatever is there"
 
 
 def test_the_environment_decides_for_auto(monkeypatch):

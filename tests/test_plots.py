@@ -35,6 +35,22 @@ def test_a_runs_right_and_b_runs_up(ab, corner):
     assert inked[rows, columns].sum() == inked.sum() == 4
 
 
+def test_the_mass_scale_has_the_colours_that_histograms_have():
+    _, axes = plt.subplots(1, 2)
+    bar = plots.show_mass_scale(axes, 65.0)
+    colour = hc.lab_to_rgb(torch.tensor([65.0, 40.0, 40.0])[:, None, None])[:, 0, 0]
+    for mass in (1e-5, 3e-4, 0.002, 0.5):
+        expected = 1 + plots.visible_mass(torch.tensor(mass)) * (colour - 1)
+        np.testing.assert_allclose(bar.cmap(bar.norm(mass))[:3], expected, atol=0.02)
+    assert [text.get_text() for text in bar.ax.get_yticklabels()] == ["0.001 %", "0.01 %", "0.1 %"]
+
+
+def test_a_figure_is_shown_without_a_file_too():
+    shown = plots.show_figure(plt.figure())
+    assert shown.data.startswith(b"\x89PNG")
+    assert not plt.get_fignums()
+
+
 def test_a_peak_and_a_thin_tail_are_both_seen():
     hist = torch.zeros(16, 16)
     hist[8, 8], hist[11, 11] = 0.999, 0.001
@@ -58,25 +74,23 @@ def test_figures_are_written_whole(tmp_path, photos):
     assert not list(tmp_path.rglob(".*"))
 
 
-def test_heat_is_orange_over_every_gray():
-    ramp = torch.linspace(0, 1, 32).expand(3, 8, 32)
-    assert torch.allclose(plots.heat_overlay(ramp, torch.zeros(4, 4)), ramp, atol=2e-3)
+@pytest.mark.parametrize("ab", [(45.0, 30.0), (-30.0, 30.0), (10.0, -40.0)], ids=["red", "green", "blue"])
+def test_a_tint_is_the_colour_itself_over_every_gray(ab):
+    ramp = torch.linspace(0.25, 0.75, 32).expand(3, 8, 32)
     chroma = []
     for heat in (0.0, 0.25, 0.5, 0.75, 1.0):
-        out = plots.heat_overlay(ramp, torch.full((2, 4), heat))
+        out = plots.tint(ramp, torch.full((2, 4), heat), ab)
         assert out.shape == ramp.shape
-        assert out.min() >= 0
-        assert out.max() <= 1
-        chroma.append(hc.rgb_to_lab(out)[1:].norm(dim=0))
+        lab = hc.rgb_to_lab(out)
+        chroma.append(lab[1:].norm(dim=0).mean())
+        assert (lab[0].diff(dim=1) > -0.1).all(), "edges stay"
+    assert chroma[0] < 0.5
     for less, more in pairwise(chroma):
-        assert (more > less + 1).all()
-    red, green, blue = plots.heat_overlay(ramp, torch.ones(1, 1))
-    assert (red > green).all()
-    assert (green >= blue).all()
-    # edges stay, and the photo's colours do not count
-    assert (hc.rgb_to_lab(plots.heat_overlay(ramp, torch.ones(1, 1)))[0].diff(dim=1) > -0.1).all()
+        assert more > less + 2
+    assert torch.allclose(lab[1:].mean((1, 2)), torch.tensor(ab), atol=6), "full where the heat is 1"
     red_photo = torch.tensor([0.9, 0.1, 0.1])[:, None, None].expand(3, 4, 4)
-    assert hc.rgb_to_lab(plots.heat_overlay(red_photo, torch.zeros(4, 4)))[1:].abs().max() < 0.5
+    faint = hc.rgb_to_lab(plots.tint(red_photo, torch.zeros(4, 4), ab))
+    assert faint[1:].abs().max() < 0.5, "the photo's own colours do not count"
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def add(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     sub = add_command(subparsers, "claims", CLAIMS, claims)
     sub.add_argument("--tables", type=options.path, default=Path("results/tables"), help="(default: %(default)s)")
-    sub.add_argument("--output", type=options.path, default=Path("results/claims.csv"), help="(default: %(default)s)")
+    sub.add_argument("--output", type=options.table, default=Path("results/claims.csv"), help="(default: %(default)s)")
     sub.add_argument("--file", type=options.path, help="the experiments (default: notebooks/experiments.toml)")
 
 
@@ -32,6 +32,7 @@ def claims(args: argparse.Namespace) -> int:
     from histcolor.experiments.claims import write_claims
     from histcolor.experiments.statements import measure_statements
 
+    options.is_ours(args.output, "claim")
     found = measure_statements(args.file or project_root() / "notebooks" / "experiments.toml", args.tables)
     if not found:
         raise FileNotFoundError(f"{args.tables}: has no measured method that a claim is about.")

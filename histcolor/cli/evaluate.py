@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from itertools import product
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import torch
 
 from histcolor.checkpoint import load
 from histcolor.cli import options
+from histcolor.cli.colorize import identity
 from histcolor.cli.options import Subparsers, add_command, quiet_bars, report_failed, show
 from histcolor.color import rgb_to_lab
 from histcolor.evaluate import evenly
-from histcolor.images import find_images, read_image, write_table
+from histcolor.images import check_suffix, find_images, read_image, write_table
 from histcolor.model import Colorizer
 
 EVALUATE = """\
@@ -69,7 +71,7 @@ def add(subparsers: Subparsers) -> None:
     )
     sub.add_argument(
         "--output",
-        type=options.path,
+        type=options.table,
         required=True,
         metavar="FILE.csv",
         help="a line an image and method; FILE.json.xz is smaller",
@@ -85,6 +87,7 @@ def evaluate(args: argparse.Namespace) -> int:
     if args.cross and any(args.pins):
         raise ValueError("--pins tell true colours, which --cross does not want: leave one of them out.")
     every = find_images(args.photos, unread := [])
+    check_outputs(args, every)
     photos, methods, missing, other = evenly(every, args.limit), {}, {}, []
     if args.predictions:
         root = args.photos if args.photos.is_dir() else args.photos.parent
@@ -114,6 +117,21 @@ def evaluate(args: argparse.Namespace) -> int:
     show(ev.summarise(table).round(4).to_string(index=False))
     failed = [missing[photo] for photo in photos if photo in missing] + failed
     return report_failed(failed, len(photos)) | report_failed(unread + other)
+
+
+def check_outputs(args: argparse.Namespace, photos: list[Path]) -> None:
+    """Refuse, before any work, to replace what this command did not make.
+
+    Raises:
+        ValueError: the table is another program's; or the contact sheet is an input, is there although the table is
+            not, or no picture can have its name.
+    """
+    again = options.is_ours(args.output, "photo")
+    if args.sheet:
+        check_suffix(args.sheet)
+        inputs = {identity(path) for path in (*photos, Path(args.model))} - {None}
+        if identity(args.sheet) in inputs or (os.path.lexists(args.sheet) and not (again and args.sheet.is_file())):
+            raise ValueError(f"{args.sheet}: is there already, and this command did not make it; choose another name.")
 
 
 def write_sheet(photos: list[Path], model: Colorizer, path: Path, size: int, rows: int = 8) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from histcolor.checks import Range, visible
+from histcolor.images import PACKED, read_table
 
 Subparsers = argparse._SubParsersAction
 quiet_bars = not (sys.stderr and sys.stderr.isatty())  # progress bars are for people; batch logs stay readable
@@ -26,6 +28,13 @@ class Parser(argparse.ArgumentParser):
     def print_help(self, file: Any = None) -> None:
         """Print the help; argparse's own says nothing if that fails, as on a full disk."""
         print(self.format_help(), end="", file=file)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse; ``--option=--``, which argparse takes for an option with an empty list, is refused."""
+        for word in sys.argv[1:] if args is None else args:
+            if re.fullmatch(r"-[^=]+=--", word):
+                self.error(f"argument {word[:-3]}: must have another value than '--'")
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2."""
@@ -95,6 +104,13 @@ def path(value: str) -> Path:
     return Path(text(value))
 
 
+def table(value: str) -> Path:
+    """The type of a table that is written; its suffix makes sure that it is no photo or model that is replaced."""
+    if not value.endswith((".csv", PACKED)):
+        raise argparse.ArgumentTypeError(f"must end in .csv or {PACKED}, got {value!r}")
+    return path(value)
+
+
 def device(value: str) -> str:
     """The type of a device that this machine has: cpu, cuda, or one of several GPUs, as cuda:1."""
     if value == "cpu":
@@ -116,6 +132,20 @@ def of_field(kind: type, name: str) -> dict[str, Any]:
     if "choices" in field.metadata:
         return {"choices": field.metadata["choices"]}
     return {"type": in_range(field.metadata["range"]), "metavar": type(field.default).__name__.upper()}
+
+
+def is_ours(output: Path, column: str) -> bool:
+    """Tell whether a table is there already that this command made: its first column has this name.
+
+    Raises:
+        ValueError: something else is there.
+    """
+    if not os.path.lexists(output):
+        return False
+    with suppress(OSError, ValueError, LookupError):
+        if read_table(output).columns[0] == column:
+            return True
+    raise ValueError(f"{output}: is there already, and this command did not make it; choose another --output.")
 
 
 # --- what is said ---

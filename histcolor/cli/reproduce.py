@@ -9,7 +9,7 @@ from histcolor.cli import options
 from histcolor.cli.options import Subparsers, add_command
 
 REPRODUCE = """\
-Run all notebooks headlessly and check the claims; writes results/reproduce/index.html.
+Run all notebooks headlessly and check the claims; writes the report results/reproduce/index.html.
 
   histcolor reproduce                     about four minutes on two cores
   histcolor reproduce --profile smoke     a minute or two, for tests

@@ -7,28 +7,34 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets as widgets
+from torch import Tensor
 
 from histcolor.edit import check_number
+from histcolor.editor.explore import main_colours
 from histcolor.editor.painting import Painting
-from histcolor.editor.parts import FileButton, Part, PhotoView, PlaneView, Slider
+from histcolor.editor.parts import FileButton, Part, PhotoView, PlaneView, Slider, Strip
+from histcolor.editor.starts import hex_of, starts
+from histcolor.histogram import palette
 
 TOOLS = (
     ("Paint", "paint-brush", "Add the colour under the brush"),
     ("Erase", "eraser", "Remove the colours under the brush"),
     ("Move", "arrows-alt", "Drag colours to another place in the plane"),
     ("Pick", "eye-dropper", "Click on a photo to add its colour there"),
+    ("Pin", "thumb-tack", "Click on the photo: this place holds a colour, which spreads to places like it"),
     ("Look", "eye", "Point at the photo to see its colours there; point at a colour to see its places"),
 )
 RADIUS, STRENGTH = 12.0, 0.1  #: the brush at first: units of ab, share of the mass
 LEGEND = (
-    "<b>Colour</b>: mass, from pale to full by its logarithm. "
-    '<span class="histcolor-line dashed"></span> edge of sRGB at the photo\'s mean lightness. '
-    '<span class="histcolor-line"></span> 97 % of the picture\'s pixels lie inside.'
+    "<b>Pale to full</b>: mass, logarithmic. "
+    '<span class="histcolor-line dashed"></span> edge of sRGB. '
+    '<span class="histcolor-line"></span> around 97 % of the picture\'s pixels.'
 )
 KEYS = (
     "<details><summary>Keys</summary>On the plane: arrows move the cross (faster with Shift), Enter paints, "
-    "<b>[ ]</b> change the brush, <b>− +</b> the strength, <b>p e m c l</b> the tool, Ctrl+Z undoes. The wheel changes "
-    "the brush; with Shift, the strength. On the photo: arrows and Enter, for Pick and Look.</details>"
+    "<b>[ ]</b> change the brush, <b>− +</b> the strength, <b>p e m c n l</b> the tool, Ctrl+Z undoes. The wheel "
+    "changes the brush; with Shift, the strength. On the photo, for Pick, Pin and Look: arrows and Enter; Enter takes "
+    "up a pin and puts it down, Delete removes it.</details>"
 )
 
 
@@ -63,6 +69,12 @@ class Controls:
         self.plane = PlaneView(bins=bins, tools=self.tools, radius=self.radius, strength=self.strength)
         self.photo = PhotoView(label="The coloured photo", tools=self.tools)
         self.reference = PhotoView(label="The reference image", tools=self.tools, pointing=["pick"])
+        self.starts = Strip(items=[vars(start) for start in starts()])
+        self.swatches = [widgets.Button(description=" ", tooltip=" ", layout={"width": "auto"}) for _ in range(6)]
+        self.any = widgets.ColorPicker(
+            concise=True, value="#cc3333", tooltip="Any other colour; its lightness does not count"
+        )
+        self.unpin = button("Remove", "trash", "Remove the chosen pin (Delete)")
         self.buttons = {
             "undo": button("Undo", "undo", "Undo the last edit (Ctrl+Z)"),
             "redo": button("Redo", "repeat", "Redo the edit that was undone (Ctrl+Shift+Z)"),
@@ -88,16 +100,19 @@ class Controls:
         self.files = {
             "photo": FileButton(name="Own photo", accept="image/*", tip="Colour a photo of yours"),
             "reference": FileButton(name="Own reference", accept="image/*", tip="Take the colours of a photo of yours"),
-            "histogram": FileButton(name="Load .npy", accept=".npy", tip="Load a histogram that was saved before"),
+            "saved": FileButton(name="Load", accept=".npy,.json", tip="Load a histogram (.npy) or a state (.json)"),
         }
         self.saves = {
-            "picture": button("Save picture", "download", "Save the coloured photo at its full size, as PNG"),
-            "histogram": button("Save .npy", "download", "Save the target histogram's numbers"),
-            "plane": button("Save plane", "download", "Save the target histogram as a picture, PNG"),
+            "picture": button("Picture", "", "Save the coloured photo at its full size, as PNG"),
+            "pair": button("Before/after", "", "Save the gray and the coloured photo side by side, as PNG"),
+            "histogram": button("Histogram", "", "Save the target histogram's numbers, as .npy"),
+            "plane": button("Plane", "", "Save the target histogram as a picture, PNG"),
+            "state": button("State", "", "Save target histogram, pins and transport strength, to load them again"),
         }
         self.number, self.message = widgets.HTML(), widgets.HTML()
         self.layout = self._layout()
-        self._silent = False  # true while menus are set from the state
+        self._colours: list[Any] = ["gray"] * 6  # of the swatches
+        self._silent = False  # true while menus and colours are set from the state
 
     def _layout(self) -> list[widgets.Widget]:
         def box(name: str, *children: widgets.Widget) -> widgets.Box:
@@ -110,19 +125,21 @@ class Controls:
             made.add_class(f"histcolor-{name}")
             return made
 
-        tools = box("tools", self.tools, *self.buttons.values())
+        first = box("row", self.starts, *(self.buttons[name] for name in ("average", "clip")))
+        tools = box("tools", self.tools, *(self.buttons[name] for name in ("undo", "redo", "reset")))
         side = box("side", self.plane, self.radius, self.strength, text(LEGEND, "legend"))
-        result = box("result", self.photo, self.transport, self.number, self.message)
+        self.pinning = box("row", text("Pin", "label"), *self.swatches, self.any, self.unpin)
+        result = box("result", self.photo, self.transport, self.pinning, self.number, self.message)
         mixing = box("panel", *self.mix, self.hue, self.saturation)
         sources = box("panel", *self.menus.values(), self.palette, box("row", *self.files.values()),
-                      box("row", *self.saves.values()))  # fmt: skip
+                      box("row", text("Save", "label"), *self.saves.values()))  # fmt: skip
         panels = box("panels", mixing, sources, box("reference", self.reference))
-        return [tools, box("stage", side, result), panels, text(KEYS, "legend")]
+        return [tools, box("stage", side, result), first, panels, text(KEYS, "legend")]
 
     @property
     def parts(self) -> list[Part]:
         """All parts that send messages."""
-        views = [self.plane, self.photo, self.reference, *self.files.values()]
+        views = [self.plane, self.photo, self.reference, self.starts, *self.files.values()]
         return [*views, self.radius, self.strength, self.hue, self.saturation, self.transport, *self.mix]
 
     def connect(
@@ -133,8 +150,15 @@ class Controls:
         choose: Callable[[str, str], None],
         load: Callable[[str, bytes, str], None],
         save: Callable[[str], None],
+        colour: Callable[[Any], None],
     ) -> None:
         """Connect the controls to the editor's functions; ``choose`` and ``load`` first get what is chosen."""
+        for i, part in enumerate(self.swatches):
+            part.on_click(lambda _, i=i: colour(self._colours[i]))
+        self.any.observe(lambda c: self._silent or colour(c.new), "value")
+        self.unpin.on_click(lambda _: edit({"tool": "unpin", "number": self.photo.held}))
+        self.tools.observe(lambda c: self._show_tool(), "index")
+        self._show_tool()
         for name, part in self.buttons.items():
             if name != "reset":
                 part.on_click(lambda _, tool=name: edit({"tool": tool}))
@@ -178,6 +202,31 @@ class Controls:
         for part, weight in zip(self.mix, state.mix, strict=True):
             part.value = weight
         self.buttons["undo"].disabled, self.buttons["redo"].disabled = not painting.done, not painting.undone
+
+    def _show_tool(self) -> None:
+        self.pinning.layout.display = None if self.tools.value == "Pin" else "none"
+        if self.tools.value != "Pin":
+            self.show_pins(self.photo.pins, 0, self.photo.colour)
+
+    def show_swatches(self, hist: Tensor) -> None:
+        """Offer the main colours of a histogram ``[bins, bins]`` for pins, with their shares; and gray."""
+        rings = main_colours(hist, palette(len(hist)))
+        self._colours = [*((round(a, 1), round(b, 1)) for a, b, *_ in rings), *["gray"] * (6 - len(rings))]
+        for part, colour, ring in zip(self.swatches, self._colours, [*rings, None, *[()] * 5], strict=False):
+            share = f"{100 * ring[3]:.0f} %" if ring else "gray"
+            part.description, part.style.button_color, part.style.text_color = share, hex_of(colour), "#fff"
+            part.tooltip = f"{share} of the target histogram" if ring else "The place stays gray"
+            part.layout.display = "none" if ring == () else None
+
+    def show_pins(self, pins: list[list], held: int, colour: str) -> None:
+        """Show pins, [x, y, colour] each; which one of them is chosen, from 1, or 0; and the colour of the next one."""
+        with self.photo.hold_sync():
+            self.photo.pins, self.photo.held, self.photo.colour = pins, held, colour
+        self.unpin.disabled, self._silent = not held, True
+        try:
+            self.any.value = colour
+        finally:
+            self._silent = False
 
     def show_source(self, what: str, name: str, others: Sequence[str]) -> None:
         """Show which photo or reference image is in use; ``others`` are the user's own, which the menu has as well."""

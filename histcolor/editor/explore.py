@@ -26,7 +26,7 @@ from histcolor.edit import RADIUS, check_colour, check_number
 from histcolor.histogram import bin_width, check_histogram
 from histcolor.images import to_uint8
 from histcolor.model import Colorizer
-from histcolor.plots import PLANE, frame_plane, heat_overlay, plane_lab, show_histogram, show_image, visible_mass
+from histcolor.plots import PLANE, frame_plane, plane_lab, show_histogram, show_image, tint, visible_mass
 
 Pairs = Sequence[tuple[float, float]]
 
@@ -144,17 +144,17 @@ def places_of(maps: AttentionMaps, ab: tuple[float, float], radius: float = RADI
     return (maps.weights.flatten(2) @ chosen).clamp(0, 1)  # rounding may leave 1 + 1e-7
 
 
-def main_colours(maps: AttentionMaps, attention: Tensor, radius: float = RADIUS) -> list[tuple[float, ...]]:
-    """Find the few colours that hold most of a place's attention: rings (a, b, radius, share), the largest first.
+def main_colours(shares: Tensor, colours: Tensor, radius: float = RADIUS) -> list[tuple[float, ...]]:
+    """Find the few colours that hold most of a sum: rings (a, b, radius, share), the largest first.
 
-    Each ring lies around the token with the most attention outside of the rings before; at most five, of 3 % or more.
+    Each ring lies around the largest share outside of the rings before; at most five, of 3 % or more.
 
     Args:
-        maps: from :func:`attention_maps`.
-        attention: ``[t, t]`` from :func:`colours_at`.
+        shares: ``[n, n]``, summing to 1, axis 0 is a: a place's attention (:func:`colours_at`), or a histogram.
+        colours: of the shares, ``[n, n, 2]`` in units of ab: ``maps.colours``, or a histogram's bin centres.
         radius: of the rings, in units of ab.
     """
-    left, colours, found = attention.flatten().clone(), maps.colours.flatten(0, 1), []
+    left, colours, found = shares.flatten().clone(), colours.flatten(0, 1), []
     for _ in range(5):
         centre = colours[left.argmax()]
         inside = (colours - centre).norm(dim=-1) <= radius
@@ -212,7 +212,8 @@ def attention_figure(
     Each place has a number in the coloured photo, and an ab plane with three things: the target histogram in light
     gray; the attended tokens in their colours (at the place's L within [40, 65]), more opaque with more attention; and
     a cross at the expected colour, which is also the title. Each colour has a letter and a ring in the target
-    histogram, and a map of the photo (:func:`heat_overlay`), with its shares of the target and of all attention.
+    histogram, and a map of the photo tinted with the colour itself (:func:`histcolor.plots.tint`), with its shares of
+    the target and of all attention.
 
     Args:
         image: RGB ``[3, H, W]`` in [0, 1]; only its L is used.
@@ -250,7 +251,7 @@ def attention_figure(
     for letter, (a, b), heat, axes in zip(ascii_uppercase, colours, heats, grid[-1][1:], strict=False):
         planes[-1].add_patch(Circle((a, b), RADIUS, fill=False, lw=0.8))
         _badge(planes[-1], letter, (a, b))
-        show_image(axes, heat_overlay(image, heat))
+        show_image(axes, tint(image, heat, (a, b)))
         axes.set_anchor("W")
         fill = to_uint8(lab_to_rgb(torch.tensor([65.0, a, b])[:, None, None]))[0, 0] / 255
         _badge(axes, letter, (0, 1), fill, title=f"a {round(a)}, b {round(b)}")
@@ -265,7 +266,7 @@ def attention_figure(
         show_histogram(planes[-1], hist, gamut=False)
         planes[-1].set_title("target histogram", loc="left", fontsize=9, pad=8)
         bar = grid[-1][-1].inset_axes((1 + 0.06 / aspect, 0, 0.06 / aspect, 1))
-        ramp = heat_overlay(torch.full((3, 128, 1), 0.5), torch.linspace(0, 1, 128)[:, None])
+        ramp = tint(torch.full((3, 128, 1), 0.5), torch.linspace(0, 1, 128)[:, None], colours[-1])
         bar.imshow(to_uint8(ramp), extent=(0, 1, 0, 1), aspect="auto", origin="lower")
         bar.set(xticks=[], yticks=(0, 0.5, 1), yticklabels=("0", "50 %", "100 %"))
         bar.tick_params(labelsize=7.5, length=2, pad=2, left=False, labelleft=False, right=True, labelright=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,10 +12,11 @@ from functools import cached_property
 from torch import Tensor
 
 from histcolor.color import rgb_to_lab
-from histcolor.colorize import EncodedPhoto, encode, join, move_to_target, predict, resize
+from histcolor.colorize import EncodedPhoto, encode, join, move_to_target, pin, predict, resize
 from histcolor.histogram import ab_histogram, hellinger, resize_histogram
 from histcolor.metrics import FIDELITY_BINS, round8
 from histcolor.model import Colorizer
+from histcolor.points import Point
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Live:
         shown = (max(1, round(height * scale)), max(1, round(width * scale)))
         self.small = EncodedPhoto(resize(self.photo.L, shown), self.photo.features)
         self.result: Result | None = None  #: the newest result that is ready
-        self._ab: tuple[Tensor, bool, Tensor] | None = None  # histogram, automatic, and the network's colours for it
+        self._said: tuple | None = None  # histogram, automatic, points; and for them the pins and the network's colours
         self._request: tuple | None = None  # the newest one that the worker has not yet taken
         self._failed: Exception | None = None
         self._changed = threading.Condition()
@@ -73,6 +74,7 @@ class Live:
         transport: float = 0.0,
         *,
         automatic: bool = False,
+        points: Sequence[Point] = (),
         following: bool = False,
         then: Callable[[Result], None] | None = None,
         fail: Callable[[Exception], None] | None = None,
@@ -83,13 +85,14 @@ class Live:
             hist: the target histogram.
             transport: the transport strength, in [0, 1].
             automatic: ``hist`` is the average histogram, and the network chooses the colours.
+            points: pins, in pixels of the photo at its full size, see :func:`histcolor.colorize`.
             following: the requests follow a hand that moves, and the next may come before this one is done. If the next
                 is of this kind, too, this result is still shown: else nothing would be seen until the hand rests.
             then: called with the result, in the worker's thread, if no newer request has overtaken it.
             fail: called with the exception, in the worker's thread, if there is no result.
         """
         with self._changed:
-            self._request = (hist, transport, automatic, following, time.perf_counter(), then, fail)
+            self._request = ((hist, transport, automatic, tuple(points)), following, time.perf_counter(), then, fail)
             if not self._busy:
                 self._busy = True
                 self._worker.submit(self._work)
@@ -110,18 +113,25 @@ class Live:
                 raise ValueError("There is no picture yet: ask for one first.")
             return self.result
 
-    def full(self, hist: Tensor, transport: float = 0.0, *, automatic: bool = False) -> Tensor:
+    def full(
+        self, hist: Tensor, transport: float = 0.0, *, automatic: bool = False, points: Sequence[Point] = ()
+    ) -> Tensor:
         """Colour the photo at its full size: RGB ``[3, H, W]`` in [0, 1]; the arguments are those of :meth:`ask`."""
-        return self._colour(self.photo, hist, transport, automatic)
+        return self._colour(self.photo, hist, transport, automatic, tuple(points))
 
-    def _colour(self, photo: EncodedPhoto, hist: Tensor, transport: float, automatic: bool) -> Tensor:
+    def _colour(
+        self, photo: EncodedPhoto, hist: Tensor, transport: float, automatic: bool, points: tuple[Point, ...]
+    ) -> Tensor:
         """Colour as :func:`histcolor.colorize` does; what the network said of the same histogram is not asked again."""
-        known = self._ab
-        if known is None or known[0] is not hist or known[1] != automatic:
-            known = self._ab = (hist, automatic, predict(self.model, photo, None if automatic else hist))
-        ab = known[2]
+        said = self._said
+        if said is None or said[0] is not hist or said[1:3] != (automatic, points):
+            pins = pin(self.model, photo.features, self.photo.L.shape[-2:], points, given=not automatic)
+            ab = predict(self.model, photo, None if automatic else hist, pins=pins)
+            said = self._said = (hist, automatic, points, pins, ab)
+        pins, ab = said[3:]
         if transport and not automatic:
             ab = move_to_target(self.model, photo, ab, hist, transport)
+        ab = pins.correct(ab) if pins else ab
         return join(photo.L, ab.cpu(), photo.features.L[0].cpu())[0]
 
     def close(self) -> None:
@@ -138,12 +148,12 @@ class Live:
                     self._busy = False
                     self._changed.notify_all()
                     return
-            hist, transport, automatic, following, began, then, fail = request
+            wanted, following, began, then, fail = request
             try:
-                rgb = self._colour(self.small, hist, transport, automatic)
+                rgb = self._colour(self.small, *wanted)
                 if self._overtaken(following):  # nobody needs this result any more
                     continue
-                result = Result(hist, rgb, time.perf_counter() - began)
+                result = Result(wanted[0], rgb, time.perf_counter() - began)
                 with self._changed:
                     self.result, self._failed = result, None
                 if then and not self._overtaken(following):
@@ -156,4 +166,4 @@ class Live:
 
     def _overtaken(self, following: bool) -> bool:
         with self._changed:
-            return self._closed or (self._request is not None and not (following and self._request[3]))
+            return self._closed or (self._request is not None and not (following and self._request[1]))

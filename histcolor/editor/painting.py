@@ -1,4 +1,4 @@
-"""A target histogram that is being edited: its sources, the edits so far, undo and redo. It needs no widget."""
+"""A target histogram and pins that are being edited: sources, the edits so far, undo, redo. It needs no widget."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from torch import Tensor
 
 from histcolor import edit
 from histcolor.histogram import check_histogram, resize_histogram
+from histcolor.points import Point, read_points
 
 SOURCES = ("photo", "reference", "painted")  #: the histograms that are mixed, in this order
+LISTS = ("path", "colours", "weights", "hist", "points")  #: arguments whose length is limited
 STEPS = 200  #: edits that can be undone
 MOST = 1000  #: points of a path, colours of a palette, bins of a loaded histogram along an axis
-STROKES = ("paint", "erase", "move")  #: the tools that can be previewed
+PINS = 100  #: pins on a photo
+STROKES = ("paint", "erase", "move", "pin")  #: the tools that can be previewed
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,11 @@ class State:
     hue: float = 0.0  #: degrees by which the mixture is turned
     saturation: float = 1.0  #: factor ≥ 0, applied last
     average: bool = False  #: ``painted`` is the average histogram: no histogram is given
+    points: tuple[Point, ...] = ()  #: pins: x, y in pixels of the photo, and a colour
 
 
 class Painting:
-    """A target histogram and its edits, which are mappings such as ``{"tool": "paint", "path": [[40, 20]]}``.
+    """A target histogram, pins, and their edits, which are mappings such as ``{"tool": "paint", "path": [[40, 20]]}``.
 
     These are the tools and their arguments (colours in units of ab; radius and strength as in :mod:`histcolor.edit`):
 
@@ -39,10 +43,14 @@ class Painting:
     - ``move``: ``start``, ``end``, ``radius``;
     - ``palette``: ``colours`` (hex codes), ``radius``: the painted histogram becomes these colours;
     - ``clip``: ``L``: colours that sRGB cannot show at this lightness move to the gamut's edge;
-    - ``load``: ``hist``, with any number of bins; with ``average``, it is the average histogram: none is given;
+    - ``load``: ``hist``, with any number of bins; with ``average``, it is the average histogram: none is given; with
+      ``points``, these are the pins from now on;
+    - ``pin``: ``at`` (x, y in pixels) and ``colour`` as in :func:`histcolor.points.read_points`: a place of the photo
+      that holds a colour; with ``number``, counted from 1, that pin gets another place, another colour, or both;
+    - ``unpin``: ``number``: this pin is removed;
     - ``mix``: ``weights`` of photo, reference, painted; ``hue``: ``degrees``; ``saturation``: ``factor``;
     - ``undo``, ``redo``, ``reset`` (to the first target histogram, that of the reference image in use, or else the
-      photo's own; this can be undone).
+      photo's own, without pins; this can be undone).
 
     A stroke changes the histogram as it is shown: mixture, hue and saturation become part of the painted histogram.
     Several ``mix`` edits one after the other are undone in one step, as a slider sends many; so are ``hue`` and
@@ -52,13 +60,21 @@ class Painting:
         photo: the photo's own histogram, ``[bins, bins]``.
         reference: the reference image's histogram; by default, the photo's own.
         average: ``photo`` is the average histogram, since the photo is gray.
+        shape: the photo's height and width in pixels, for pins.
 
     Raises:
         ValueError: not a histogram.
     """
 
-    def __init__(self, photo: Tensor, reference: Tensor | None = None, *, average: bool = False) -> None:
-        self.photo = check_histogram(photo)
+    def __init__(
+        self,
+        photo: Tensor,
+        reference: Tensor | None = None,
+        *,
+        average: bool = False,
+        shape: tuple[int, int] = (256, 256),
+    ) -> None:
+        self.photo, self.shape = check_histogram(photo), shape
         self.reference = self._fitting(photo if reference is None else reference)
         self._referred = reference is not None  # else the photo's own histogram is the first target
         self.first = self.state = State(self.reference, average=average and reference is None)
@@ -75,9 +91,7 @@ class Painting:
     @property
     def hist(self) -> Tensor:
         """The target histogram, ``[bins, bins]``, summing to 1; the same tensor until it changes."""
-        source = (self.state, self.photo, self.reference)
-        if self._target is None or any(a is not b for a, b in zip(self._target[0], source, strict=True)):
-            self._target = (source, self._compute(self.state))
+        self._target = (self._sources(self.state), self._compute(self.state))
         return self._target[1]
 
     @property
@@ -86,13 +100,15 @@ class Painting:
         state = self.state
         return state.average and (state.mix, state.hue, state.saturation) == ((0.0, 0.0, 1.0), 0.0, 1.0)
 
-    def use_photo(self, hist: Tensor, *, average: bool = False) -> None:
+    def use_photo(self, hist: Tensor, *, average: bool = False, shape: tuple[int, int] = (256, 256)) -> None:
         """Change the photo. Its histogram becomes the target, but not if there are edits: then the target stays.
 
-        Earlier edits can still be undone. Mixtures are made with the new photo's histogram from now on.
+        Earlier edits can still be undone, but pins are gone, as they were places of the photo before. Mixtures are made
+        with the new photo's histogram from now on.
         """
         target, edited = self.hist, bool(self.done)
-        self.photo = self._fitting(hist)
+        self.photo, self.shape = self._fitting(hist), shape
+        self.done, self.undone = ([replace(state, points=()) for state in x] for x in (self.done, self.undone))
         if not self._referred:
             self.first = State(self.photo, average=average)
         self.state = State(target) if edited or self._referred else self.first
@@ -120,17 +136,18 @@ class Painting:
         if not (tool == self._last and tool in ("mix", "hue", "saturation")):
             self.done = [*self.done[1 - STEPS :], self.state]
         self.undone, self.state, self._last = [], state, tool
-        self._target = ((state, self.photo, self.reference), hist)
+        self._target = (self._sources(state), hist)
 
-    def preview(self, action: Mapping[str, Any]) -> Tensor:
-        """Return the target histogram that a stroke would give, ``[bins, bins]``; nothing changes.
+    def preview(self, action: Mapping[str, Any]) -> tuple[Tensor, tuple[Point, ...]]:
+        """Return the target histogram ``[bins, bins]`` and the pins that a stroke would give; nothing changes.
 
         Raises:
             ValueError: no stroke, or a bad argument.
         """
         if not isinstance(action, Mapping) or action.get("tool") not in STROKES:
             raise ValueError(f"Only {', '.join(STROKES)} can be previewed.")
-        return self._outcome(action)[1]
+        state, hist = self._outcome(action)
+        return hist, state.points
 
     def _outcome(self, action: Mapping[str, Any]) -> tuple[State, Tensor]:
         options = dict(action) if isinstance(action, Mapping) else {}
@@ -138,7 +155,7 @@ class Painting:
         if not isinstance(tool, str) or tool not in TOOLS:
             raise ValueError(f"There is no tool {reprlib.repr(tool)}; there are undo, redo, {', '.join(TOOLS)}.")
         for name, value in options.items():
-            if isinstance(value, Sized) and name in ("path", "colours", "weights", "hist") and len(value) > MOST:
+            if isinstance(value, Sized) and name in LISTS and len(value) > MOST:
                 raise ValueError(f"{tool}: {name} has {len(value):,} entries, at most {MOST:,} are taken.")
         try:
             state = TOOLS[tool](self, **options)
@@ -151,7 +168,13 @@ class Painting:
             target.append(self.state)
             self.state = source.pop()
 
+    def _sources(self, state: State) -> tuple:
+        """List what a target histogram is computed from: pins are not among it."""
+        return state.painted, state.mix, state.hue, state.saturation, self.photo, self.reference
+
     def _compute(self, state: State) -> Tensor:
+        if self._target and all(a is b for a, b in zip(self._target[0], self._sources(state), strict=True)):
+            return self._target[1]
         mixed = edit.mix((self.photo, self.reference, state.painted), state.mix)
         turned = edit.rotate_hue(mixed, state.hue) if state.hue != 0 else mixed
         return edit.scale_saturation(turned, state.saturation) if state.saturation != 1 else turned
@@ -170,18 +193,60 @@ class Painting:
             raise ValueError(f"weights must be three numbers, one each of {', '.join(SOURCES)}.") from error
         return replace(self.state, mix=weights)
 
+    def _stroke(self, hist: Tensor) -> State:
+        """Make the histogram as it is shown, after a stroke, the painted one."""
+        return State(hist, points=self.state.points)
+
+    def _load(self, hist: Any, average: bool = False, points: Any = None) -> State:
+        pins = self.state.points if points is None else self._pins(points)
+        return State(self._fitting(hist), average=average, points=pins)
+
+    def _pins(self, points: Any) -> tuple[Point, ...]:
+        """Check pins, and make them plain values."""
+        if len(points) > PINS:
+            raise ValueError(f"There may be {PINS} pins on a photo: remove one before the next.")
+        read_points(points, *self.shape)
+        return tuple((float(x), float(y), c if isinstance(c, str) else tuple(c or (0, 0))) for x, y, c in points)
+
+    def _pin(self, at: Any = None, colour: Any = None, number: Any = None) -> State:
+        points = list(self.state.points)
+        if number is None and (at is None or colour is None):
+            raise ValueError(
+                "A new pin needs at, a place (x, y) in pixels, and a colour: '#c33' or the like, or 'gray'."
+            )
+        index = len(points) if number is None else self._index(number)
+        at = points[index][:2] if at is None else at
+        if not (isinstance(at, Sized) and len(at) == 2):
+            raise ValueError(f"at must be a place (x, y) in pixels, got {reprlib.repr(at)}.")
+        points[index : index + 1] = [(*at, points[index][2] if colour is None else colour)]
+        return replace(self.state, points=self._pins(points))
+
+    def _unpin(self, number: Any) -> State:
+        points, index = self.state.points, self._index(number)
+        return replace(self.state, points=points[:index] + points[index + 1 :])
+
+    def _index(self, number: Any) -> int:
+        count = len(self.state.points)
+        if type(number) is not int or not 1 <= number <= count:
+            raise ValueError(f"There is no pin {reprlib.repr(number)}: pins are counted from 1, and there are {count}.")
+        return number - 1
+
 
 TOOLS: dict[str, Callable[..., State]] = {
-    "paint": lambda self, path, radius=edit.RADIUS, strength=0.1: State(
+    "paint": lambda self, path, radius=edit.RADIUS, strength=0.1: self._stroke(
         edit.paint(self.hist, path, radius=radius, strength=strength)
     ),
-    "erase": lambda self, path, radius=edit.RADIUS, strength=1.0: State(
+    "erase": lambda self, path, radius=edit.RADIUS, strength=1.0: self._stroke(
         edit.erase(self.hist, path, radius=radius, strength=strength)
     ),
-    "move": lambda self, start, end, radius=edit.RADIUS: State(edit.move(self.hist, start, end, radius=radius)),
-    "palette": lambda self, colours, radius=edit.RADIUS: State(edit.from_palette(colours, self.bins, radius=radius)),
-    "clip": lambda self, L: State(edit.clip_to_gamut(self.hist, L)),
-    "load": lambda self, hist, average=False: State(self._fitting(hist), average=average),
+    "move": lambda self, start, end, radius=edit.RADIUS: self._stroke(edit.move(self.hist, start, end, radius=radius)),
+    "palette": lambda self, colours, radius=edit.RADIUS: self._stroke(
+        edit.from_palette(colours, self.bins, radius=radius)
+    ),
+    "clip": lambda self, L: self._stroke(edit.clip_to_gamut(self.hist, L)),
+    "load": Painting._load,
+    "pin": Painting._pin,
+    "unpin": Painting._unpin,
     "mix": Painting._mix,
     "hue": lambda self, degrees: replace(self.state, hue=edit.check_number("degrees", degrees)),
     "saturation": lambda self, factor: replace(self.state, saturation=edit.check_number("factor", factor, 0)),

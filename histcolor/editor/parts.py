@@ -1,4 +1,4 @@
-"""The editor's own parts of the page: plane, photo, slider and file button, and how they hear what the user does."""
+"""The editor's own parts of the page, from the plane to the file button, and how they hear what the user does."""
 
 from __future__ import annotations
 
@@ -112,6 +112,13 @@ def short(name: Any, most: int = 40) -> str:
     return name if len(name) <= most else f"{name[: most - 9]}…{name[-8:]}"
 
 
+class Strip(Part):
+    """A row of pictures to click on. The page sends the name of the chosen one."""
+
+    _esm = _script("strip.js")
+    items = traitlets.List(help="name, tip and background (CSS) of each").tag(sync=True)
+
+
 class PlaneView(Part):
     """The ab plane (``static/plane.js``). It sends an edit at the end of each stroke, and previews of it before."""
 
@@ -136,6 +143,9 @@ class PhotoView(Part):
     after = traitlets.Bytes(help="JPEG").tag(sync=True)
     heat = traitlets.Bytes(help="JPEG of the photo with the places of a colour; empty: none").tag(sync=True)
     version = traitlets.Int(0, help="counts the pictures that ``after`` has shown").tag(sync=True)
-    pointing = traitlets.List(["pick", "look"], help="the tools that work on this photo").tag(sync=True)
+    pins = traitlets.List(help="[x, y, hex colour], with x and y in [0, 1]").tag(sync=True)
+    held = traitlets.Int(0, help="the chosen pin's number, from 1; 0: none").tag(sync=True)
+    colour = traitlets.Unicode("#cc3333", help="of the next pin").tag(sync=True)
+    pointing = traitlets.List(["pick", "look", "pin"], help="the tools that work on this photo").tag(sync=True)
     label = traitlets.Unicode("A photo").tag(sync=True)
     tools = _other()

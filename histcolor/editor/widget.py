@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,20 @@ from torch import Tensor
 from histcolor.checkpoint import load
 from histcolor.color import gray_rgb, is_gray, rgb_to_lab
 from histcolor.colorize import resize
-from histcolor.demo import DEMO_PHOTOS, demo_photo
-from histcolor.edit import check_number
+from histcolor.demo import demo_photo
+from histcolor.edit import check_colour, check_number
 from histcolor.editor.controls import Controls
 from histcolor.editor.explore import AttentionMaps, attention_maps, colours_at, main_colours, places_of, tinted
 from histcolor.editor.live import Live, Result
 from histcolor.editor.painting import Painting
 from histcolor.editor.parts import short
+from histcolor.editor.saved import compared, photo_hash, read_state, state_text
+from histcolor.editor.starts import PALETTES, REFERENCES, hex_of, surprise
 from histcolor.histogram import ab_histogram, read_histogram
-from histcolor.images import atomic, open_rgb, read_image, to_tensor, to_uint8, write_image
+from histcolor.images import atomic, open_rgb, read_image, to_tensor, to_uint8, write_image, write_text
 from histcolor.model import Colorizer
 from histcolor.plots import gamut_outline, histogram_picture, mass_outline, plane_picture, visible_mass
+from histcolor.points import Point
 
 
 def encoded(rgb: Tensor, kind: str) -> bytes:
@@ -54,7 +58,9 @@ class HistogramEditor(ipywidgets.VBox):
     ``editor.edit = {"tool": "paint", "path": [(60, 40)]}`` makes an edit (all of them are listed in
     :class:`~histcolor.editor.painting.Painting`), ``editor.transport = 0.5`` sets the transport strength, and
     ``editor.wait()`` returns the new picture. Undo and redo are edits, too, and so is ``{"tool": "average"}``: it takes
-    the average histogram, and the network chooses the colours. A gray photo starts with it.
+    the average histogram, and the network chooses the colours. A gray photo starts with it. ``{"tool": "surprise"}``
+    takes the histogram of a photo, chosen at random. ``{"tool": "pin", "at": (120, 80), "colour": "#c33"}`` makes a
+    place of the photo hold a colour; ``editor.points`` has all pins, as :func:`histcolor.colorize` takes them.
 
     Args:
         model: from :func:`histcolor.load`, or the name of a shipped model.
@@ -92,13 +98,15 @@ class HistogramEditor(ipywidgets.VBox):
         self._showing = threading.Lock()
         self._maps: tuple[Tensor, AttentionMaps] | None = None
         self._hist: Tensor | None = None  # the one that the plane shows
-        self.controls = Controls(self.model.config.bins, DEMO_PHOTOS)
+        self.controls = Controls(self.model.config.bins, REFERENCES)
         self.plane, self.photo_view = self.controls.plane, self.controls.photo
         self.reference_view = self.controls.reference
         image, other = as_photo(photo), None if reference is None else as_photo(reference)
         self.live = self._live(image)
         first, average = self._first(image)
-        self.painting = Painting(first, None if other is None else self._histogram(other), average=average)
+        shape, self._photo = tuple(image.shape[-2:]), photo_hash(image)
+        self.painting = Painting(first, None if other is None else self._histogram(other), average=average, shape=shape)
+        self._colour: Any = "#c33"  # of the next pin
         self.reference = other
         self._own: dict[str, dict[str, Any]] = {"photo": {}, "reference": {}}  # the user's, by name
         self.controls.buttons["average"].layout.display = None if self.model.automatic else "none"
@@ -120,6 +128,11 @@ class HistogramEditor(ipywidgets.VBox):
         """The target histogram, ``[bins, bins]``, summing to 1."""
         return self.painting.hist
 
+    @property
+    def points(self) -> list[Point]:
+        """The pins: x and y in pixels of the photo, and a colour, as :func:`histcolor.colorize` takes them."""
+        return list(self.painting.state.points)
+
     def wait(self, timeout: float | None = 60.0) -> Result:
         """Wait for the picture with the present target histogram: see :meth:`histcolor.editor.live.Live.wait`."""
         return self.live.wait(timeout)
@@ -127,6 +140,19 @@ class HistogramEditor(ipywidgets.VBox):
     def save_picture(self, path: str | Path) -> None:
         """Write the coloured photo at its full size; the suffix is the format."""
         write_image(self._full(), path)
+
+    def save_state(self, path: str | Path) -> None:
+        """Write the target histogram, the pins and the transport strength as ``.json``, for this photo."""
+        write_text(self._state(), path)
+
+    def load_state(self, path: str | Path) -> None:
+        """Take up what :meth:`save_state` wrote; an edit, which can be undone, but for the transport strength.
+
+        Raises:
+            ValueError, OSError: no saved state, a damaged one, or one of another photo. The message is one sentence,
+                and nothing has changed.
+        """
+        self._load(Path(path).read_bytes(), str(path))
 
     def save_histogram(self, path: str | Path) -> None:
         """Write the target histogram: its numbers, float32 ``[bins, bins]``, as ``.npy``; or a picture of it."""
@@ -151,7 +177,8 @@ class HistogramEditor(ipywidgets.VBox):
         self.live.close()
         self.live = live
         first, average = self._first(image)
-        self.painting.use_photo(first, average=average)
+        self._photo = photo_hash(image)
+        self.painting.use_photo(first, average=average, shape=tuple(image.shape[-2:]))
         self._name("photo", photo, name)
         self._show_photo()
         self._update()
@@ -171,6 +198,7 @@ class HistogramEditor(ipywidgets.VBox):
         The target histogram before can be had again by undo.
         """
         self.controls.reset()
+        self._colour = "#c33"
         self.transport = self._first_transport
         self._edit({"tool": "reset"})
 
@@ -187,15 +215,21 @@ class HistogramEditor(ipywidgets.VBox):
         self.observe(lambda change: self._edit(change.new) if change.new else None, "edit")
         self.observe(lambda change: self._guard(self._show_transport), "transport")
         self.observe(lambda change: self.controls.say(change.new), "message")
-        self.controls.tools.observe(lambda change: self._clear_look(), "index")
+        self.controls.tools.observe(lambda change: self._show_tool(), "index")
         for part in self.controls.parts:
             part.refuse = self._refuse
         self.plane.handlers = {
             "edit": lambda **action: self._edit(action),
             "preview": lambda **action: self._preview(action),
             "look": lambda ab: self._look_at_colour(ab),
+            "colour": lambda ab: self._choose_colour(check_colour("colour", ab)),
         }
+        self.controls.starts.handlers = {"start": lambda name: self._guard(self._start, name)}
         self.photo_view.handlers = {
+            "edit": lambda **action: self._edit(action),
+            "pin": self._place,
+            "carry": lambda **place: self._preview(self._placed(**place) if place else {}),
+            "hold": self._hold,
             "look": lambda x, y: self._look_at_place(x, y),
             "pick": lambda x, y, gray: self._pick(gray_rgb(self.live.small.L) if gray else self.wait().rgb, x, y),
         }
@@ -207,6 +241,7 @@ class HistogramEditor(ipywidgets.VBox):
             choose=lambda what, name: self._guard(self._use, what, self._own[what].get(name, name), name),
             load=self._take,
             save=lambda what: self._guard(self._download, what),
+            colour=self._choose_colour,
         )
 
     def _guard(self, function: Any, *arguments: Any, **options: Any) -> None:
@@ -227,12 +262,18 @@ class HistogramEditor(ipywidgets.VBox):
     def _edit(self, action: dict[str, Any]) -> None:
         self.edit = {}  # so that the same edit can be set again
         self._guard(lambda: self.painting.apply(self._completed(action)))
+        if not (isinstance(action, dict) and action.get("tool") == "pin"):
+            self.photo_view.held = 0  # pins may have gone, or have other numbers
         self._update(following=isinstance(action, dict) and action.get("tool") in ("mix", "hue", "saturation"))
 
     def _completed(self, action: dict[str, Any]) -> dict[str, Any]:
         """Add to an edit what only the editor knows: the photo's lightness, the average histogram."""
         if not isinstance(action, dict):
             return action
+        if action.get("tool") == "pin" and not self.model.config.attention:
+            raise ValueError("Pins need a model with attention, and this one has none: use another one.")
+        if action.get("tool") == "surprise":
+            return {"tool": "load", "hist": surprise()}
         if action.get("tool") == "average":
             return {"tool": "load", "hist": self.model.average_histogram(), "average": True}
         return {"L": self.live.lightness, **action} if action.get("tool") == "clip" else action
@@ -245,17 +286,22 @@ class HistogramEditor(ipywidgets.VBox):
         if self.hist is not self._hist:
             self._hist = self.hist
             self.plane.mass = as_bytes(visible_mass(self._hist))
-            self._clear_look()
+            self._show_tool()
+        self._show_pins()
 
     def _preview(self, action: dict[str, Any]) -> None:
         """Ask for the picture that an unfinished stroke would give; without one, for that of the target histogram."""
-        self._ask(self.painting.preview(action) if action else None, following=True)
+        self._ask(*self.painting.preview(action) if action else (), following=True)
 
-    def _ask(self, preview: Tensor | None = None, *, following: bool = False) -> None:
+    def _ask(
+        self, hist: Tensor | None = None, points: Sequence[Point] | None = None, *, following: bool = False
+    ) -> None:
+        hist, points = self.hist if hist is None else hist, self.points if points is None else points
         self.live.ask(
-            self.hist if preview is None else preview,
+            hist,
             self.transport,
-            automatic=self.painting.automatic and preview is None,
+            automatic=self.painting.automatic and hist is self.hist,
+            points=points,
             following=following,
             then=self._show_result,
             fail=self._show_failure,
@@ -266,7 +312,7 @@ class HistogramEditor(ipywidgets.VBox):
         self._ask(following=True)
 
     def _full(self) -> Tensor:
-        return self.live.full(self.hist, self.transport, automatic=self.painting.automatic)
+        return self.live.full(self.hist, self.transport, automatic=self.painting.automatic, points=self.points)
 
     def _hint(self, image: Tensor) -> None:
         """Tell the user how to begin, if the photo is gray and there is no target histogram yet."""
@@ -275,17 +321,36 @@ class HistogramEditor(ipywidgets.VBox):
             self.message = f"The photo is gray{chosen}: choose a reference, type hex colours, or paint on the plane."
 
     def _load(self, content: bytes, name: str) -> None:
-        self.painting.apply({"tool": "load", "hist": read_histogram(io.BytesIO(content), name)})
+        if content[:1] == b"{" or name.lower().endswith(".json"):
+            transport, action = read_state(content, name, self._photo, len(self.hist))
+            self.painting.apply(action)
+            self.transport = transport
+        else:
+            self.painting.apply({"tool": "load", "hist": read_histogram(io.BytesIO(content), name)})
         self._update()
+
+    def _state(self) -> str:
+        return state_text(self._photo, self.hist, self.painting.automatic, self.points, self.transport)
+
+    def _start(self, name: str) -> None:
+        """Take a start point: a palette, a reference photo, or a random histogram."""
+        if name in PALETTES:
+            self._edit({"tool": "palette", "colours": PALETTES[name]})
+        elif name in REFERENCES:
+            self.use_reference(name)
+        elif name == "Surprise me":
+            self._edit({"tool": "surprise"})
+        else:
+            raise ValueError("The page sent something that the editor does not know: reload the page.")
 
     # --- from photos and results to the page ---
 
     def _take(self, what: str, content: bytes, name: str) -> None:
         """Use a file from the user's computer."""
-        if what == "histogram":
+        if what == "saved":
             self._guard(self._load, content, name)
             if not self.message:
-                self.controls.files["histogram"].held = name
+                self.controls.files["saved"].held = name
         else:
             self._guard(self._use, what, content, name)
 
@@ -296,8 +361,8 @@ class HistogramEditor(ipywidgets.VBox):
         """Show in a menu which photo or reference image is in use, and keep the user's own for later."""
         if source is not None and not name:
             name = f"{what} from Python" if isinstance(source, Tensor | bytes) else short(Path(source).name)
-        if source is not None and not (isinstance(source, str) and source in DEMO_PHOTOS):
-            name += " (yours)" if name in DEMO_PHOTOS else ""
+        if source is not None and not (isinstance(source, str) and source in REFERENCES):
+            name += " (yours)" if name in REFERENCES else ""
             self._own[what][name] = source
         self.controls.show_source(what, name, list(self._own[what]))
 
@@ -338,6 +403,11 @@ class HistogramEditor(ipywidgets.VBox):
     def _download(self, what: str) -> None:
         if what == "picture":
             name, kind, content = "coloured.png", "image/png", encoded(self._full(), "png")
+        elif what == "pair":
+            pair = compared(self.live.photo.L, self._full())
+            name, kind, content = "before_after.png", "image/png", encoded(pair, "png")
+        elif what == "state":
+            name, kind, content = "editor.json", "application/json", self._state().encode()
         elif what == "plane":
             picture = histogram_picture(self.hist, self.live.lightness, scale=8)
             name, kind, content = "histogram.png", "image/png", encoded(picture, "png")
@@ -346,6 +416,48 @@ class HistogramEditor(ipywidgets.VBox):
             np.save(file, self.hist.numpy())
             name, kind, content = "histogram.npy", "application/octet-stream", file.getvalue()
         self.photo_view.send({"kind": "download", "name": name, "type": kind}, [content])
+
+    # --- pins ---
+
+    def _placed(self, number: int, x: float, y: float) -> dict[str, Any]:
+        """Make the edit that puts a pin at fractions of the photo's width and height; a new one has number 0."""
+        height, width = self.painting.shape
+        x, y = check_number("x", x, 0, 1) * width - 0.5, check_number("y", y, 0, 1) * height - 0.5
+        at = (min(max(x, 0.0), width - 1.0), min(max(y, 0.0), height - 1.0))
+        return {"tool": "pin", "at": at, **({"number": number} if number else {"colour": self._colour})}
+
+    def _place(self, number: int, x: float, y: float) -> None:
+        self.photo_view.held = number if number in range(1, len(self.points) + 1) else len(self.points) + 1
+        try:
+            self._edit(self._placed(number, x, y))
+        finally:
+            self._show_pins()
+            self.photo_view.send_state("pins")  # a refused pin goes away on the page
+
+    def _hold(self, number: int) -> None:
+        """Choose a pin: it gets the colours that are chosen from now on."""
+        if type(number) is not int or not 1 <= number <= len(self.points):
+            raise ValueError("The page sent something that the editor does not know: reload the page.")
+        self._colour = self.points[number - 1][2]
+        self._show_pins(number)
+
+    def _choose_colour(self, colour: Any) -> None:
+        """Give a colour to the chosen pin, and to the next one."""
+        self._colour, held = colour, self.photo_view.held
+        if held:
+            self._edit({"tool": "pin", "number": held, "colour": colour})
+        self._show_pins()
+
+    def _show_pins(self, held: int | None = None) -> None:
+        (height, width), held = self.painting.shape, self.photo_view.held if held is None else held
+        pins = [[(x + 0.5) / width, (y + 0.5) / height, hex_of(colour)] for x, y, colour in self.points]
+        self.controls.show_pins(pins, held if held <= len(pins) else 0, hex_of(self._colour))
+
+    def _show_tool(self) -> None:
+        """Show what belongs to the tool and the target histogram."""
+        self._clear_look()
+        if self.controls.tools.value == "Pin":
+            self.controls.show_swatches(self.hist)
 
     # --- eyedropper and explorer ---
 
@@ -377,7 +489,7 @@ class HistogramEditor(ipywidgets.VBox):
     def _look_at_place(self, x: float, y: float) -> None:
         maps = self._attention()
         attention, colour = colours_at(maps, x, y)
-        self.plane.rings, self.plane.mark = [list(ring) for ring in main_colours(maps, attention)], list(colour)
+        self.plane.rings, self.plane.mark = [list(ring) for ring in main_colours(attention, maps.colours)], list(colour)
         self.photo_view.heat = b""
 
     def _clear_look(self) -> None:
@@ -390,7 +502,7 @@ def as_photo(photo: Tensor | str | Path | bytes, name: str = "") -> Tensor:
         return photo
     if isinstance(photo, bytes):
         return to_tensor(open_rgb(io.BytesIO(photo), name or "the photo"))
-    return demo_photo(photo) if photo in DEMO_PHOTOS else read_image(Path(photo).expanduser())
+    return demo_photo(photo) if photo in REFERENCES else read_image(Path(photo).expanduser())
 
 
 def shrunk(image: Tensor, longest: int = 512) -> Tensor:

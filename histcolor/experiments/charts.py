@@ -90,14 +90,15 @@ def seeds(results: pd.DataFrame, methods: Sequence[str], numbers: Sequence[str] 
     """
     if not (there := [name for name in methods if name in set(results["method"])]):
         raise ValueError("None of these methods was measured yet: there is nothing to draw.")
-    options = {"figsize": (3.0 * len(numbers) + 1.6, 0.5 * len(there) + 0.9), "squeeze": False}
+    options = {"figsize": (3.4 * len(numbers) + 2.0, 0.62 * len(there) + 1.0), "squeeze": False}
     figure, axes = plt.subplots(1, len(numbers), sharey=True, **options)
     for axis, number in zip(axes[0], numbers, strict=True):
         for y, (name, values) in enumerate(seed_means(results, there, number).items()):
             colour = SHADES[list(methods).index(name) % len(SHADES)]
             axis.plot([values.mean()] * 2, [y - 0.3, y + 0.3], color=colour, lw=2.2, alpha=0.55, zorder=1.5)
-            axis.plot(values.dropna(), [y] * values.count(), "o", ms=6.5, color=colour, mec="white", mew=0.8)
-        axis.set(title=name_of(number), yticks=range(len(there)), yticklabels=[label(name, 24) for name in there])
+            axis.plot(values.dropna(), [y] * values.count(), "o", ms=8, color=colour, mec="white", mew=0.8)
+        axis.set_title(name_of(number), fontsize=12)
+        axis.set_yticks(range(len(there)), [label(name, 24) for name in there], fontsize=12)
         axis.grid(axis="y", color=FAINT, lw=0.8)
         axis.tick_params(axis="y", length=0)
         axis.margins(x=0.12)
@@ -122,7 +123,7 @@ def intervals(differences: pd.DataFrame, number: str = "psnr", *, paper: Mapping
     part = differences[differences["number"] == number]
     if part.empty:
         raise ValueError(f"There is no difference of {number!r} to draw: both methods of a pair must be measured.")
-    figure, axes = plt.subplots(figsize=(8.2, 0.46 * len(part) + 0.9))
+    figure, axes = plt.subplots(figsize=(9, 0.55 * len(part) + 0.9))
     _forest(axes, part, number, paper or {})
     axes.set_xlabel(f"difference in {name_of(number)}")
     return figure
@@ -138,7 +139,7 @@ def forests(
         noise: how large a difference of a number may be and mean nothing: shaded on both sides of zero.
     """
     heights = [max(2, (table["number"] == numbers[0]).sum()) + 0.6 for table in tables.values()]
-    options = {"figsize": (5.4 * len(numbers), 0.46 * sum(heights) + 0.6), "height_ratios": heights}
+    options = {"figsize": (6.2 * len(numbers), 0.55 * sum(heights) + 0.6), "height_ratios": heights}
     figure, grid = plt.subplots(len(tables), len(numbers), sharex="col", squeeze=False, **options)
     for panels, (title, table) in zip(grid, tables.items(), strict=True):
         for axes, number in zip(panels, numbers, strict=True):
@@ -164,41 +165,60 @@ def _forest(axes: Axes, part: pd.DataFrame, number: str, paper: Mapping[str, flo
         colour = BLUE if line.low > 0 else ORANGE if line.high < 0 else GRAY
         axes.plot([line.low, line.high], [y, y], color=colour, lw=2.2, solid_capstyle="round", zorder=2)
         axes.plot(line.difference, y, "o", color=colour, ms=7, mec="white", mew=0.9, zorder=4)
-        options = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 9, "color": INK}
+        options = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 11, "color": INK}
         axes.text(1.03, y, interval_text(line, number), **options)
         if line.method in paper and line.against in paper:
             axes.plot(paper[line.method] - paper[line.against], y, "D", ms=6, mfc="none", mec=INK, mew=1.1, zorder=3)
     names = [f"{label(line.method)}\n− {label(line.against)}" for line in part.itertuples()]
     axes.set(ylim=(max(1, len(part)) - 0.5, -0.5), yticks=range(len(part)), yticklabels=names)
-    axes.tick_params(axis="y", length=0, labelsize=9)
+    axes.tick_params(axis="y", length=0, labelsize=11)
     axes.margins(x=0.06)
     axes.spines["left"].set_visible(False)
 
 
-def curves(histories: pd.DataFrame, methods: Sequence[str], columns: Mapping[str, str]) -> Figure:
-    """Draw numbers of training over the photos seen: thin a seed, thick the mean of a method's seeds.
+def curves(histories: pd.DataFrame, methods: Sequence[str], column: str, against: str, *, smooth: int = 3) -> Figure:
+    """Draw a term of the loss over the photos seen: left as it is, right as a share of what one method has.
+
+    Methods with the same seed see the same photos in the same order, so in the share what makes a batch easy or hard
+    cancels. Means over seeds; on the right a band from the lowest to the highest seed.
 
     Args:
         histories: each run's ``history.csv``, below one another, with ``method`` and ``seed``.
         methods: names in the order of their colours; those without such numbers are left out.
-        columns: columns of the history, and a title for each.
+        column: of the history.
+        against: the method that the others are divided by.
+        smooth: over how many lines of the history the running mean is taken.
 
     Raises:
-        ValueError: no method has a number in the first of these columns.
+        ValueError: ``against`` has no such numbers.
     """
-    measured = set(histories.dropna(subset=next(iter(columns)))["method"])
-    if not (there := [name for name in methods if name in measured]):
-        raise ValueError(f"None of these methods has {next(iter(columns))!r} in its history: there is nothing to draw.")
-    figure, axes = plt.subplots(1, len(columns), figsize=(4.4 * len(columns), 3.6), squeeze=False)
-    for axis, (column, title) in zip(axes[0], columns.items(), strict=True):
-        for name in there:
-            colour, part = SHADES[list(methods).index(name) % len(SHADES)], histories[histories["method"] == name]
-            table = part.pivot_table(index="photos", columns="seed", values=column)
-            axis.plot(table.index, table, color=colour, lw=0.8, alpha=0.5)
-            axis.plot(table.index, table.mean(axis=1), color=colour, lw=2.2, marker="o", ms=4, label=label(name))
-        axis.set(xlabel="photos seen", title=title, xlim=(0, None))
+    measured = set(histories.dropna(subset=column)["method"])
+    there = [name for name in methods if name in measured]
+    if against not in there:
+        raise ValueError(f"{against!r} has no {column!r} in its history: there is nothing to compare with.")
+    tables = {}
+    for name in there:
+        table = histories[histories["method"] == name].pivot_table(index="photos", columns="seed", values=column)
+        tables[name] = table.rolling(smooth, min_periods=1).mean()
+    figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4.8))
+    ends = {}
+    for name, table in tables.items():
+        colour, share = SHADES[list(methods).index(name) % len(SHADES)], (table / tables[against]).dropna()
+        left.plot(table.index, table, color=colour, lw=1.3, alpha=0.75)
+        right.fill_between(share.index, share.min(axis=1), share.max(axis=1), color=colour, alpha=0.15, lw=0)
+        right.plot(share.index, share.mean(axis=1), color=colour, lw=2.6)
+        ends[name] = (share.index[-1], share.mean(axis=1).iloc[-1], colour)
+    apart, lowest = 0.055 * (right.get_ylim()[1] - right.get_ylim()[0]), -math.inf
+    for name, (x, y, colour) in sorted(ends.items(), key=lambda one: one[1][1]):
+        lowest = max(y, lowest + apart)
+        options = {"color": colour, "va": "center", "fontsize": 12, "annotation_clip": False}
+        right.annotate(label(name), (1.02 * x, lowest), **options)
+    for axis, title in ((left, "every run"), (right, f"as a share of “{label(against)}”, on the same photos")):
+        axis.set_title(title, fontsize=13)
+        axis.set_xlabel("photos seen", fontsize=12)
         axis.xaxis.set_major_formatter("{x:,.0f}")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        axis.margins(x=0)
+    left.set_ylim(0, None)
     return figure
 
 
@@ -221,29 +241,39 @@ def shipped_curves(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
     Args:
         tables: by model, :func:`histcolor.experiments.records.stage_ends`. Each kind of validation images has a panel
-            of its own, as their numbers can't be compared. A number beside a ring is the stage's λ2.
+            of its own, as their numbers can't be compared. A stage that two models share is drawn once, in the first
+            one's colour; the other's line begins there.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(10.4, 3.8))
+    figure, axes = plt.subplots(1, 2, figsize=(11.4, 4.6))
+    drawn: set[str] = set()
     for axis, kinds in zip(axes, ("ten kinds", "many kinds"), strict=True):
         for colour, (name, table) in zip((BLUE, ORANGE, GREEN, PURPLE), tables.items(), strict=False):
             part = table[table["validation"] == kinds]
-            axis.plot("photos", "psnr", "-o", data=part, color=colour, lw=1.8, ms=7, mfc="white", mew=1.8, label=name)
-            for line in part.itertuples():
-                where = {"textcoords": "offset points", "xytext": (6, -12), "color": colour, "fontsize": 9}
-                axis.annotate(f"{line.lambda_2:g}", (line.photos, line.psnr), **where)
-        axis.set(xscale="log", xlabel="photos seen", title=f"Validation images of {kinds}: PSNR, dB")
-        axis.margins(x=0.12)
-        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            own = part[~part["run"].isin(drawn)]
+            line = part[max(0, len(part) - len(own) - 1) :] if len(own) else own
+            axis.plot(line["photos"], line["psnr"], color=colour, lw=2.2, zorder=1)
+            axis.plot(own["photos"], own["psnr"], "o", color=colour, ms=10, mfc="white", mew=2.2, label=name)
+            side = {"xytext": (10, -14)} if colour == BLUE else {"xytext": (-10, 10), "ha": "right"}
+            for end in own.itertuples():
+                where = {"textcoords": "offset points", "color": colour, "fontsize": 11, **side}
+                axis.annotate(rf"$\lambda_2$ = {end.lambda_2:g}", (end.photos, end.psnr), **where)
+            drawn |= set(part["run"])
+        axis.set_title(f"on validation images of {kinds}", fontsize=12)
+        axis.set(xscale="log", xlabel="photos seen", ylabel="PSNR, dB")
+        axis.margins(x=0.2, y=0.12)
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
         axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.xaxis.set_minor_formatter(NullFormatter())
-    axes[0].legend(loc="upper left")
+    figure.suptitle("At the end of every stage PSNR is higher than before", fontsize=14)
+    axes[0].legend(loc="upper left", fontsize=12)
     return figure
 
 
 def styled(table: pd.DataFrame, differences: pd.DataFrame | None = None, *, numbers: Sequence[str] = SHOWN) -> Styler:
     """Style an experiment's table for a notebook: mean ± spread over seeds, a column's best mean bold, "–" for none.
 
-    The paper's own numbers stand to the right, in gray italics, under a head that says whose they are.
+    The paper's own numbers stand to the right, in gray italics, under a head that says whose they are. Methods without
+    any number, measured or the paper's, are named below the table.
 
     Args:
         table: from :func:`histcolor.experiments.run.tabulate`.
@@ -253,6 +283,9 @@ def styled(table: pd.DataFrame, differences: pd.DataFrame | None = None, *, numb
     Raises:
         ValueError: ``differences`` are with several methods.
     """
+    numbered = table[[*numbers, *(name for name in table if name.startswith("paper_"))]].notna().any(axis=1)
+    without = table.loc[~numbered, "method"].tolist() if numbered.any() else []
+    table = table[~table["method"].isin(without)].reset_index(drop=True)
     text = printed(table)
     shown = {("", name): text[name] for name in ("method", "photos", "seeds")}
     heads = {number: (f"{NUMBERS[number][0]}-reference", name_of(number, alone=False)) for number in numbers}
@@ -270,6 +303,10 @@ def styled(table: pd.DataFrame, differences: pd.DataFrame | None = None, *, numb
     for number in (number for number in numbers if number != "colourfulness" and table[number].notna().any()):
         best = table[number].idxmin() if number.endswith("hellinger") else table[number].idxmax()
         style = style.set_properties(subset=pd.IndexSlice[[best], [heads[number]]], **{"font-weight": "bold"})
+    if without:
+        below = [("caption-side", "bottom"), ("font-weight", "normal"), ("white-space", "normal")]
+        style = style.set_caption(f"Without any number, here or in the paper: {html.escape('; '.join(without))}.")
+        style = style.set_table_styles([{"selector": "caption", "props": below}], overwrite=False)
     return style.set_properties(subset=[*muted], **{"font-style": "italic", "color": "#8a8f98"})
 
 

@@ -6,7 +6,7 @@ there yet are left out. What is shown is chosen by a rule that looks at the phot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 
@@ -22,6 +22,8 @@ from scipy.optimize import isotonic_regression
 from torch import Tensor
 
 from histcolor.color import AB_MAX, gray_rgb, rgb_to_lab
+from histcolor.evaluate import ColorizeFunction, Task
+from histcolor.experiments.charts import label
 from histcolor.experiments.definition import Experiment, Method
 from histcolor.experiments.pictures import FIDELITY, PICTURES
 from histcolor.histogram import ab_histogram, intersection, palette
@@ -33,7 +35,7 @@ from histcolor.plots import show_histogram, show_image
 TONES = {"nothing": "#6b7280", "a global palette": "#b7791f", "the histogram": "#2f855a"}
 TONES |= {"the histogram, as one vector": "#d9622b", "the histogram, as tokens": "#2b6cb0"}
 TONES |= {"the reference image": "#8e4ec6"}
-SIDE = 1.7  #: inches of a picture
+SIDE = 2.1  #: inches of a picture
 ZOOM = (0.28, 0.5)  #: height and width of a zoom's window over the photo's
 BINS = 64  #: bins along each axis in which histograms are drawn
 
@@ -141,8 +143,9 @@ def _sheet(widths: Sequence[float], heights: Sequence[float], top: float, gap: f
 
 
 def _show(axes: Axes, rgb: Tensor, below: str = "", title: str = "") -> None:
-    show_image(axes, rgb, title)
-    axes.text(0.5, -0.03, below, transform=axes.transAxes, ha="center", va="top", fontsize=8.5)
+    show_image(axes, rgb)
+    axes.set_title(title, fontsize=12)
+    axes.text(0.5, -0.03, below, transform=axes.transAxes, ha="center", va="top", fontsize=11)
 
 
 def _board(lines: Sequence[tuple[str, Sequence[Tensor], Sequence]], top: float = 0.02) -> tuple[Figure, list]:
@@ -150,12 +153,12 @@ def _board(lines: Sequence[tuple[str, Sequence[Tensor], Sequence]], top: float =
 
     All histograms are drawn to one scale, without ticks, gray in the middle.
     """
-    heights = [SIDE + (0.27 if isinstance(notes[0], str) and notes[0] else 0.07) for _, _, notes in lines]
-    figure, grid = _sheet([1.3] + [SIDE] * len(lines[0][1]), heights, top)
+    heights = [SIDE + (0.32 if isinstance(notes[0], str) and notes[0] else 0.07) for _, _, notes in lines]
+    figure, grid = _sheet([1.5] + [SIDE] * len(lines[0][1]), heights, top)
     drawn = [_histogram(rgb) for _, photos, notes in lines for rgb in photos if isinstance(notes[0], float)]
     half = min(AB_MAX, float(palette(BINS)[torch.stack(drawn).amax(0) > 1e-3].abs().max()) + 8)
     for (first, *others), (name, photos, notes) in zip(grid, lines, strict=True):
-        first.text(0.94, 0.5, fill(name, 16), transform=first.transAxes, ha="right", va="center")
+        first.text(0.94, 0.5, fill(name, 14), transform=first.transAxes, ha="right", va="center", fontsize=12)
         for axes, rgb, note in zip(others, photos, notes, strict=True):
             if isinstance(note, str):
                 _show(axes, rgb, note)
@@ -167,7 +170,7 @@ def _board(lines: Sequence[tuple[str, Sequence[Tensor], Sequence]], top: float =
     return figure, grid
 
 
-def comparison_figure(pictures: pd.DataFrame, methods: Sequence[str], *, photos: int = 4) -> Figure:
+def comparison_figure(pictures: pd.DataFrame, methods: Sequence[str], *, photos: int = 2) -> Figure:
     """Draw a line a photo, with self-reference (as the paper's Figure 3): gray, true, then the methods.
 
     Below each photo is the window of :func:`zoom_window` in the true one, enlarged, and the PSNR that was measured.
@@ -181,8 +184,9 @@ def comparison_figure(pictures: pd.DataFrame, methods: Sequence[str], *, photos:
         ValueError: none of the methods has such pictures.
     """
     chosen, methods = _select(pictures, "self", methods)
-    files, side = most_colourful(chosen["truth"], photos), 1.3
-    figure, grid = _sheet([side] * (2 + len(methods)), [side + 0.06, side * ZOOM[0] / ZOOM[1] + 0.3] * len(files), 0.42)
+    files = most_colourful(chosen["truth"], photos)
+    heights = [SIDE + 0.06, SIDE * ZOOM[0] / ZOOM[1] + 0.36] * len(files)
+    figure, grid = _sheet([SIDE] * (2 + len(methods)), heights, 0.36)
     for file, *pair in zip(files, grid[::2], grid[1::2], strict=True):
         true, lines = read_image(file), chosen[chosen["truth"] == file].set_index("method").loc[methods].itertuples()
         cells = [("gray", _gray(true), ""), ("true", true, "")]
@@ -190,34 +194,69 @@ def comparison_figure(pictures: pd.DataFrame, methods: Sequence[str], *, photos:
         height, width = (round(part * n) for part, n in zip(ZOOM, true.shape[1:], strict=True))
         y, x = zoom_window(true, height, width)
         for (name, rgb, note), above, below in zip(cells, *pair, strict=True):
-            _show(above, rgb, title=fill(name, 17) if file == files[0] else "")
+            _show(above, rgb, title=name if file == files[0] else "")
             for colour, line in (("white", 2.0), ("#c53030", 1.0)):
                 above.add_patch(Rectangle((x, y), width, height, fill=False, ec=colour, lw=line))
             _show(below, rgb[:, y : y + height, x : x + width], note)
     return figure
 
 
-def histograms_figure(pictures: pd.DataFrame, methods: Sequence[str]) -> Figure:
+def tasks_figure(pictures: pd.DataFrame, methods: Sequence[str], kind: str, *, tasks: int = 2) -> Figure:
+    """Draw a line a task: the gray photo, the reference image, then the methods.
+
+    Below each result is the PSNR that was measured (kind "self"), or the intersection of the target and its histogram
+    ("cross"). The most colourful photos are taken, each with its first reference image.
+
+    Args:
+        pictures: from :func:`find_pictures`.
+        methods: names in the order wanted; those without pictures are left out.
+        kind: "self" or "cross".
+        tasks: so many.
+
+    Raises:
+        ValueError: none of the methods has such pictures.
+    """
+    chosen, methods = _select(pictures, kind, methods)
+    files = most_colourful(chosen["truth"], tasks)
+    figure, grid = _sheet([SIDE] * (2 + len(methods)), [SIDE + 0.34] * len(files), 0.4)
+    for file, line in zip(files, grid, strict=True):
+        part = chosen[chosen["truth"] == file]
+        other = part["reference_image"].iloc[0]
+        part = part[part["reference_image"] == other].set_index("method").loc[methods]
+        reference = read_image(other)
+        cells = [("gray", _gray(read_image(file)), ""), ("reference image", reference, "")]
+        for one in part.itertuples():
+            made = read_image(one.picture)
+            met = f"intersection {_intersection(made, reference):.2f}"
+            cells.append((one.Index, made, f"{one.psnr:.1f} dB" if kind == "self" else met))
+        for axes, (name, rgb, note) in zip(line, cells, strict=True):
+            _show(axes, rgb, note, label(name, 21) if file == files[0] else "")
+    return figure
+
+
+def histograms_figure(
+    photo: Tensor, references: Mapping[str, Tensor], methods: Mapping[str, ColorizeFunction]
+) -> Figure:
     """Draw one photo with many target histograms (as the paper's Figure 2): the reference images, then the methods.
 
-    It is the most colourful photo that has such pictures; histograms are drawn at its mean L. Below each picture is the
-    intersection of the target and its histogram, in 16×16 bins. Arguments and errors: see :func:`comparison_figure`.
+    Histograms are drawn at the photo's mean L. Below each picture is the intersection of the target and its histogram,
+    in 16×16 bins.
+
+    Args:
+        photo: RGB ``[3, H, W]`` in [0, 1]; only its L is used.
+        references: title → RGB ``[3, h, w]``.
+        methods: name → how it colours a task.
     """
-    chosen, methods = _select(pictures, "cross", methods)
-    truth = most_colourful(chosen["truth"], 1)[0]
-    files = [truth, *dict.fromkeys(chosen.loc[chosen["truth"] == truth, "reference_image"])]
-    references, lines = [read_image(file) for file in files], []
-    found = pictures[(pictures["truth"] == truth) & (pictures["kind"] != "worst")]
-    found = found.set_index(["method", "reference_image"])["picture"]
-    for method in methods:
-        made = [read_image(found[method, file]) for file in files]
-        pairs = zip(made, references, strict=True)
-        lines.append((method, made, [f"intersection {_intersection(*pair):.2f}" for pair in pairs]))
-    L, none = [float(rgb_to_lab(references[0])[0].mean())] * len(files), [""] * len(files)
-    figure, grid = _board([("", references, none), ("target histogram", references, L), *lines], top=0.25)
-    _show(grid[0][0], _gray(references[0]))
-    for axes, title in zip(grid[0], ["gray", "self-reference"] + ["cross-reference"] * len(L), strict=False):
-        axes.set_title(title)
+    lab, others, lines = rgb_to_lab(photo), [*references.values()], []
+    for name, function in methods.items():
+        made = [function(Task(lab[:1], rgb_to_lab(other))) for other in others]
+        pairs = zip(made, others, strict=True)
+        lines.append((name, made, [f"intersection {_intersection(*pair):.2f}" for pair in pairs]))
+    L, none = [float(lab[0].mean())] * len(others), [""] * len(others)
+    figure, grid = _board([("", others, none), ("target histogram", others, L), *lines], top=0.3)
+    _show(grid[0][0], _gray(photo), "the gray photo")
+    for axes, title in zip(grid[0][1:], references, strict=True):
+        axes.set_title(title, fontsize=12)
     return figure
 
 
@@ -268,21 +307,52 @@ def fidelity_figure(fidelity: pd.DataFrame, experiment: Experiment, methods: Seq
         raise ValueError(f"[{experiment.name}]: none of these methods has a fidelity curve yet.")
     means = fidelity.groupby(["method", "t"])[["target", "achieved", "missed"]].mean()
     end, top = float(means.loc[methods, "target"].max()), float(means.loc[methods].to_numpy().max())
-    figure, panels = plt.subplots(1, 2, figsize=(12.5, 5), sharey=True)
+    figure, panels = plt.subplots(1, 2, figsize=(13, 5.4), sharey=True)
     panels[0].plot((0, end), (0, end), color="#9ca3af", ls=(0, (4, 3)), lw=1.2, zorder=0)
-    room = 0.055 * top * np.arange(len(methods))  # for the curves' names at their ends, one above the other
     for axes, column, start in zip(panels, ("achieved", "missed"), ("the photo's own", "the target"), strict=True):
-        ends = means.loc[methods, column].groupby("method").last().loc[methods].sort_values(kind="stable")
-        heights = isotonic_regression(ends - room).x.clip(max=top - room[-1]) + room
-        heights = dict(zip(ends.index, heights, strict=True))
         for i, name in enumerate(methods):
             tone, alike = TONES[kinds[name]], [kinds[other] for other in methods[:i]].count(kinds[name])
-            stroke, last = ("-", "--", ":", "-.")[alike % 4], means.loc[name].iloc[-1]
-            axes.plot("target", column, stroke, data=means.loc[name], color=tone, marker="o", ms=4)
-            place = {"va": "center", "color": tone, "annotation_clip": False}
-            thread = {"arrowstyle": "-", "color": tone, "lw": 0.6, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)}
-            axes.annotate(name, (last["target"], last[column]), (1.05 * end, heights[name]), arrowprops=thread, **place)
-        axes.set(title=f"from {start} histogram to the achieved one", xlim=(0, 1.02 * end), ylim=(0, 1.04 * top))
-        axes.set_xlabel("from the photo's own histogram to the target")
-    panels[0].set_ylabel("earth mover's distance, units of ab")
+            stroke = ("-", "--", ":", "-.")[alike % 4]
+            axes.plot("target", column, stroke, data=means.loc[name], color=tone, marker="o", ms=6, lw=2.2)
+        axes.set(xlim=(0, 1.02 * end), ylim=(0, 1.04 * top))
+        axes.set_title(f"from {start} histogram to the achieved one", fontsize=13)
+        axes.set_xlabel("from the photo's own histogram to the target", fontsize=12)
+    panels[0].set_ylabel("earth mover's distance, units of ab", fontsize=12)
+    # names at the ends on the right, where curves lie apart, one above the other
+    room = 0.055 * top * np.arange(len(methods))
+    ends = means.loc[methods, "missed"].groupby("method").last().loc[methods].sort_values(kind="stable")
+    heights = isotonic_regression(ends - room).x.clip(max=top - room[-1]) + room
+    for name, height in zip(ends.index, heights, strict=True):
+        place = {"va": "center", "color": TONES[kinds[name]], "annotation_clip": False, "fontsize": 12}
+        panels[1].annotate(name, (end, ends[name]), (1.04 * end, height), **place)
+    return figure
+
+
+def ranking_figure(table: pd.DataFrame, experiment: Experiment) -> Figure:
+    """Draw each method's intersection of target and achieved histogram with cross-reference, the highest at the top.
+
+    Colours say what a method is told; a ring is a method without training.
+
+    Args:
+        table: from :func:`histcolor.experiments.run.tabulate`.
+        experiment: for what its methods are told; a method that it does not name is another program, in black.
+    """
+    met = table.dropna(subset="cross_intersection").sort_values("cross_intersection")
+    methods = {method.name: method for method in experiment.methods}
+    kinds = [told(methods[name]) if name in methods else "another program" for name in met["method"]]
+    tones = TONES | {"another program": "#111827"}
+    figure, axes = plt.subplots(figsize=(10.5, 0.36 * len(met) + 1.3))
+    for y, (line, kind) in enumerate(zip(met.itertuples(), kinds, strict=True)):
+        trained = line.method in methods and methods[line.method].recipe is not None
+        axes.plot((0, line.cross_intersection), (y, y), color=tones[kind], lw=1.6, alpha=0.35)
+        face = tones[kind] if trained else "white"
+        axes.plot(line.cross_intersection, y, "o", ms=9, color=tones[kind], mfc=face, mew=2)
+        place = {"textcoords": "offset points", "va": "center", "fontsize": 11}
+        axes.annotate(f"{line.cross_intersection:.2f}", (line.cross_intersection, y), (10, 0), **place)
+    axes.set(xlim=(0, 1.05), ylim=(-0.7, len(met) - 0.3))
+    axes.set_yticks(range(len(met)), met["method"], fontsize=11.5)
+    axes.tick_params(axis="y", left=False)
+    axes.set_xlabel("intersection of target and achieved histogram, cross-reference (1 is best)", fontsize=12)
+    marks = [plt.Line2D([], [], marker="o", ls="", color=tones[k], label=k) for k in tones if k in kinds]
+    axes.legend(handles=marks, title="what it is told", loc="lower right", fontsize=11, title_fontsize=11)
     return figure

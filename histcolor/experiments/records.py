@@ -109,16 +109,20 @@ def stage_ends(results: Path, model: str) -> pd.DataFrame:
         Columns ``run``, ``photos`` (seen since the first stage, those of the model that it was grown from included),
         ``lambda_2`` (with self-reference), ``validation`` (``"ten kinds"`` or ``"many kinds"``: which images), ``psnr``
         and ``intersection_cross``, both at 128 pixels. A stage may have two lines, or none.
+
+    Raises:
+        OSError: the folder has no such file.
     """
+    about = read_config(results / model / "metrics.json", "it is part of the project: git checkout results")
     lines, photos = [], 0
-    for stage in read_config(results / model / "metrics.json")["stages"]:
+    for stage in about["stages"]:
         config, history = (results / stage["run"] / name for name in HISTORY)
         options = read_config(config)
         photos += stage["photos"]
-        about = {"run": stage["run"], "photos": photos, "lambda_2": options["loss"]["lambda_2"]}
+        end = {"run": stage["run"], "photos": photos, "lambda_2": options["loss"]["lambda_2"]}
         checks = pd.read_csv(history).dropna(subset="psnr")[["psnr", "intersection_cross"]]
         if options["size"] == 128 and "many_kinds" not in stage:
-            lines.append({**about, "validation": "ten kinds", **checks.iloc[-1]})
+            lines.append({**end, "validation": "ten kinds", **checks.iloc[-1]})
         if "many_kinds" in stage:
-            lines.append({**about, "validation": "many kinds", **stage["many_kinds"]})
+            lines.append({**end, "validation": "many kinds", **stage["many_kinds"]})
     return pd.DataFrame(lines)

@@ -76,17 +76,19 @@ def measure_statements(file: Path, tables: Path) -> list[Claim]:
     return [claim for claim in found if claim]
 
 
-def check_committed(file: Path, results: Path) -> list[Claim]:
+def check_committed(file: Path, results: Path, now: list[Claim] | None = None) -> list[Claim]:
     """Make claims of the verdicts of ``results/claims.csv``, on numbers computed again from the per-image results.
 
     A claim that was refuted, or that the numbers leave open, is listed as that: what is checked is the verdict.
+    ``now`` is what :func:`measure_statements` gave for these tables, if it is at hand.
 
     Raises:
         ValueError: ``claims.csv`` has other statements than the file, or lacks one.
     """
     if not (results / "claims.csv").is_file():
         return []
-    said, now = read_claims(results / "claims.csv"), measure_statements(file, results / "tables")
+    said = read_claims(results / "claims.csv")
+    now = measure_statements(file, results / "tables") if now is None else now
     if said["claim"].tolist() != [claim.claim for claim in now]:
         raise ValueError(f"{results / 'claims.csv'}: has other claims than {file.name} and the tables give.")
     claims = []

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import platform
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from histcolor.experiments.claims import Claim, write_claims
+
+if TYPE_CHECKING:
+    from IPython.display import Image
 
 
 def project_root() -> Path:
@@ -37,6 +44,13 @@ def begin(results: str) -> Path:
     return folder
 
 
+def figure_saver(folder: Path) -> Callable[[Figure, str], object]:
+    """Make a function that shows a figure in a notebook, and writes it to ``folder/figures/NAME.png``."""
+    from histcolor.plots import show_figure
+
+    return lambda figure, name: show_figure(figure, folder / "figures" / f"{name}.png")
+
+
 def record_claims(folder: Path, notebook: str, claims: list[Claim]) -> pd.DataFrame:
     """Write a notebook's claims to ``folder/claims/NOTEBOOK.csv``; returns them as a table without empty columns."""
     return write_claims(claims, folder / "claims" / f"{notebook}.csv").dropna(axis="columns", how="all")
@@ -46,3 +60,14 @@ def shapes(**tensors: Tensor) -> None:
     """Print the name and the shape of each tensor, a line each."""
     for name, tensor in tensors.items():
         print(f"{name:12} {list(tensor.shape)}")
+
+
+def as_picture(figure: Figure) -> Image:
+    """Draw a figure as a picture, and close it: what a function of ``ipywidgets.interact`` returns."""
+    import matplotlib.pyplot as plt
+    from IPython.display import Image
+
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=80)
+    plt.close(figure)
+    return Image(file.getvalue())

@@ -1,76 +1,232 @@
-"""The page that ``histcolor reproduce`` writes: claims, tables, and each notebook with its figures."""
+"""The report that ``histcolor reproduce`` writes: the verdict, the paper's tables, the lessons' figures, provenance."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import pandas as pd
+from nbformat import NotebookNode
+from PIL import Image
 
+from histcolor.experiments.claims import Claim
 from histcolor.images import write_text
+from histcolor.lessons.formulas import draw_formulas
 
-COLOURS = {"holds": "#2f855a", "refuted": "#c53030", "open": "#718096"}
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>histcolor: {{ profile }} profile</title>
-<style>
-:root { color-scheme: light dark }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }
-th, td { padding: .3rem .8rem; border-bottom: 1px solid #8884; text-align: left }
-.failure { color: #c53030; font-weight: 600 }
-figure { margin: 1.5rem 0 } img { max-width: 100%; background: #fff; border-radius: 6px }
-figcaption { color: #888; font-size: .9rem }
-</style>
-<h1>histcolor, {{ profile }} profile</h1>
-<p>{{ minutes | length }} notebooks, {{ "%.1f" | format(minutes.values() | sum) }} minutes.</p>
-{% for line in failures %}<p class="failure">{{ line }}</p>{% endfor %}
-<h2>Claims</h2>{{ claims | table }}
-<h2>scikit-image's photos, self-reference</h2>{{ photos | table }}
-{% for name, figures in executed.items() %}
-<h2><a href="executed/{{ name }}.html">{{ name }}</a></h2><p>{{ "%.1f" | format(minutes[name]) }} minutes</p>
-{% for figure in figures %}
-<figure><img src="figures/{{ figure.name }}" alt="{{ figure.stem }}" loading="lazy">
-<figcaption>{{ figure.name }}</figcaption></figure>
-{% endfor %}{% endfor %}"""
+MARKS = {"holds": "✓", "refuted": "✗", "open": "?"}
+TABLES = {"ablation": "Table 1: what each part brings", "comparison": "Table 2: against other methods"}
+#: an executed lesson as HTML: formulas are drawn already, and nothing is fetched from a network
+LESSON = """{% extends 'lab/index.html.j2' %}{% block html_head_js %}{% endblock %}
+{% block jupyter_widgets %}{% endblock %}{% block html_head_js_mathjax %}{% endblock %}
+{% block html_head_js_mermaidjs %}{% endblock %}"""
+
+
+def count_words(claims: Sequence[Claim]) -> str:
+    """Say in a sentence how many of the paper's claims hold, are refuted and are open."""
+    number = {verdict: sum(claim.verdict == verdict for claim in claims) for verdict in MARKS}
+    if not claims:
+        return "No claim of the paper is measured here yet."
+    return (
+        f"{number['holds']} of {len(claims)} claims of the paper hold here, {number['refuted']} "
+        f"{'is' if number['refuted'] == 1 else 'are'} refuted, {number['open']} "
+        f"{'is' if number['open'] == 1 else 'are'} open."
+    )
+
+
+def in_words(claims: Sequence[Claim]) -> list[dict[str, str]]:
+    """Write claims about methods in plain words: the statement, what was measured, and what it needs.
+
+    One that begins with "…" goes on from the last one that does not.
+    """
+    from markupsafe import Markup
+
+    from histcolor.experiments.charts import interval_text, label_html, name_of
+
+    found, whole = [], ""
+    for claim in claims:
+        go_on = claim.claim.startswith("… ")
+        whole = whole if go_on else claim.claim
+        text = f"{whole}, {claim.claim[2:]}" if go_on else claim.claim
+        words = {"words": Markup(label_html(text)), "source": claim.source}
+        words |= {"verdict": claim.verdict, "number": f"{claim.measured:.4g}".replace("-", "−")}
+        words["needed"] = f"needed: {claim.relation} {claim.expected:g}".replace(">=", "≥").replace("<=", "≤")
+        if claim.number:
+            line = pd.Series({"difference": claim.measured, "low": claim.low, "high": claim.high})
+            unit = " dB" if claim.number == "psnr" else ""
+            difference = f"{interval_text(line, claim.number)}{unit}"
+            name = name_of(claim.number).removesuffix(", dB")
+            pair = f"{name}: “{claim.method}” less “{claim.against}” is"
+            words["number"] = Markup(f"{label_html(pair)} <span class='whole'>{difference}</span>")
+        found.append(words)
+    return found
+
+
+def paper_table(name: str, root: Path, tables: Path) -> dict[str, Any] | None:
+    """Make one of the paper's tables with our numbers and, marked apart, the paper's; None if nothing is measured.
+
+    Methods that were not run here are named below it.
+    """
+    from markupsafe import Markup
+
+    from histcolor.experiments.charts import label_html, styled
+    from histcolor.experiments.definition import read_experiment
+    from histcolor.experiments.run import tabulate
+
+    experiment = read_experiment(root / "notebooks" / "experiments.toml", name)
+    if not any((place / "run.json").is_file() for _, _, place in experiment.places(tables / name)):
+        return None
+    table, _ = tabulate(experiment, tables / name)
+    missing = table[table["psnr"].isna() & table["paper_psnr"].notna()]
+    quoted = ", ".join(
+        f"{line.method} {line.paper_psnr:.2f} dB" + ("" if pd.isna(line.paper_ssim) else f" and {line.paper_ssim:.3f}")
+        for line in missing.itertuples()
+    )
+    html = styled(table.dropna(subset=["psnr"]).reset_index(drop=True)).to_html()
+    about = experiment.about.split(": ", 1)[-1]
+    words = {"title": TABLES[name], "short": TABLES[name].split(":")[0]}
+    words["about"] = Markup(label_html(about[:1].upper() + about[1:]))
+    return {"name": name, "html": Markup(html), "quoted": quoted, **words}
+
+
+def captions(page: NotebookNode) -> dict[str, str]:
+    """Find the figures of a lesson: the name of each file, as far as its code tells it, and its caption in Markdown.
+
+    A caption is the first cell below the figure's that begins with "**Figure".
+    """
+    found: dict[str, str] = {}
+    waiting: list[str] = []
+    for cell in page.cells:
+        if cell.cell_type == "code":
+            waiting += re.findall(r"\b(\d\d_[a-z_]+?)(?:\.png|\{)", cell.source)
+        elif cell.source.startswith("**Figure"):
+            found |= dict.fromkeys(waiting, cell.source)
+            waiting = []
+    return found
+
+
+def lessons(output: Path, minutes: Mapping[str, float]) -> Iterator[dict[str, Any]]:
+    """Write each executed lesson as HTML, and say what the report shows of it: title, figures, captions."""
+    from jinja2 import DictLoader
+    from markupsafe import Markup
+    from nbconvert import HTMLExporter
+    from nbconvert.filters import markdown2html
+
+    exporter = HTMLExporter(extra_loaders=[DictLoader({"lesson.html.j2": LESSON})], template_file="lesson.html.j2")
+    for name in minutes:
+        path = output / "executed" / f"{name}.ipynb"
+        if not path.is_file():
+            continue
+        page = nbformat.read(path, as_version=4)
+        told = captions(page)
+        title = next((line[2:] for line in page.cells[0].source.splitlines() if line.startswith("# ")), name)
+        for cell in page.cells:
+            if cell.cell_type == "markdown":
+                cell.source = draw_formulas(cell.source).replace(".ipynb)", ".html)")
+        resources = {"metadata": {"name": name}}
+        write_text(exporter.from_notebook_node(page, resources)[0], path.with_suffix(".html"))
+        shown, order = [], list(told)
+        for file in sorted((output / "figures").glob(f"{name[:2]}_*.png")):
+            start = next((start for start in order if file.stem.startswith(start)), "")
+            caption = told.get(start, "")
+            with Image.open(file) as picture:
+                width, height = picture.size
+            alt = re.sub(r"[*$`]|\\\w+", "", caption.split("\n\n")[0]) or file.stem
+            caption = re.sub(r"\]\((\w+)\.ipynb", r"](executed/\1.html", caption.split("\n\n")[0])
+            html = Markup(markdown2html(draw_formulas(caption)))
+            words = {"alt": alt, "caption": html, "place": order.index(start) if start else len(order)}
+            shown.append({"file": file.name, "width": width, "height": height, **words})
+        shown.sort(key=lambda figure: figure["place"])
+        yield {"name": name, "title": title, "minutes": minutes[name], "figures": shown}
+
+
+def provenance(
+    root: Path, tables: Path, minutes: Mapping[str, float], profile: str, experiments: Iterable[str]
+) -> dict[str, str]:
+    """Say when and on what this report was made, which of its numbers were measured now, and which are recorded.
+
+    ``experiments`` are those whose recorded runs the report uses.
+    """
+    from histcolor.experiments.definition import read_experiment
+    from histcolor.experiments.provenance import about_machine
+    from histcolor.experiments.records import read_record
+
+    here = about_machine("cpu")
+    file, records = root / "notebooks" / "experiments.toml", []
+    for name in experiments if file.is_file() else ():
+        records += [read_record(place) for _, _, place in read_experiment(file, name).places(tables / name)]
+    records = [record for record in records if record.get("measured")]
+    every = {key: ", ".join(sorted({str(r[key]) for r in records if r.get(key)})) for key in ("hardware", "torch")}
+    commits = sorted({str(r["commit"])[:10] for r in records if r.get("commit")})
+    hours = sum(record.get("hours") or 0 for record in records)
+    about = {
+        "Made": f"{datetime.now(UTC):%d %B %Y, %H:%M} UTC, in {sum(minutes.values()):.1f} minutes",
+        "Commit": here["commit"],
+        "Machine": f"{here['hardware']}, {here['threads']} thread{'s' * (here['threads'] > 1)}, torch {here['torch']}",
+        "Measured now": f"the figures of {len(minutes)} lessons ({profile} profile), all checks, and the table below",
+    }
+    if records:
+        about["From recorded runs"] = (
+            f"Tables 1 and 2, and the claims above: {len(records)} runs, {hours:.1f} hours of training on "
+            f"{every['hardware']} with torch {every['torch']}, at commit {', '.join(commits)}; means, intervals and "
+            "verdicts were computed again now from their per-image results"
+        )
+    return about
 
 
 def html_table(table: pd.DataFrame) -> str:
-    """Write a table as escaped HTML; numbers have four digits, verdicts their colour."""
-    numbers = table.select_dtypes("float").columns
+    """Write a table as escaped HTML; numbers have four digits."""
+    numbers = table.select_dtypes("number").columns
     style = table.style.hide(axis="index").format(escape="html", na_rep="").format_index(escape="html", axis=1)
-    style = style.format("{:.4g}", subset=numbers, na_rep="").set_properties(subset=numbers, **{"text-align": "right"})
-    verdicts = table.columns.intersection(["verdict"])
-    return style.map(lambda verdict: f"color: {COLOURS[verdict]}; font-weight: bold", subset=verdicts).to_html()
+    style = style.format("{:.4g}", subset=numbers, na_rep="")
+    return style.set_properties(subset=numbers, **{"text-align": "right"}).to_html()
 
 
 def write_page(
-    output: Path, profile: str, minutes: Mapping[str, float], claims: pd.DataFrame, failures: Sequence[str]
+    output: Path,
+    profile: str,
+    minutes: Mapping[str, float],
+    checks: pd.DataFrame,
+    failures: Sequence[str],
+    *,
+    claims: Sequence[Claim] = (),
+    root: Path | None = None,
 ) -> None:
-    """Write ``index.html``, and each executed notebook as HTML.
+    """Write ``index.html``, and each executed notebook as HTML; neither needs a network.
 
     Args:
         output: the folder of this run, with ``executed``, ``figures`` and ``tables``.
         profile: what the notebooks ran with.
         minutes: what each notebook took, by its name.
-        claims: see :func:`histcolor.experiments.claims.claims_table`; all of its columns are shown.
+        checks: what this run computed, see :func:`histcolor.experiments.claims.claims_table`.
         failures: a sentence for each notebook that failed.
+        claims: about methods, from recorded results: :func:`histcolor.experiments.statements.measure_statements`.
+        root: the project's folder, for the paper's tables; None: without them.
     """
     from jinja2 import Environment
     from markupsafe import Markup
-    from nbconvert import HTMLExporter
 
-    executed = {}
-    for name in minutes:
-        path = output / "executed" / f"{name}.ipynb"
-        if path.is_file():
-            write_text(HTMLExporter().from_filename(str(path))[0], path.with_suffix(".html"))
-            executed[name] = sorted((output / "figures").glob(f"{name[:2]}_*.png"))
     environment = Environment(autoescape=True)
     environment.filters["table"] = lambda table: Markup(html_table(table))
-    photos = pd.read_csv(output / "tables" / "demo_photos.csv")
-    page = environment.from_string(PAGE)
-    text = page.render(
-        profile=profile, minutes=minutes, failures=failures, claims=claims, photos=photos, executed=executed
+    template = environment.from_string(files("histcolor.lessons").joinpath("report.html.j2").read_text("utf-8"))
+    told = dict(zip(claims, in_words(claims), strict=True))
+    recorded = (root or output) / "results" / "tables"
+    experiments = dict.fromkeys([*TABLES, *(claim.experiment for claim in claims if claim.experiment)])
+    text = template.render(
+        MARKS=MARKS,
+        profile=profile,
+        failures=failures,
+        verdict=count_words([claim for claim in claims if claim.source != "ours"]),
+        paper=[words for claim, words in told.items() if claim.source != "ours"],
+        ours=[words for claim, words in told.items() if claim.source == "ours"],
+        tables=[table for name in TABLES if root and (table := paper_table(name, root, recorded))],
+        lessons=list(lessons(output, minutes)),
+        provenance=provenance(root or output, recorded, minutes, profile, experiments),
+        photos=pd.read_csv(output / "tables" / "demo_photos.csv"),
+        checks=checks.to_dict("records"),
     )
     write_text(text, output / "index.html")

@@ -16,10 +16,10 @@ from histcolor.checks import visible
 from histcolor.demo import DEMO_PHOTOS, demo_photo
 from histcolor.device import execution
 from histcolor.experiments.claims import SHOWN, Claim, claims_table, read_claims
-from histcolor.experiments.statements import check_committed
+from histcolor.experiments.statements import check_committed, measure_statements
 from histcolor.images import read_table, write_image, write_table
 from histcolor.lessons.notebook import project_root
-from histcolor.lessons.page import write_page
+from histcolor.lessons.page import count_words, write_page
 from histcolor.lessons.runner import TIMEOUT, read_profile, run_notebook
 
 
@@ -89,7 +89,7 @@ def free_cores() -> int:
 
 
 def reproduce(profile: str = "demo", output: Path | None = None) -> int:
-    """Run everything; returns 0 if all notebooks ran, all their files are there and all claims hold, else 1."""
+    """Run everything; returns 0 if all notebooks ran, left their files, and all checks hold, else 1."""
     os.environ["MPLBACKEND"] = "agg"  # the kernels inherit it: no display is needed
     os.environ.setdefault("OMP_NUM_THREADS", str(free_cores()))
     print(f"notebooks run with {os.environ['OMP_NUM_THREADS']} threads, training on {execution('cpu')}", flush=True)
@@ -113,13 +113,16 @@ def reproduce(profile: str = "demo", output: Path | None = None) -> int:
     recorded = [path for name in names if (path := output / "claims" / f"{name}.csv").is_file()]
     own = measure_demo_photos(output, size=64 if profile == "smoke" else 256, quiet=quiet)
     own += committed_claims(root / "results")
-    own += check_committed(root / "notebooks" / "experiments.toml", root / "results")
+    file = root / "notebooks" / "experiments.toml"
+    stated = measure_statements(file, root / "results" / "tables")
+    own += check_committed(file, root / "results", stated)
     tables = [*map(read_claims, recorded), claims_table(own)]
     claims = pd.DataFrame([line for table in tables for line in table.to_dict("records")])
     write_table(claims, output / "claims.csv")
-    write_page(output, profile, minutes, claims[SHOWN], failures)
+    write_page(output, profile, minutes, claims[SHOWN], failures, claims=stated, root=root)
+    print(count_words([claim for claim in stated if claim.source != "ours"]))
     print(claims[SHOWN].to_string(index=False, float_format="{:.4g}".format, na_rep=""))
     hold, ran = int((claims["verdict"] == "holds").sum()), len(names) - len(failures)
-    print(f"\n{hold} of {len(claims)} claims hold; {ran} of {len(names)} notebooks ran; ", end="")
+    print(f"\n{hold} of {len(claims)} checks hold; {ran} of {len(names)} notebooks ran; ", end="")
     print(f"{sum(minutes.values()):.1f} minutes. See {output / 'index.html'}")
     return 1 if failures or hold < len(claims) else 0

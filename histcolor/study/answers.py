@@ -65,6 +65,11 @@ def _transaction(path: Path, write: bool) -> Iterator[tuple[sqlite3.Connection, 
         raise OSError(f"{path}: {failure}.") from error
 
 
+def storable(text: str) -> str:
+    """Write a text as the file holds it: the name of a photo's file, or of a folder, may be no Unicode."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def append_answer(
     path: str | os.PathLike,
     *,
@@ -94,6 +99,8 @@ def append_answer(
         ValueError: one of the arguments is wrong, or the file is no file of answers.
         OSError: the answer could not be written, and the file has not changed: answer again.
     """
+    if odd := [one for one in (participant, group, question, method) if not isinstance(one, str)]:
+        raise ValueError(f"The answer can not be kept: participant, group and all must be texts, got {odd[0]!r}.")
     moment = (time or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds")
     record = [moment, participant, group, question, method, "|".join(check_methods(shown))]
     faults = {
@@ -105,7 +112,7 @@ def append_answer(
     }
     if fault := next((fault for fault, found in faults.items() if found), None):
         raise ValueError(f"The answer can not be kept: {fault}.")
-    texts = [text.encode(errors="backslashreplace").decode() for text in record]  # a file's name may be no Unicode
+    texts = map(storable, record)
     with _transaction(Path(path), write=True) as (database, has_table):
         if not has_table:
             database.execute(CREATE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import reprlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -44,7 +45,9 @@ def check_methods(names: Iterable[str]) -> list[str]:
     Raises:
         ValueError: fewer than 2 or more than 26 names; or two names are equal, or one is empty or contains ``|``.
     """
-    names = list(names)
+    names = list(names) if isinstance(names, Iterable) else []
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"The names of methods must be texts, got {reprlib.repr(names)}.")
     if not 2 <= len(set(names)) == len(names) <= len(LETTERS):
         raise ValueError(f"A study compares 2 to {len(LETTERS)} different methods, got {', '.join(names) or 'none'}.")
     if bad := [name for name in names if not name.strip() or "|" in name]:

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from histcolor.images import to_uint8
-from histcolor.study.answers import append_answer, read_answers
+from histcolor.study.answers import append_answer, read_answers, storable
 from histcolor.study.protocol import LETTERS, QUESTIONS, Group, check_groups, check_participant, plan
 
 SHOWN_PIXELS = 512  #: largest longer side of a picture that is sent; on the page it is at most 300 pixels wide
@@ -99,12 +99,17 @@ class StudyWidget(widgets.VBox):
             table = read_answers(self._path)
         except FileNotFoundError:  # it is made with the first answer
             return {}
-        mine = table[(table["participant"] == self._participant) & (table["simulated"] == self._simulated)]
-        known = {(name, question): set(shown) for name, shown, question in self._steps}
+        mine = table[(table["participant"] == storable(self._participant)) & (table["simulated"] == self._simulated)]
+        known = {
+            (storable(name), question, storable(method)): (name, question, method)
+            for name, shown, question in self._steps
+            for method in shown
+        }
         found = {}
-        for group, question, method in zip(mine["group"], mine["question"], mine["method"], strict=True):
-            if method in known.get((group, question), ()):
-                found[group, question] = method
+        for answer in zip(mine["group"], mine["question"], mine["method"], strict=True):
+            if answer in known:
+                name, question, method = known[answer]
+                found[name, question] = method
         return found
 
     def _first_open(self) -> int:

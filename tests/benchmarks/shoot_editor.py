@@ -41,7 +41,9 @@ def shoot(theme: str, output: Path) -> None:
             save(page.screenshot(), output / f"{what}_{name}.webp")
 
         page.evaluate("() => document.activeElement.blur()")
-        screen("screen_1280_fresh")
+        for width in (900, 640, 1280):
+            page.set_viewport_size({"width": width, "height": 800})
+            screen(f"screen_{width}_fresh")
         for slider, value in (("Photo's own", 1), ("Painted", 0)):
             page.locator(f'.histcolor-slider input[type=range][aria-label="{slider}"]').fill(str(value))
             page.wait_for_timeout(1000)
@@ -72,6 +74,16 @@ def shoot(theme: str, output: Path) -> None:
             page.mouse.move(*target)
             page.wait_for_timeout(3000)
             save(editor.screenshot(), output / f"explorer_{what}_{name}.webp")
+        choose(page, "Pin")
+        for x, y in ((0.85, 0.75), (0.3, 0.6), (0.12, 0.15)):
+            page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+            page.wait_for_timeout(1000)
+        page.mouse.click(*at(plane, 30, -70))
+        page.wait_for_timeout(2000)
+        save(editor.screenshot(), output / f"pins_{name}.webp")
+        screen("screen_1280_pins")
+        page.set_viewport_size({"width": 900, "height": 800})
+        screen("screen_900_pins")
         choose(page, "Paint")
         page.set_viewport_size({"width": 900, "height": 800})
         screen("screen_900")

@@ -33,7 +33,7 @@ def report(_=None):
              "mark": editor.plane.mark, "rings": editor.plane.rings, "heat": len(editor.photo_view.heat),
              "tool": controls.tools.value, "radius": controls.radius.value, "done": len(editor.painting.done),
              "transport": editor.transport, "hue": now.hue, "saturation": now.saturation, "mix": now.mix,
-             "first": editor.painting.first.painted.tolist(), "points": points}
+             "first": editor.painting.first.painted.tolist(), "points": points, "pins": editor.points}
     Path("report.tmp").write_text(json.dumps(state))
     Path("report.tmp").rename("report.json")
 points, apply_action = [], editor.painting.apply
@@ -45,7 +45,7 @@ editor.observe(report, ["version", "message", "transport"])
 editor.plane.observe(report, ["rings", "mark"])
 editor.controls.tools.observe(report, "index")
 editor.controls.radius.observe(report, "value")
-editor.photo_view.observe(report, "heat")
+editor.photo_view.observe(report, ["heat", "pins"])
 report()
 print("reporting")
 """
@@ -229,6 +229,75 @@ def test_eyedropper_takes_a_colour_from_the_picture(page, lab, plane):
     assert near(after["hist"], *after["mark"], 12) > near(before["hist"], *after["mark"], 12)
 
 
+def spot(page, x, y):
+    """A place of the photo on the page, from fractions of its width and height."""
+    box = page.locator(RESULT).bounding_box()
+    return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+
+def test_pins_hold_drag_and_go(page, lab, plane):
+    page.set_viewport_size({"width": 1280, "height": 800})
+    to_top(page)
+    choose(page, "Pin")
+    before = state(lab)
+    picture = shown(page, lab, before["version"])
+    page.mouse.click(*spot(page, 0.5, 0.75))  # and at once, without waiting for the kernel: the pin is seen
+    assert page.locator(f"{RESULT} .pin").count() == 1
+    seen = wait_until(page, lab, lambda s: s["pins"] and s["version"] > before["version"])
+    assert seen["pins"][0] == [pytest.approx(225, abs=2), pytest.approx(224.5, abs=2), "#c33"]
+    colour = page.locator(".histcolor-result input[type=color]")
+    colour.evaluate("i => { i.value = '#0033ff'; i.dispatchEvent(new Event('change', { bubbles: true })); }")
+    blue = wait_until(page, lab, lambda s: s["pins"][0][2] == "#0033ff" and s["version"] > seen["version"])
+    changed = shown(page, lab, blue["version"]) - picture
+    assert changed[2] > changed[0] + 0.5, "the picture turned towards blue"
+    assert max(bottom for *_, bottom in boxes(page, CONTROLS)) <= 800, "no control is below the fold"
+    drag(page, spot(page, 0.5, 0.75), spot(page, 0.25, 0.25))
+    moved = wait_until(page, lab, lambda s: s["pins"][0][0] < 150)
+    assert moved["pins"] == [[pytest.approx(112, abs=4), pytest.approx(74, abs=4), "#0033ff"]]
+    swatch = page.locator(".histcolor-result .histcolor-row button").first
+    assert re.fullmatch(r"\d+ %", swatch.inner_text())
+    swatch.click()
+    wait_until(page, lab, lambda s: isinstance(s["pins"][0][2], list))
+    plane.click(position={"x": 20, "y": 20})
+    wait_until(page, lab, lambda s: s["pins"][0][2][0] < -90)
+    page.mouse.click(*spot(page, 0.8, 0.8))
+    wait_until(page, lab, lambda s: len(s["pins"]) == 2)
+    page.wait_for_function("() => document.querySelector('.histcolor-result .pin:last-child.held')")
+    page.keyboard.press("Delete")
+    wait_until(page, lab, lambda s: len(s["pins"]) == 1)
+    page.mouse.click(*spot(page, 0.25, 0.25))  # chooses the pin, adds none
+    page.get_by_role("button", name="Remove").click()
+    wait_until(page, lab, lambda s: not s["pins"])
+    choose(page, "Undo")
+    wait_until(page, lab, lambda s: len(s["pins"]) == 1)
+    choose(page, "Reset")
+    wait_until(page, lab, lambda s: not s["pins"])
+    page.wait_for_function("() => !document.querySelector('.histcolor-result .pin')")
+    assert page.locator(".histcolor-result input[type=color]").is_hidden()
+
+
+def test_keys_alone_pin(page, lab, plane):
+    plane.focus()
+    page.keyboard.press("n")
+    wait_until(page, lab, lambda s: s["tool"] == "Pin")
+    page.locator(RESULT).focus()
+    for key in ("ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    (pin,) = wait_until(page, lab, lambda s: s["pins"])["pins"]
+    assert pin[:2] == pytest.approx([0.52 * 451 - 0.5, 149.5])
+    page.wait_for_function("() => document.querySelector('.histcolor-result .pin')")
+    for key in ("Enter", "Shift+ArrowUp", "Shift+ArrowUp", "Enter"):  # take it up, carry it, put it down
+        page.keyboard.press(key)
+    wait_until(page, lab, lambda s: s["pins"] and s["pins"][0][1] == pytest.approx(0.3 * 300 - 0.5))
+    for key in ("Enter", "Shift+ArrowDown", "Escape"):
+        page.keyboard.press(key)
+    page.keyboard.press("Control+z")
+    wait_until(page, lab, lambda s: s["pins"] == [pin])
+    page.keyboard.press("Control+z")
+    wait_until(page, lab, lambda s: not s["pins"])
+    choose(page, "Paint")
+
+
 def test_explorer_both_ways(page, lab, plane):
     choose(page, "Look")
     box = page.locator(RESULT).bounding_box()
@@ -404,7 +473,7 @@ def test_a_picture_is_downloaded_at_full_size(page, lab, plane, tmp_path):
     from PIL import Image
 
     with page.expect_download() as download:
-        page.get_by_role("button", name="Save picture").click()
+        page.get_by_role("button", name="Picture", exact=True).click()
     path = tmp_path / download.value.suggested_filename
     download.value.save_as(path)
     with Image.open(path) as picture:

@@ -1,5 +1,6 @@
 """Colouring in the background: the newest histogram counts."""
 
+import copy
 import threading
 
 import pytest
@@ -48,7 +49,7 @@ def test_newer_requests_overtake_older_ones(model, live, monkeypatch):
     module, begun, go, computed = sys.modules["histcolor.editor.live"], threading.Event(), threading.Event(), []
     real = module.predict
 
-    def slow(model, photo, hist):
+    def slow(model, photo, hist, pins=None):
         computed.append(hist)
         begun.set()
         assert go.wait(30)
@@ -75,10 +76,10 @@ def test_previews_are_shown_although_the_next_one_waits(live, monkeypatch):
     module, begun, go = sys.modules["histcolor.editor.live"], threading.Event(), threading.Event()
     real = module.predict
 
-    def slow(*args):
+    def slow(*args, **options):
         begun.set()
         assert go.wait(30)
-        return real(*args)
+        return real(*args, **options)
 
     monkeypatch.setattr(module, "predict", slow)
     hists, shown = [edit.paint(RED, (0, b), strength=0.5) for b in (-60, -20, 20)], []
@@ -104,7 +105,7 @@ def test_what_an_edit_does_not_change_is_not_computed_again(model, live, monkeyp
 
     module, asked = sys.modules["histcolor.editor.live"], []
     real = module.predict
-    monkeypatch.setattr(module, "predict", lambda *args: asked.append(args[2]) or real(*args))
+    monkeypatch.setattr(module, "predict", lambda *args, **options: asked.append(args[2]) or real(*args, **options))
     for strength in (0.0, 0.5, 1.0):
         live.ask(RED, strength)
         assert torch.equal(live.wait().rgb, hc.colorize(model, live.small, RED, transport=strength))
@@ -113,6 +114,28 @@ def test_what_an_edit_does_not_change_is_not_computed_again(model, live, monkeyp
     live.ask(BLUE)
     live.wait()
     assert len(asked) == 2
+    points = [(20, 30, "#c33")]
+    for strength in (0.0, 1.0):
+        live.ask(BLUE, strength, points=points)
+        live.wait()
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("automatic", [False, True])
+def test_pins_are_those_of_colorize(model, live, automatic):
+    """Places are pixels of the photo at its full size, also for the small picture."""
+    live.model = model = copy.deepcopy(model)
+    model.average.fill_(1.0)
+    points = [(400, 250, "#c33"), (20, 30, "gray")]
+    options = {"points": points} if automatic else {"points": points, "transport": 0.5}
+    full = live.full(RED, 0.5, automatic=automatic, points=points)
+    photo = hc.demo_photo("chelsea")
+    assert torch.equal(full, hc.colorize(model, photo, None if automatic else RED, size=32, **options))
+    live.ask(RED, 0.5, automatic=automatic, points=points)
+    pinned = live.wait().rgb
+    assert (pinned - hc.colorize(model, live.small, None if automatic else RED)).abs().max() > 0.05
+    shown = torch.nn.functional.interpolate(full[None], pinned.shape[1:], mode="area")[0]
+    assert (pinned - shown).abs().mean() < 0.02, "the same colours at both sizes"
 
 
 def test_a_failure_is_raised_by_wait_and_the_next_request_works(live):

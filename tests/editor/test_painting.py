@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histcolor import edit
-from histcolor.editor.painting import STEPS, TOOLS, Painting
+from histcolor.editor.painting import PINS, STEPS, TOOLS, Painting
 from histcolor.histogram import ab_histogram, check_histogram, resize_histogram
 
 BINS = 8
@@ -28,6 +28,10 @@ ACTIONS = st.one_of(
     st.fixed_dictionaries({"tool": st.just("mix"), "weights": st.tuples(unit, unit, unit)}),
     st.fixed_dictionaries({"tool": st.just("hue"), "degrees": st.floats(-400, 400)}),
     st.fixed_dictionaries({"tool": st.just("saturation"), "factor": st.floats(0, 4)}),
+    st.fixed_dictionaries(
+        {"tool": st.just("pin"), "at": st.tuples(plane, unit), "colour": st.sampled_from(["#c33", "x"])}
+    ),
+    st.fixed_dictionaries({"tool": st.just("unpin"), "number": st.integers(0, 3)}),
     st.fixed_dictionaries({"tool": st.sampled_from(["undo", "redo", "reset"])}),
 )
 
@@ -88,7 +92,8 @@ def test_each_tool_is_its_function():
         assert torch.allclose(painting.hist, expected, atol=1e-7), action
         painting.apply({"tool": "undo"})
         assert painting.hist.equal(check_histogram(OTHER)), action
-    assert set(TOOLS) == {"paint", "erase", "move", "palette", "clip", "load", "mix", "hue", "saturation", "reset"}
+    histogram = {"paint", "erase", "move", "palette", "clip", "load", "mix", "hue", "saturation", "reset"}
+    assert set(TOOLS) == histogram | {"pin", "unpin"}
 
 
 def test_a_stroke_changes_the_histogram_that_is_shown():
@@ -175,3 +180,60 @@ def test_undo_without_anything_to_undo_does_nothing():
     for tool in ("undo", "redo"):
         painting.apply({"tool": tool})
     assert painting.hist.equal(check_histogram(PHOTO))
+
+
+def test_pins_are_placed_moved_recoloured_and_removed():
+    painting = Painting(PHOTO, shape=(30, 40))
+    first = painting.hist
+    pin = {"tool": "pin", "at": (39, 29), "colour": "#c33"}
+    for action in (pin, {**pin, "at": [0, 0], "colour": [20.0, -10]}, {"tool": "pin", "number": 1, "at": (5, 6)}):
+        painting.apply(action)
+    painting.apply({"tool": "pin", "number": 2, "colour": "gray"})
+    assert painting.state.points == ((5, 6, "#c33"), (0, 0, "gray"))
+    assert painting.hist is first, "pins change no histogram, so nothing is computed again"
+    painting.apply({"tool": "paint", "path": [(0, 50)]})
+    painting.apply({"tool": "unpin", "number": 1})
+    assert painting.state.points == ((0, 0, "gray"),), "a stroke keeps them"
+    assert painting.preview({"tool": "pin", "number": 1, "at": (7, 7)}) == (painting.hist, ((7, 7, "gray"),))
+    for expected in (((5, 6, "#c33"), (0, 0, "gray")),) * 2 + (((5, 6, "#c33"), (0, 0, (20, -10))),):
+        painting.apply({"tool": "undo"})
+        assert painting.state.points == expected
+    painting.apply({"tool": "load", "hist": PHOTO, "points": [[1, 2, "gray"]]})
+    assert painting.state.points == ((1, 2, "gray"),)
+    painting.apply({"tool": "reset"})
+    assert painting.state.points == ()
+    painting.apply({"tool": "undo"})
+    painting.use_photo(OTHER, shape=(9, 9))
+    assert painting.state.points == (), "they were places of the photo before"
+    for _ in range(9):
+        painting.apply({"tool": "undo"})
+        assert painting.state.points == ()
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        ({"at": (40, 0), "colour": "#c33"}, "x of point 2 must be a finite number in [0, 39]"),
+        ({"at": (0, float("nan")), "colour": "#c33"}, "y of point 2 must be"),
+        ({"at": (0, 0), "colour": "red"}, "colour of point 2 must be hex digits"),
+        ({"at": (0, 0), "colour": [1]}, "colour of point 2 must be a pair"),
+        ({"at": (0, 0)}, "needs at, a place (x, y) in pixels, and a colour"),
+        ({"colour": "#c33"}, "needs at, a place"),
+        ({"at": 5, "colour": "#c33"}, "at must be a place (x, y) in pixels, got 5."),
+        ({"at": (0, 0, 0), "colour": "#c33"}, "got (0, 0, 0)."),
+        ({"number": 2}, "no pin 2: pins are counted from 1, and there are 1."),
+        ({"number": 0, "colour": "gray"}, "no pin 0"),
+        ({"tool": "unpin"}, "missing 1 required positional argument"),
+        ({"tool": "load", "hist": [[1.0]], "points": [(0, 0, "gray")] * (PINS + 1)}, "There may be 100 pins"),
+        ({"tool": "load", "hist": [[1.0]], "points": [5]}, "Point 1 must be (x, y, colour)"),
+    ],
+)
+def test_bad_pins_are_refused_in_one_sentence_and_change_nothing(action, words):
+    painting = Painting(PHOTO, shape=(30, 40))
+    painting.apply({"tool": "pin", "at": (1, 1), "colour": "gray"})
+    state, done = painting.state, list(painting.done)
+    with pytest.raises(ValueError, match=re.escape(words)) as refusal:
+        painting.apply({"tool": "pin", **action})
+    assert re.fullmatch(r"[^\n]+\.", str(refusal.value))
+    assert painting.state is state
+    assert painting.done == done

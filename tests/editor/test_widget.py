@@ -3,6 +3,7 @@
 import copy
 import gc
 import io
+import json
 import resource
 import sys
 
@@ -18,9 +19,11 @@ from test_painting import ACTIONS
 
 import histcolor as hc
 from histcolor import edit
-from histcolor.editor.painting import MOST
+from histcolor.editor.painting import MOST, PINS
 from histcolor.editor.parts import STATIC, FileButton, Slider
+from histcolor.editor.starts import PALETTES, REFERENCES, real_histograms
 from histcolor.editor.widget import HistogramEditor
+from histcolor.histogram import resize_histogram
 from histcolor.plots import visible_mass
 
 
@@ -124,7 +127,7 @@ def test_what_the_page_sends(editor):
     assert not editor.painting.done
     assert_consistent(editor)
     say(editor.plane, {"kind": "preview", "tool": "palette", "colours": "#c33"})
-    assert editor.message == "Only paint, erase, move can be previewed."
+    assert editor.message == "Only paint, erase, move, pin can be previewed."
 
 
 def test_controls_edit_and_follow(editor):
@@ -338,10 +341,10 @@ def test_saving_and_loading(editor, model, photo, tmp_path):
     (tmp_path / "bad.npy").write_bytes(b"PK")
     with pytest.raises(OSError, match=r"bad\.npy: is no \.npy file"):
         editor.load_histogram(tmp_path / "bad.npy")
-    upload(editor.controls.files["histogram"], "h.npy", b"x")
+    upload(editor.controls.files["saved"], "h.npy", b"x")
     assert "h.npy: is no .npy file" in editor.message
-    upload(editor.controls.files["histogram"], "flat.npy", npy(np.ones((4, 4), np.uint8)))
-    assert editor.controls.files["histogram"].held == "flat.npy"
+    upload(editor.controls.files["saved"], "flat.npy", npy(np.ones((4, 4), np.uint8)))
+    assert editor.controls.files["saved"].held == "flat.npy"
     assert torch.allclose(editor.hist, torch.full((8, 8), 1 / 64))
 
 
@@ -351,9 +354,13 @@ def test_downloads_hold_what_the_kernel_has(editor, monkeypatch):
     for button in editor.controls.saves.values():
         button.click()
     names = [content["name"] for content, _ in sent]
-    assert names == ["coloured.png", "histogram.npy", "histogram.png"]
-    assert sent[0][1].startswith(b"\x89PNG")
-    assert (np.load(io.BytesIO(sent[1][1])) == editor.hist.numpy()).all()
+    assert names == ["coloured.png", "before_after.png", "histogram.npy", "histogram.png", "editor.json"]
+    before, after = (np.array(Image.open(io.BytesIO(content))) for _, content in sent[1::-1])
+    height, width, _ = after.shape
+    assert before.shape == (height, 2 * width + width // 64, 3)
+    assert (before[:, -width:] == after).all(), "the coloured photo stands at the right"
+    assert (before[:, :width].max(2) - before[:, :width].min(2)).max() <= 1, "and the gray one at the left"
+    assert (np.load(io.BytesIO(sent[2][1])) == editor.hist.numpy()).all()
 
 
 def test_every_part_can_be_named_and_reached(editor):
@@ -425,6 +432,17 @@ HOSTILE = [
     ("transport", {"kind": "slide", "value": float("nan")}, "transport must be"),
     ("radius", {"kind": "slide", "value": []}, "Brush must be"),
     ("strength", {"kind": "slide", "value": 1e9}, "Strength must be"),
+    ("plane", {"kind": "colour", "ab": [999, 0]}, "got 999"),
+    ("photo", {"kind": "pin", "number": 0, "x": 2, "y": 0}, "x must be"),
+    ("photo", {"kind": "pin", "number": [0], "x": 0, "y": 0}, "no pin [0]"),
+    ("photo", {"kind": "pin", "number": 7, "x": 0, "y": 0}, "no pin 7"),
+    ("photo", {"kind": "carry", "number": 1}, "reload the page"),
+    ("photo", {"kind": "carry", "number": 1, "x": 0, "y": float("nan")}, "y must be"),
+    ("photo", {"kind": "hold", "number": 1}, "reload the page"),
+    ("photo", {"kind": "edit", "tool": "unpin", "number": True}, "no pin True"),
+    ("plane", {"kind": "edit", "tool": "load", "hist": [[1.0]], "points": ENDLESS}, "100,000 entries"),
+    ("starts", {"kind": "start", "name": ["Sea"]}, "reload the page"),
+    ("starts", {"kind": "start", "name": "/etc/passwd"}, "reload the page"),
 ]
 
 
@@ -462,10 +480,10 @@ def test_malformed_messages_are_refused_on_the_page(editor, part, message, words
 )
 def test_bad_histogram_files_are_refused_on_the_page(editor, content, words):
     before = editor.hist
-    upload(editor.controls.files["histogram"], "h.npy", content)
+    upload(editor.controls.files["saved"], "h.npy", content)
     assert words in editor.message
     assert editor.hist is before
-    assert editor.controls.files["histogram"].held == ""
+    assert editor.controls.files["saved"].held == ""
 
 
 def test_uploads_are_bounded_and_whole(editor):
@@ -491,6 +509,159 @@ def test_uploads_are_bounded_and_whole(editor):
 def test_a_long_palette_and_path_are_taken_to_their_limit(editor):
     editor.edit = {"tool": "paint", "path": [(0, 0)] * MOST}
     assert editor.message == ""
+
+
+def test_pins_by_click_key_and_colour(editor, model, photo):
+    controls, view = editor.controls, editor.photo_view
+    first, shape = editor.hist, photo.shape[1:]
+    controls.tools.value = "Pin"
+    assert controls.pinning.layout.display is None
+    say(view, {"kind": "pin", "number": 0, "x": 0.25, "y": 0.5})
+    assert editor.points == [(49.5, 79.5, "#c33")]
+    assert (view.pins, view.held) == ([[0.25, 0.5, "#cc3333"]], 1), "the new pin is the chosen one"
+    expected = hc.colorize(model, editor.live.small, first)
+    assert (editor.wait().rgb - expected).abs().max() > 0.02
+    controls.any.value = "#0044ff"
+    assert editor.points == [(49.5, 79.5, "#0044ff")]
+    say(view, {"kind": "pin", "number": 0, "x": 1, "y": 0})
+    assert editor.points[1] == (199, 0, "#0044ff"), "the corner itself, and the colour that was chosen last"
+    say(view, {"kind": "hold", "number": 1})
+    controls.swatches[0].click()
+    a, b = editor.points[0][2]
+    assert float(first[int((a + 110) / 27.5), int((b + 110) / 27.5)]) > 0, "one of the target histogram's colours"
+    assert controls.any.value == view.pins[0][2] == view.colour
+    say(editor.plane, {"kind": "colour", "ab": [10, -40]})
+    assert editor.points[0][2] == (10, -40)
+    next(part for part in controls.swatches if part.description == "gray").click()
+    assert editor.points[0][2] == "gray"
+    version = editor.version
+    say(view, {"kind": "carry", "number": 1, "x": 0.5, "y": 0.5})
+    editor.wait()
+    assert editor.version > version, "the picture follows the pin"
+    assert editor.points[0][:2] == (49.5, 79.5), "which is not yet put down"
+    say(view, {"kind": "carry"})
+    say(view, {"kind": "pin", "number": 1, "x": 0.5, "y": 0.5})
+    assert editor.points[0] == (99.5, 79.5, "gray")
+    assert view.held == 1
+    controls.unpin.click()
+    assert editor.points == [(199, 0, "#0044ff")]
+    assert (view.held, controls.unpin.disabled) == (0, True)
+    editor.edit = {"tool": "undo"}
+    assert len(editor.points) == len(view.pins) == 2
+    assert editor.hist is first
+    full = hc.colorize(model, photo, first, points=editor.points, size=32)
+    assert torch.equal(editor._full(), full), "saved pictures have the pins' colours"
+    assert full.shape[1:] == shape
+    editor.reset()
+    assert (editor.points, view.pins, view.colour) == ([], [], "#cc3333")
+    assert controls.pinning.layout.display == "none"
+    assert_consistent(editor)
+
+
+def test_a_bad_pin_is_said_and_goes_away_on_the_page(editor, monkeypatch):
+    editor.edit = {"tool": "pin", "at": (500, 0), "colour": "#c33"}
+    assert editor.message == "x of point 1 must be a finite number in [0, 199], got 500."
+    editor.edit = {"tool": "load", "hist": editor.hist, "points": [(i, i, "gray") for i in range(PINS)]}
+    sent = []
+    monkeypatch.setattr(editor.photo_view, "send_state", sent.append)
+    say(editor.photo_view, {"kind": "pin", "number": 0, "x": 0, "y": 0})
+    assert editor.message == "There may be 100 pins on a photo: remove one before the next."
+    assert sent[-1] == "pins"
+    assert len(editor.photo_view.pins) == PINS
+
+
+def test_pins_without_attention_are_refused(photo):
+    plain = hc.Colorizer(hc.ModelConfig(**{**vars(hc.PRESETS["tiny"]), "attention": False, "readout": "features"}))
+    editor = HistogramEditor(plain.eval(), photo, size=32)
+    editor.edit = {"tool": "pin", "at": (0, 0), "colour": "#c33"}
+    assert "need a model with attention" in editor.message
+    assert editor.points == []
+    editor.close()
+
+
+def test_start_points_are_one_click_away(editor):
+    strip = editor.controls.starts
+    names = [item["name"] for item in strip.items]
+    assert names == [*PALETTES, *REFERENCES, "Surprise me"]
+    assert all(item["tip"] for item in strip.items)
+    assert all(item["background"] for item in strip.items[:-1])
+    assert len(PALETTES) == len(REFERENCES) == 6
+    say(strip, {"kind": "start", "name": "Sea"})
+    assert editor.hist.equal(edit.from_palette(PALETTES["Sea"], 8))
+    say(strip, {"kind": "start", "name": "rocket"})
+    assert editor.controls.menus["reference"].value == "rocket"
+    assert editor.hist.equal(editor.painting.reference)
+    before = editor.hist
+    say(strip, {"kind": "start", "name": "Surprise me"})
+    assert any(torch.allclose(editor.hist, resize_histogram(hist, 8), atol=1e-6) for hist in real_histograms())
+    editor.edit = {"tool": "undo"}
+    assert torch.equal(editor.hist, before)
+    assert_consistent(editor)
+
+
+def test_real_histograms_are_small_and_different():
+    hists = real_histograms()
+    assert hists.shape == (200, 16, 16)
+    assert hists.sum((1, 2)).numpy() == pytest.approx(1)
+    assert len({hist.numpy().tobytes() for hist in hists}) == 200
+    assert (STATIC / "histograms.npz").stat().st_size < 60_000
+
+
+def test_a_state_is_saved_and_loaded(editor, model, photo, tmp_path):
+    editor.edit = {"tool": "paint", "path": [(0, 90)], "strength": 1}
+    editor.edit = {"tool": "pin", "at": (7, 8), "colour": (10.5, -20)}
+    editor.edit = {"tool": "pin", "at": (9, 8), "colour": "gray"}
+    editor.transport = 0.25
+    editor.save_state(tmp_path / "state.json")
+    other = HistogramEditor(model, photo, size=32)
+    other.load_state(tmp_path / "state.json")
+    assert torch.allclose(other.hist, editor.hist, atol=1e-7)
+    assert (other.transport, other.points) == (0.25, editor.points)
+    assert len(other.photo_view.pins) == 2
+    assert other.controls.transport.value == 0.25
+    assert torch.allclose(other.wait().rgb, editor.wait().rgb, atol=1e-3)
+    other.edit = {"tool": "undo"}
+    assert other.points == []
+    upload(other.controls.files["saved"], "state.json", (tmp_path / "state.json").read_bytes())
+    assert other.points == editor.points
+    assert other.controls.files["saved"].held == "state.json"
+    other.use_photo("coffee")
+    with pytest.raises(ValueError, match=r"state\.json: was saved with another photo; choose that photo first\."):
+        other.load_state(tmp_path / "state.json")
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"format": "other"}, "is no state of the editor, or a damaged one"),
+        ({"target": [[1, 2], [3]]}, "damaged"),
+        ({"target": [[float("nan")]]}, "damaged"),
+        ({"target": [1.0]}, "damaged"),
+        ({"target": [[1, 0], [0, 0]]}, "has 2 bins along each axis, and this model 8"),
+        ({"transport": 2}, "damaged"),
+        ({"transport": True}, "damaged"),
+        ({"automatic": "no"}, "damaged"),
+        ({"points": {}}, "damaged"),
+        ({"points": [5]}, "Point 1 must be (x, y, colour)"),
+        ({"points": [[0, 999, "gray"]]}, "y of point 1 must be"),
+        ({"photo": 0}, "another photo"),
+        (b"[]", "damaged"),
+        (b'{"format": ', "damaged"),
+        (b"[" * 100_000, "damaged"),
+        (b"{}", "damaged"),
+        (b"\xff\xfe", "damaged"),
+        (b" " * (5 * 2**20), "damaged"),
+    ],
+)
+def test_damaged_states_are_refused_in_a_sentence(editor, change, words):
+    content = change if isinstance(change, bytes) else json.dumps({**json.loads(editor._state()), **change}).encode()
+    state, transport = editor.painting.state, editor.transport
+    upload(editor.controls.files["saved"], "x.json", content, size=2**20)
+    assert words in editor.message
+    assert len(editor.message) < 200
+    assert (editor.painting.state, editor.transport) == (state, transport)
+    assert editor.controls.files["saved"].held == ""
 
 
 @pytest.mark.slow

@@ -93,11 +93,9 @@ def test_nothing_to_draw_is_said_in_a_sentence(results):
         charts.intervals(nothing)
     with pytest.raises(ValueError, match=r"^None of these methods was measured yet: there is nothing to draw\.$"):
         charts.seeds(results, ["none yet"])
-    history = pd.DataFrame({"photos": [8], "method": "one", "seed": 0, "psnr": np.nan})
-    with pytest.raises(
-        ValueError, match=r"^None of these methods has 'psnr' in its history: there is nothing to draw\.$"
-    ):
-        charts.curves(history, METHODS, {"psnr": "PSNR"})
+    history = pd.DataFrame({"photos": [8], "method": "one", "seed": 0, "gt": np.nan})
+    with pytest.raises(ValueError, match=r"^'one' has no 'gt' in its history: there is nothing to compare with\.$"):
+        charts.curves(history, METHODS, "gt", "one")
 
 
 def test_forests_share_scales_and_say_what_is_missing():
@@ -140,17 +138,19 @@ def test_a_method_keeps_its_colour_when_others_are_missing(results):
     assert dot.get_color() == charts.SHADES[1]
 
 
-def test_curves_are_seeds_and_their_mean():
-    history = pd.DataFrame(
-        [(50, 0, np.nan), (100, 0, 20.0), (200, 0, 22.0), (100, 1, 21.0), (200, 1, 25.0)],
-        columns=["photos", "seed", "psnr"],
-    ).assign(method="two")
-    axes = charts.curves(history, METHODS, {"psnr": "PSNR, dB"}).axes[0]
-    *thin, thick = axes.lines
-    assert [line.get_ydata().tolist() for line in thin] == [[20.0, 22.0], [21.0, 25.0]]
-    assert thick.get_xydata().tolist() == [[100.0, 20.5], [200.0, 23.5]]
-    assert thick.get_linewidth() > 2 * thin[0].get_linewidth()
-    assert {line.get_color() for line in axes.lines} == {charts.SHADES[1]}
+def test_curves_are_runs_and_their_share_of_one_method():
+    photos = [100, 200, 300]
+    first = pd.DataFrame({"photos": photos * 2, "seed": [0] * 3 + [1] * 3, "gt": [4.0, 2.0, 6.0, 8.0, 1.0, 3.0]})
+    halves = first["gt"] * np.repeat([0.5, 0.7], 3)
+    history = pd.concat([first.assign(method="one"), first.assign(method="two", gt=halves)])
+    left, right = charts.curves(history, METHODS, "gt", "one", smooth=2).axes
+    assert len(left.lines) == 4, "a method and seed each"
+    assert left.lines[0].get_ydata().tolist() == [4.0, 3.0, 4.0], "a running mean"
+    one, two = right.lines
+    assert one.get_ydata().tolist() == [1.0] * 3
+    assert np.allclose(two.get_ydata(), 0.6), "what makes photos hard has cancelled"
+    assert two.get_color() == charts.SHADES[1]
+    assert [text.get_text() for text in right.texts] == ["two", "one"], "from below"
 
 
 @pytest.mark.parametrize(
@@ -224,6 +224,14 @@ def test_a_table_without_numbers_is_dashes(results):
     assert text["self-reference", "PSNR, dB"].tolist() == ["–"]
 
 
+def test_methods_without_any_number_are_named_below(results):
+    paper = {"paper_psnr": [np.nan, 30.0, np.nan, np.nan], "paper_ssim": np.nan}
+    table = experiment_table(results[results["method"] == "one"], ["one", "quoted", "<told>", "else"]).assign(**paper)
+    style = charts.styled(table, numbers=("psnr",))
+    assert cells(style).iloc[:, 0].tolist() == ["one", "quoted"], "the paper's number is one"
+    assert style.caption == "Without any number, here or in the paper: &lt;told&gt;; else."
+
+
 def test_verdicts():
     line = {"claim": "R_P helps", "source": "Table 1", "against": "<two>", "number": "psnr"}
     numbers = {"measured": 0.5, "low": 0.25, "high": 0.75, "verdict": "holds"}
@@ -246,12 +254,17 @@ def test_ten_times_the_photos():
         charts.tenfold(stages((10_000, 26.0)))
 
 
-def test_shipped_curves_keep_kinds_of_validation_apart_and_name_lambda_2():
-    small = pd.concat([stages((10_000, 26.0), validation="ten kinds"), stages((20_000, 25.0), (30_000, 25.5))])
-    base = stages((40_000, 27.0), model="base")
-    left, right = charts.shipped_curves({"small": small, "base": base}).axes
-    assert [line.get_xydata().tolist() for line in left.lines] == [[[10_000, 26.0]], []]
-    assert [line.get_xydata().tolist() for line in right.lines] == [[[20_000, 25.0], [30_000, 25.5]], [[40_000, 27.0]]]
-    assert [text.get_text() for text in right.texts] == ["5", "5", "5"]
-    assert right.lines[0].get_color() != right.lines[1].get_color()
+def test_shipped_curves_keep_kinds_apart_name_lambda_2_and_draw_a_shared_stage_once():
+    shared = stages((10_000, 26.0), validation="ten kinds")
+    small = pd.concat([shared, stages((20_000, 25.0), (30_000, 25.5))]).assign(run=["s/1", "s/2", "s/3"])
+    base = pd.concat([shared, stages((15_000, 26.5), validation="ten kinds"), stages((40_000, 27.0), model="base")])
+    left, right = charts.shipped_curves({"small": small, "base": base.assign(run=["s/1", "b/1", "b/2"])}).axes
+    lines, rings = (
+        [[line.get_xydata().tolist() for line in axes.lines[k::2]] for axes in (left, right)] for k in (0, 1)
+    )
+    assert lines[0] == [[[10_000, 26.0]], [[10_000, 26.0], [15_000, 26.5]]], "base goes on where small was"
+    assert rings[0] == [[[10_000, 26.0]], [[15_000, 26.5]]]
+    assert lines[1] == rings[1] == [[[20_000, 25.0], [30_000, 25.5]], [[40_000, 27.0]]]
+    assert [text.get_text() for text in right.texts] == ["$\\lambda_2$ = 5"] * 3
+    assert right.lines[0].get_color() != right.lines[2].get_color()
     assert [text.get_text() for text in left.get_legend().get_texts()] == ["small", "base"]

@@ -1,5 +1,7 @@
 """The gallery: the right pictures land in the right places, chosen by rule; curves are the table's means."""
 
+from functools import partial
+
 import matplotlib
 
 matplotlib.use("agg")
@@ -132,7 +134,7 @@ def test_nothing_there_is_said_in_one_sentence(experiment, folder, tmp_path):
     with pytest.raises(OSError, match=r"no method has a fidelity\.json\.xz yet"):
         gallery.find_fidelity(experiment, folder)
     pictures = gallery.find_pictures(experiment, folder)
-    for draw in (gallery.comparison_figure, gallery.histograms_figure):
+    for draw in (gallery.comparison_figure, partial(gallery.tasks_figure, kind="cross")):
         with pytest.raises(ValueError, match="None of the methods Not yet has pictures of the kind"):
             draw(pictures, ["Not yet"])
     with pytest.raises(ValueError, match="kind 'worst'"):
@@ -190,20 +192,41 @@ def test_photos_beside_methods(experiment, folder):
         assert np.array_equal(below[1].images[0].get_array(), above[1].images[0].get_array()[y:, x:][:height, :width])
 
 
-def test_one_photo_under_many_histograms(experiment, folder):
-    pictures = gallery.find_pictures(experiment, folder)
-    figure = gallery.histograms_figure(pictures, ["gray", "Not yet", "ours"])
-    lines = grid_of(figure)
-    assert [len(line) for line in lines] == [4, 4, 4, 4]
-    assert [notes(line[0]) for line in lines[1:]] == ["target histogram", "gray", "ours"]
-    for column, number in enumerate((2, 7, 8), 1):
-        truth = hc.read_image(folder / "photos" / f"{number:04d}.jpg")
-        assert np.abs(shown(lines[0][column]) - truth.mean((1, 2)).numpy()).max() < 0.004
-        for line, method in zip(lines[2:], ("gray", "ours"), strict=True):
-            assert np.abs(shown(line[column]) - np.array(SHADES[method]) + 0.01 * number).max() < 0.01
-    assert notes(lines[3][1]) == "intersection 0.00"  # all green, and the target has no green
+@pytest.mark.parametrize(("kind", "other", "note"), [("self", 2, "22.0 dB"), ("cross", 7, "intersection 0.00")])
+def test_tasks_have_their_photo_reference_and_results(experiment, folder, kind, other, note):
+    figure = gallery.tasks_figure(gallery.find_pictures(experiment, folder), ["ours", "Not yet", "gray"], kind, tasks=1)
+    (line,) = grid_of(figure)
+    assert [axes.get_title() for axes in line] == ["gray", "reference image", "ours", "gray"]
+    reference = hc.read_image(folder / "photos" / f"{other:04d}.jpg")
+    assert np.abs(shown(line[1]) - reference.mean((1, 2)).numpy()).max() < 0.004
+    for column, method in ((2, "ours"), (3, "gray")):
+        assert np.abs(shown(line[column]) - np.array(SHADES[method]) + 0.01 * other).max() < 0.01
+    assert notes(line[2]) == note  # all green, and the target has no green
+
+
+def test_one_photo_under_many_histograms():
+    references = {"itself": photo(0.4), "another": photo(0.1)}
+    methods = {"gray": lambda task: task.gray, "all of it": lambda task: hc.lab_to_rgb(task.reference)}
+    lines = grid_of(gallery.histograms_figure(photo(0.4), references, methods))
+    assert [len(line) for line in lines] == [3, 3, 3, 3]
+    assert [axes.get_title() for axes in lines[0][1:]] == ["itself", "another"]
+    assert [notes(line[0]) for line in lines[1:]] == ["target histogram", "gray", "all of it"]
+    assert [notes(axes) for axes in lines[3][1:]] == ["intersection 1.00"] * 2
+    for column, reference in enumerate(references.values(), 1):
+        assert np.abs(shown(lines[3][column]) - reference.mean((1, 2)).numpy()).max() < 0.004
+    assert np.ptp(shown(lines[2][1])) < 0.004, "gray"
     planes = [axes.get_xlim() for axes in lines[1][1:]]
-    assert planes[0] == planes[1] == planes[2], "one scale for all histograms"
+    assert planes[0] == planes[1], "one scale for all histograms"
+
+
+def test_the_ranking_has_the_table_and_what_methods_are_told(experiment):
+    table = pd.DataFrame({"method": ["gray", "ours", "its", "Not yet"], "cross_intersection": [0.2, 0.7, 0.5, np.nan]})
+    (axes,) = gallery.ranking_figure(table, experiment).axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["gray", "its", "ours"]
+    dots = {float(line.get_xdata()[0]): line for line in axes.lines if line.get_marker() == "o"}
+    assert sorted(dots) == [0.2, 0.5, 0.7]
+    assert dots[0.7].get_color() == gallery.TONES["the histogram, as tokens"]
+    assert [dots[x].get_markerfacecolor() == "white" for x in (0.2, 0.5, 0.7)] == [True, True, False]
 
 
 def test_faults_tell_missing_colours_from_colours_in_the_wrong_place(experiment, folder):
@@ -245,7 +268,7 @@ def test_curves_are_the_means_of_the_table(experiment, curves):
     assert np.allclose(gray, np.stack([steps * mean, steps * 0 + 6 + mean], 1))
     missed = [line.get_ydata() for line in right.lines if line.get_color() == gallery.TONES["nothing"]]
     assert np.allclose(missed, fidelity[fidelity["method"] == "gray"].groupby("t")["missed"].mean())
-    assert sorted(text.get_text() for text in left.texts) == ["gray", "ours"]
+    assert sorted(text.get_text() for text in right.texts) == ["gray", "ours"]
     dashed = next(line for line in left.lines if line.get_marker() != "o")
     assert np.allclose(dashed.get_xdata(), dashed.get_ydata())
 
@@ -255,10 +278,10 @@ def test_names_of_curves_do_not_overlap(experiment, curves):
         table = read_table(curves / place / FIDELITY)
         write_table(table.assign(achieved=table["target"], missed=0.0), curves / place / FIDELITY)
     figure = gallery.fidelity_figure(gallery.find_fidelity(experiment, curves), experiment, ["gray", "ours"])
-    for axes in figure.axes:
-        heights = sorted(text.xyann[1] for text in axes.texts)
-        assert heights[1] - heights[0] > 0.05 * axes.get_ylim()[1]
-        assert heights[1] <= axes.get_ylim()[1]
+    axes = figure.axes[1]
+    heights = sorted(text.xyann[1] for text in axes.texts)
+    assert heights[1] - heights[0] > 0.05 * axes.get_ylim()[1]
+    assert heights[1] <= axes.get_ylim()[1]
 
 
 def test_no_curve_is_said(experiment, curves):

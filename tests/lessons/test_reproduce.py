@@ -1,12 +1,16 @@
 """The runner's own parts: claims, the page, the project's folder. The notebooks run in test_notebooks.py."""
 
+import re
+
+import nbformat
 import pandas as pd
 import pytest
+from PIL import Image
 
 from histcolor.experiments.claims import Claim, claims_table, read_claims
 from histcolor.images import write_table
 from histcolor.lessons.notebook import project_root, record_claims
-from histcolor.lessons.page import write_page
+from histcolor.lessons.page import count_words, in_words, lessons, paper_table, write_page
 from histcolor.lessons.reproduce import committed_claims, free_cores
 from histcolor.lessons.runner import read_profile
 
@@ -35,10 +39,12 @@ def test_project_root_is_found_from_within(monkeypatch):
     assert project_root() == root
 
 
-def test_pages_escape_what_they_show(tmp_path):
+def test_reports_escape_what_they_show(tmp_path):
     write_table(pd.DataFrame({"method": ["<gray>"], "psnr": [0.123456]}), tmp_path / "tables" / "demo_photos.csv")
-    claims = claims_table([Claim("a < b & c", "ours", 1.23456, ">", 2.0), Claim("d", "ours", 3.0, ">", 2.0)])
-    write_page(tmp_path, "<demo>", {"00_none": 1.25}, claims, ["00_none: failed: <b>"])
+    checks = claims_table([Claim("a < b & c", "ours", 1.23456, ">", 2.0), Claim("d", "ours", 3.0, ">", 2.0)])
+    about = {"experiment": "x", "method": "<new>", "against": "old R_P", "number": "psnr"}
+    claims = [Claim("<e> helps", "2.1", 0.5, ">", 0.0, low=-0.25, high=1.25, **about)]
+    write_page(tmp_path, "<demo>", {"00_none": 1.25}, checks, ["00_none: failed: <b>"], claims=claims)
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     for text in (
         "a &lt; b &amp; c",
@@ -46,10 +52,62 @@ def test_pages_escape_what_they_show(tmp_path):
         "&lt;demo&gt; profile",
         "failed: &lt;b&gt;",
         "1.235",
-        "1 notebooks, 1.2",
+        "1 of 2 hold",
+        "&lt;e&gt; helps",
+        "&lt;new&gt;” less “old <i>R</i><sub>P</sub>” is <span class='whole'>+0.50 [−0.25, 1.25] dB",
+        "in 1.2 minutes",
     ):
         assert text in page, text
-    assert page.count("color: #2f855a;\n") == page.count("color: #c53030;\n") == 1, "a verdict each"
+    assert page.count('<li class="open">') == 1
+    assert page.count('<td class="holds">') == page.count('<td class="refuted">') == 1, "a verdict each"
+    assert "None is measured here yet" in page, "no claim of our own"
+
+
+def test_the_verdict_counts_the_papers_claims():
+    holds, refuted = Claim("a", "2.1", 1, ">", 0), Claim("b", "2.1", -1, ">", 0)
+    open_ = Claim("c", "2.1", 1, ">", 0, low=-1, high=2)
+    assert count_words([holds, holds, refuted]) == "2 of 3 claims of the paper hold here, 1 is refuted, 0 are open."
+    assert count_words([refuted, refuted, open_]) == "0 of 3 claims of the paper hold here, 2 are refuted, 1 is open."
+    assert count_words([]) == "No claim of the paper is measured here yet."
+
+
+def test_a_claim_that_goes_on_is_told_whole():
+    told = in_words([Claim("A is ahead of B", "ours", 1, ">", 0), Claim("… and of C", "Table 2", 2, ">=", 1.5)])
+    assert [words["words"] for words in told] == ["A is ahead of B", "A is ahead of B, and of C"]
+    assert told[1]["needed"] == "needed: ≥ 1.5"
+
+
+def test_the_papers_tables_mark_the_papers_numbers():
+    root = project_root()
+    table = paper_table("comparison", root, root / "results" / "tables")
+    assert "Su et al. 2020 25.99 dB and 0.925" in table["quoted"]
+    assert "Su et al. 2020" not in table["html"], "what has no number of ours stands below"
+    assert "s, on its photos" in table["html"]
+    assert "font-style: italic" in table["html"]
+
+
+def test_a_report_shows_the_lessons_with_their_captions_and_needs_no_network(tmp_path):
+    code = nbformat.v4.new_code_cell('show_figure(figure, folder / "09_bars.png")')
+    words = nbformat.v4.new_markdown_cell("**Figure 1. Bars** of $R_P$, see [01](01_x.ipynb).\n\nMore.")
+    title = nbformat.v4.new_markdown_cell("# 09 · A page\n\n$$x^2$$")
+    page = nbformat.v4.new_notebook(cells=[title, code, words], metadata={"widgets": {}})
+    (tmp_path / "executed").mkdir()
+    nbformat.write(page, tmp_path / "executed" / "09_page.ipynb")
+    (tmp_path / "figures").mkdir()
+    for name in ("09_bars", "09_another"):
+        Image.new("RGB", (40, 20)).save(tmp_path / "figures" / f"{name}.png")
+    (lesson,) = lessons(tmp_path, {"09_page": 0.5, "10_failed": 0.1})
+    assert lesson["title"] == "09 · A page"
+    assert [figure["file"] for figure in lesson["figures"]] == ["09_bars.png", "09_another.png"]
+    caption = lesson["figures"][0]["caption"]
+    assert "<strong>Figure 1. Bars</strong>" in caption
+    assert "<svg" in caption
+    assert 'href="executed/01_x.html"' in caption
+    assert "More" not in caption
+    html = (tmp_path / "executed" / "09_page.html").read_text(encoding="utf-8")
+    assert html.count("<svg") >= 2
+    assert 'href="01_x.html"' in html
+    assert not re.search(r'(src|href)="https?:', html), "nothing is fetched"
 
 
 def test_missing_profiles(tmp_path):

@@ -1,4 +1,4 @@
-// A photo with a before/after divider and an overlay; pointing at it tells the kernel where.
+// A photo with a before/after divider, pins and an overlay; pointing at it tells the kernel where.
 // It also downloads files that the kernel sends.
 
 const fraction = (x) => limit(x, 0, 1);
@@ -30,6 +30,8 @@ async function render({ model, el }) {
 
   let at = null; // where the cross stands
   let divider = 0; // 0 shows only `after`, 1 only `before`
+  let carried = null; // { number, at }: a pin that is dragged or carried by keys; a new one has number 0
+  let seen = null; // the bytes of the coloured photo on the page
   const newest = {}; // of each image, the address that it has or gets
 
   /** Shows bytes in an image; the old picture stays until the new one is decoded, so that nothing flickers. */
@@ -54,6 +56,7 @@ async function render({ model, el }) {
     if (name === "after" && url) {
       frame.style.setProperty("--ratio", next.naturalWidth / next.naturalHeight);
       frame.dataset.shown = version; // which result is on the page
+      seen = view;
     }
     place();
   }
@@ -73,9 +76,65 @@ async function render({ model, el }) {
     mark(place); // stays when the pointer goes on to the plane, to see both
     look(place);
   }
+
+  /** The number of the pin that is drawn at a place, or 0. */
+  const REACH = 12; // CSS pixels
+  const apart = ([x, y], [u, v]) => Math.hypot((x - u) * frame.clientWidth, (y - v) * frame.clientHeight);
+  function pinAt(place) {
+    const far = model.get("pins").map((pin) => apart(pin, place)), nearest = Math.min(...far);
+    return nearest <= REACH ? far.indexOf(nearest) + 1 : 0;
+  }
+  const follow = throttled((number, x, y) => model.send({ kind: "carry", number, x, y }), 150);
+  function seize(place) {
+    const number = pinAt(place);
+    carried = { number, from: place, at: number ? model.get("pins")[number - 1].slice(0, 2) : place, moved: !number };
+    drawPins();
+  }
+  function carry(place) {
+    if (!carried) return;
+    carried.moved ||= apart(carried.from, place) > 3;
+    if (!carried.moved) return;
+    carried.at = place;
+    if (carried.number) follow(carried.number, ...place);
+    drawPins();
+  }
+  function drop() {
+    if (!carried) return;
+    const { number, at: [x, y], moved } = carried, pins = model.get("pins").map((pin) => [...pin]);
+    follow.drop();
+    carried = null;
+    model.send(moved ? { kind: "pin", number, x, y } : { kind: "hold", number });
+    if (moved && number) pins[number - 1].splice(0, 2, x, y);
+    else if (moved) pins.push([x, y, model.get("colour")]);
+    model.set("pins", pins); // what is seen at once; the kernel's answer follows
+    model.set("held", number || pins.length);
+    drawPins();
+  }
+  function giveUp() {
+    follow.drop();
+    if (carried?.number && carried.moved) model.send({ kind: "carry" }); // of nothing: back to the pins as they are
+    carried = null;
+    drawPins();
+  }
+  function drawPins() {
+    for (const old of frame.querySelectorAll(".pin")) old.remove();
+    const pins = model.get("pins").map((pin) => [...pin]);
+    if (carried?.number > pins.length) carried = null; // it was undone meanwhile
+    if (carried?.number) pins[carried.number - 1].splice(0, 2, ...carried.at);
+    else if (carried) pins.push([...carried.at, model.get("colour")]);
+    pins.forEach(([x, y, colour], i) => {
+      const ring = document.createElement("div");
+      ring.className = "pin";
+      ring.classList.toggle("held", i + 1 === (carried ? carried.number || pins.length : model.get("held")));
+      Object.assign(ring.style, { left: `${100 * x}%`, top: `${100 * y}%`, background: colour });
+      frame.append(ring);
+    });
+  }
+
   const pointing = {
     pick: { cursor: "crosshair", down: ([x, y]) => model.send({ kind: "pick", x, y, gray: x < divider }) },
     look: { cursor: "help", down: lookAt, move: lookAt },
+    pin: { cursor: "crosshair", down: seize, move: carry, up: drop, cancel: giveUp },
   };
   const tool = () => (model.get("pointing").includes(chosen(tools)) ? pointing[chosen(tools)] : null);
 
@@ -91,25 +150,41 @@ async function render({ model, el }) {
   frame.addEventListener("pointerdown", (event) => {
     if (event.target === handle || event.button || !event.isPrimary) return;
     mark(null);
+    if (tool()?.up) frame.setPointerCapture(event.pointerId); // a drag goes on where the pointer leaves the photo
     tool()?.down?.(toPlace(event));
   });
+  frame.addEventListener("pointerup", (event) => event.isPrimary && tool()?.up?.());
+  frame.addEventListener("pointercancel", () => tool()?.cancel?.());
   frame.addEventListener("pointermove", (event) => {
     if (event.isPrimary && !handle.hasPointerCapture(event.pointerId)) tool()?.move?.(toPlace(event));
   });
   const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   frame.addEventListener("keydown", (event) => {
     if (event.target === handle || !tool()) return;
-    const [x, y] = at ?? [0.5, 0.5];
+    const [x, y] = at ?? [0.5, 0.5], key = event.key.toLowerCase(), command = event.ctrlKey || event.metaKey;
     if (arrows[event.key]) {
       const step = event.shiftKey ? 0.1 : 0.02;
       mark([fraction(x + step * arrows[event.key][0]), fraction(y + step * arrows[event.key][1])]);
       tool().move?.(at);
-    } else if (event.key === "Enter" || event.key === " ") tool().down?.([x, y]);
+    } else if (event.key === "Enter" || event.key === " ") {
+      const begun = Boolean(carried);
+      if (!begun) tool().down?.([x, y]);
+      if (begun || !carried?.number) tool().up?.(); // a pin is carried by the arrows until the next Enter
+    } else if (event.key === "Escape" && carried) giveUp();
+    else if ((event.key === "Delete" || event.key === "Backspace") && tool() === pointing.pin) {
+      const number = carried?.number || (at && pinAt(at)) || model.get("held");
+      carried = null;
+      if (number) model.send({ kind: "edit", tool: "unpin", number });
+    } else if (command && (key === "z" || key === "y") && tool() === pointing.pin)
+      model.send({ kind: "edit", tool: key === "y" || event.shiftKey ? "redo" : "undo" });
     else return;
     event.preventDefault();
     event.stopPropagation();
   });
-  frame.addEventListener("blur", () => mark(null));
+  frame.addEventListener("blur", () => {
+    mark(null);
+    if (carried) giveUp();
+  });
 
   // --- divider ---
 
@@ -145,15 +220,21 @@ async function render({ model, el }) {
     frame.style.touchAction = tool() ? "none" : "pan-y"; // else a finger on the photo scrolls the page
     frame.setAttribute("aria-label", model.get("label"));
     if (chosen(tools) !== "look") mark(null);
+    if (carried) giveUp();
+  }
+  function count() {
+    if (model.get("after") === seen) frame.dataset.shown = model.get("version"); // the new picture equals the old one
   }
   const [before, after, heat] = ["before", "after", "heat"].map((name) => () => show(name));
   const end = listen(
     [model, "change:before", before], [model, "change:after", after], [model, "change:heat", heat],
+    [model, "change:pins change:held change:colour", drawPins], [model, "change:version", count],
     [model, "change:label", describe], [model, "msg:custom", told], [tools, "change:index", describe],
   );
   before();
   after();
   heat();
+  drawPins();
   describe();
 
   return () => {

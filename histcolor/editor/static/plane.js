@@ -137,7 +137,8 @@ async function render({ model, el }) {
     for (const [style, width] of [[paper, 6], [ink, 2.5]]) lines(context, [path], style, width);
     context.setLineDash([]);
     context.fillStyle = ink;
-    write(context, "drag to paint a colour", toCanvas([-50, -84]), "center", paper);
+    const hint = "drag to paint a colour", [x, y] = toCanvas([-50, -84]);
+    write(context, hint, [Math.max(x, context.measureText(hint).width / 2 + 4 * devicePixelRatio), y], "center", paper);
   }
 
   /** The colours that a place looks at, each with its share. */
@@ -218,6 +219,7 @@ async function render({ model, el }) {
   function begin(at) {
     const tool = chosen(tools);
     if (tool === "look") look(at);
+    if (tool === "pin") model.send({ kind: "colour", ab: at });
     if (["paint", "erase", "move"].includes(tool)) stroke = { tool, path: [at] };
     draw();
   }
@@ -285,7 +287,7 @@ async function render({ model, el }) {
 
   const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   const presses = { "[": [radius, 1 / 1.15], "]": [radius, 1.15], "-": [strength, 1 / 1.15], "+": [strength, 1.15] };
-  const letters = { p: "Paint", e: "Erase", m: "Move", c: "Pick", l: "Look" };
+  const letters = { p: "Paint", e: "Erase", m: "Move", c: "Pick", n: "Pin", l: "Look" };
 
   canvas.addEventListener("keydown", (event) => {
     const { key } = event, at = cursor ?? [0, 0], command = event.ctrlKey || event.metaKey;

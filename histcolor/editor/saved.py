@@ -1,0 +1,86 @@
+"""What the editor writes and reads again: its state as JSON, and the photo before and after, side by side."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from histcolor.color import gray_rgb
+from histcolor.histogram import check_histogram
+from histcolor.images import to_uint8
+from histcolor.points import Point
+
+FORMAT = "histcolor editor 1"  #: what a state's ``format`` says
+MOST = 4 * 2**20  #: bytes of a state
+
+
+def photo_hash(image: Tensor) -> str:
+    """Compute the SHA-256 of a photo's 8-bit pixels; the photo is RGB ``[3, H, W]`` in [0, 1]."""
+    pixels = to_uint8(image)
+    return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
+
+
+def state_text(photo: str, hist: Tensor, automatic: bool, points: Sequence[Point], transport: float) -> str:
+    """Write an editor's state as JSON.
+
+    Args:
+        photo: from :func:`photo_hash`.
+        hist: the target histogram ``[bins, bins]``.
+        automatic: ``hist`` is the average histogram, and none is given.
+        points: pins, see :func:`histcolor.points.read_points`.
+        transport: the transport strength.
+    """
+    state = {"format": FORMAT, "photo": photo, "transport": transport, "points": points, "automatic": automatic}
+    return json.dumps({**state, "target": hist.tolist()})
+
+
+def read_state(content: bytes, name: str, photo: str, bins: int) -> tuple[float, dict[str, Any]]:
+    """Read an editor's state from JSON.
+
+    Args:
+        content: of the file.
+        name: of the file, for messages.
+        photo: the hash of the photo in use.
+        bins: of the target histogram, along each axis.
+
+    Returns:
+        The transport strength, and the edit that brings back target histogram and pins; the pins are not yet checked.
+
+    Raises:
+        ValueError: no state, a damaged one, or that of another photo or of a model with other bins.
+    """
+    try:
+        if len(content) > MOST:
+            raise ValueError("too long")
+        state = json.loads(content)
+        if state["format"] != FORMAT:
+            raise ValueError("no state")
+        transport, automatic, points = state["transport"], state["automatic"], state["points"]
+        hist = check_histogram(torch.tensor(state["target"], dtype=torch.float32))
+        whole = type(transport) in (int, float) and 0 <= transport <= 1 and math.isfinite(transport)
+        if not (whole and type(automatic) is bool and isinstance(points, list) and hist.ndim == 2):
+            raise ValueError("damaged")
+    except (ValueError, TypeError, KeyError, RuntimeError, RecursionError) as error:
+        raise ValueError(f"{name}: is no state of the editor, or a damaged one; save it again.") from error
+    if state["photo"] != photo:
+        raise ValueError(f"{name}: was saved with another photo; choose that photo first.")
+    if len(hist) != bins:
+        raise ValueError(f"{name}: has {len(hist)} bins along each axis, and this model {bins}: use the same model.")
+    return float(transport), {"tool": "load", "hist": hist, "average": automatic, "points": points}
+
+
+def compared(L: Tensor, after: Tensor) -> Tensor:
+    """Put a photo before and after side by side, with a white gap: RGB ``[3, H, 2·W + gap]`` in [0, 1].
+
+    Args:
+        L: ``[1, H, W]`` in [0, 100].
+        after: RGB ``[3, H, W]`` in [0, 1].
+    """
+    gap = after.new_ones(3, after.shape[1], max(2, after.shape[2] // 64))
+    return torch.cat([gray_rgb(L), gap, after], dim=2)
