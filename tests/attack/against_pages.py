@@ -222,7 +222,7 @@ def bad_upload(world, room, random):
 
     def do(one):
         say(
-            one.controls.files[what],
+            one.controls.files["photo" if what == "photo" else "saved"],
             {"kind": "file", "name": name, "piece": random.choice((1, -1, None)) if broken else 0, "pieces": pieces},
             content,
         )
