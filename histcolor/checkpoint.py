@@ -240,6 +240,8 @@ def load_state(
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict):  # a tensor warns where it is asked for a name
+            raise TypeError
         step, then, seconds = int(state["step"]), str(state["pack"]), float(state["seconds"])
         saved = {name: state[name] for name in ("model", "average", "optimizer")}
     except (ValueError, TypeError, LookupError, ArithmeticError, OSError, EOFError, RuntimeError,

@@ -24,6 +24,7 @@ Measure colours by the protocol: photos squashed to 256×256, the target histogr
 --cross, from another one), outputs rounded to 8 bits. Writes a CSV with a line an image and method, prints the means.
 
 Predictions are found by their path, whatever their suffix: that of photos/cats/1.jpg is outputs/cats/1.png.
+A file that is there already is replaced only if this command made it.
 
   histcolor evaluate photos/ --output results/mine.csv
   histcolor evaluate photos/ --predictions outputs-of-another-program/ --output results/theirs.csv

@@ -181,7 +181,7 @@ def animated_or_misnamed(world, room, random):
     base = read(world.photo)
     more = [base.transpose(Image.Transpose.ROTATE_180)] * 3
     suffix, kind = random.choice([("png", "PNG"), ("webp", "WEBP"), ("tif", "TIFF"), ("jpg", "PNG"), ("bmp", "WEBP")])
-    with open(room / f"a.{suffix}", "wb") as file:
+    with open(room / f"a.{suffix}", "w+b") as file:
         base.save(file, kind, save_all=True, append_images=more if kind != "JPEG" else [])
     return Case(
         colorize(world, room / f"a.{suffix}", room / "o.png"),

@@ -200,15 +200,15 @@ def experiment_with_bad_results(world, room, random):
     code, said = run(words)
     assert code == 0, said
     name = random.choice(("run.json", "photos.json.xz", "both"))
-    bad = random.choice([junk(random), b"[]", b"{", b"\xff", damaged((place / "run.json").read_bytes(), random)])
+    bad = random.choice([junk(random), b"[]", b"{", b"\xff", (place / "run.json").read_bytes()[: random.randrange(60)]])
+    bad = b"null" if bad == b"{}" else bad  # an empty record is no damage: all is measured anew
     for one in ("run.json", "photos.json.xz") if name == "both" else (name,):
         (place / one).write_bytes(bad)
     for one in ("table.csv", "differences.csv"):
         (room / "out" / one).unlink()
-    harmless = bad in (b"{}",) or b"measured" in bad
     return Case(
         words,
-        None if name != "photos.json.xz" or harmless else False,
+        None if name != "photos.json.xz" else False,
         [place, "gray, seed 0", "gray"],
         makes=[r"out/(table|differences)\.csv", r"out/gray/seed0/.*"],
     )
