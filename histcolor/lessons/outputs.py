@@ -28,8 +28,8 @@ from histcolor.lessons.notebook import project_root
 from histcolor.lessons.runner import read_profile, run_notebook
 
 PNG_LIMIT, PNG_TOTAL = 120_000, 3_000_000  #: bytes of one picture, and of the pictures of all pages
-PNG_GOAL = 90_000  #: bytes; a picture is made narrower until it has no more
-WIDEST, NARROWEST = 1200, 700  #: pixels
+PNG_GOAL = 66_000  #: bytes; a picture is made narrower until it has no more
+WIDEST, NARROWEST = 1200, 480  #: pixels
 WORDS, CELLS, LINES, BOOKKEEPING = 1400, 25, 12, 0.2  #: limits of a page: see :func:`measure`
 #: lines of code that a reader learns nothing from: imports, paths, the layout of figures
 _BOOKKEEPING = re.compile(r"^(from|import) |\bfolder\b|\bPath\(|\bplt\.|\bax(es|is)?\b|\bsubplots\b|\bfigure\b[.,(\[ ]")

@@ -13,6 +13,7 @@ from PIL import Image
 
 from histcolor.lessons import outputs
 from histcolor.lessons.outputs import (
+    NARROWEST,
     PNG_LIMIT,
     clean,
     code_hash,
@@ -52,7 +53,7 @@ def test_a_photo_becomes_small_and_stays_a_photo():
     small = shrink(large)
     assert len(small) <= PNG_LIMIT < len(large)
     with Image.open(io.BytesIO(small)) as after, Image.open(io.BytesIO(large)) as before:
-        assert after.width >= 700
+        assert after.width >= NARROWEST
         assert after.height / after.width == pytest.approx(500 / 1600, rel=0.01)
         one, other = (np.asarray(p.convert("RGB").resize((100, 31)), float) for p in (after, before))
         assert abs(one - other).mean() < 4
