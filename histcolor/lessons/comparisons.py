@@ -107,7 +107,7 @@ def strengths_figure(photo: Tensor, reference: Tensor, pictures: Mapping[float, 
             t = [*pictures][i]
             axes[1, i].set_title(f"intersection {fidelity_of(rgb, reference):.2f}", fontsize=13)
             if t in said:
-                means = f"1,500 photos: {said[t]['psnr']:.1f} dB, intersection {said[t]['cross_intersection']:.2f}"
+                means = f"means of {said[t]['photos']:,.0f}: {said[t]['psnr']:.1f} dB, intersection {said[t]['cross_intersection']:.2f}"
                 axes[1, i].text(0.5, -0.04, means, transform=axes[1, i].transAxes, ha="center", va="top", fontsize=12)
         else:
             axes[1, i].set_title("target histogram", fontsize=13)
@@ -118,14 +118,19 @@ def price_of_transport(model: str = "small") -> pd.DataFrame:
     """Read what transport costs a shipped model: PSNR with self-reference, fidelity with cross-reference.
 
     Returns:
-        Columns ``transport``, ``psnr`` (dB) and ``cross_intersection``: means over the committed per-image results.
+        Columns ``transport``, ``photos`` (how many), ``psnr`` (dB) and ``cross_intersection``: means over the committed
+        per-image results.
     """
     tables = project_root() / "results/tables"
     own, cross = (read_table(tables / f"imagenette_val_{kind}.json.xz") for kind in ("self", "cross"))
     psnrs = own.replace(np.inf, PERFECT_PSNR).groupby("method")["psnr"].mean()
     met = cross.groupby("method")["intersection"].mean()
     names = {0.0: model, 0.5: f"{model} transport 0.5", 1.0: f"{model} transport 1"}
-    return pd.DataFrame([{"transport": t, "psnr": psnrs[n], "cross_intersection": met[n]} for t, n in names.items()])
+    photos = own["photo"].nunique()
+    lines = [
+        {"transport": t, "photos": photos, "psnr": psnrs[n], "cross_intersection": met[n]} for t, n in names.items()
+    ]
+    return pd.DataFrame(lines)
 
 
 def method_table(experiment: Experiment) -> pd.DataFrame:
