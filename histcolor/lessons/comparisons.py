@@ -107,7 +107,9 @@ def strengths_figure(photo: Tensor, reference: Tensor, pictures: Mapping[float, 
             t = [*pictures][i]
             axes[1, i].set_title(f"intersection {fidelity_of(rgb, reference):.2f}", fontsize=13)
             if t in said:
-                means = f"means of {said[t]['photos']:,.0f}: {said[t]['psnr']:.1f} dB, intersection {said[t]['cross_intersection']:.2f}"
+                about = said[t]
+                means = f"{about['psnr']:.1f} dB, intersection {about['cross_intersection']:.2f}"
+                means = f"means of {about['photos']:,.0f}: {means}"
                 axes[1, i].text(0.5, -0.04, means, transform=axes[1, i].transAxes, ha="center", va="top", fontsize=12)
         else:
             axes[1, i].set_title("target histogram", fontsize=13)
