@@ -173,7 +173,7 @@ class Controls:
         def slide(part: Slider, action: Callable[[Any], None]) -> None:
             def hear(value: Any) -> None:
                 try:
-                    action(value)
+                    action(check_number(part.name, value, part.low, part.high))
                 finally:
                     part.send_state("value")  # a refused value goes back on the page, too
 
@@ -183,7 +183,7 @@ class Controls:
             return [value if other is part else other.value for other in self.mix]
 
         for part in (self.radius, self.strength):
-            slide(part, lambda v, part=part: part.set_trait("value", check_number(part.name, v, part.low, part.high)))
+            slide(part, lambda value, part=part: part.set_trait("value", value))
         slide(self.transport, transport)
         slide(self.hue, lambda value: edit({"tool": "hue", "degrees": value}))
         slide(self.saturation, lambda value: edit({"tool": "saturation", "factor": value}))

@@ -13,7 +13,7 @@ import against_words  # noqa: F401
 import pytest
 from arena import KINDS
 
-SEEDS_BEYOND = 6  #: the slow run has so many times the cases, and none of the quick ones
+SEEDS_BEYOND = 3  #: the slow run has so many times the cases, and none of the quick ones
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -428,8 +428,8 @@ HOSTILE = [
     ("photo", {"kind": "pick", "x": 2, "y": 0, "gray": True}, "x must be"),
     ("photo", {"kind": "pick"}, "reload the page"),
     ("reference", {"kind": "look", "x": 0, "y": 0}, "reload the page"),
-    ("hue", {"kind": "slide", "value": "90"}, "degrees must be"),
-    ("transport", {"kind": "slide", "value": float("nan")}, "transport must be"),
+    ("hue", {"kind": "slide", "value": "90"}, "Turn hue must be"),
+    ("transport", {"kind": "slide", "value": float("nan")}, "must be a finite number in [0, 1]"),
     ("radius", {"kind": "slide", "value": []}, "Brush must be"),
     ("strength", {"kind": "slide", "value": 1e9}, "Strength must be"),
     ("plane", {"kind": "colour", "ab": [999, 0]}, "got 999"),
@@ -563,7 +563,7 @@ def test_a_bad_pin_is_said_and_goes_away_on_the_page(editor, monkeypatch):
     assert editor.message == "x of point 1 must be a finite number in [0, 199], got 500."
     editor.edit = {"tool": "load", "hist": editor.hist, "points": [(i, i, "gray") for i in range(PINS)]}
     sent = []
-    monkeypatch.setattr(editor.photo_view, "send_state", sent.append)
+    monkeypatch.setattr(editor.photo_view, "send_state", lambda key=None: sent.append(key))
     say(editor.photo_view, {"kind": "pin", "number": 0, "x": 0, "y": 0})
     assert editor.message == "There may be 100 pins on a photo: remove one before the next."
     assert sent[-1] == "pins"
