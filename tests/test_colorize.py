@@ -62,8 +62,9 @@ def test_shipped_model_follows_the_histogram(photos):
     achieved = torch.stack([histogram(out, 16) for out in hc.colorize(model, photo, hists)])
     targets = hc.resize_histogram(hists, 16)
     overlap = hc.intersection(achieved[:, None], targets[None])
-    assert (overlap.argmax(dim=0) == torch.arange(len(images))).all(), "each result must be nearest to its own target"
-    assert overlap.diagonal().mean() > 0.5
+    # some of the targets are nearly alike, so that their results are, too
+    assert (overlap.diagonal() > overlap.mean(dim=0) + 0.2).all(), "each target is met best with itself as the target"
+    assert overlap.diagonal().mean() > 0.6
 
 
 def test_without_a_histogram(model, photo):

@@ -61,6 +61,7 @@ def tries(world, tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules["histcolor.cli.train"], "imagenet_weights", cache(imagenet_weights))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     monkeypatch.delenv("HISTCOLOR_DEBUG", raising=False)
+    monkeypatch.chdir(tmp_path)  # which a case leaves; afterwards it is again what it was
     monkeypatch.setattr(tempfile, "tempdir", None)
     (tmp_path / "temporary").mkdir()
 
