@@ -74,8 +74,11 @@ def run_notebook(
         ValueError: an unknown parameter.
         RuntimeError: a cell failed, or an expected file was not written in this run; one sentence.
     """
+    from unittest.mock import patch
+
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from nbclient.output_widget import OutputWidget
 
     check_parameters(notebook, parameters)
     executed = output / "executed" / notebook.name
@@ -83,16 +86,19 @@ def run_notebook(
     for name in expected:  # an old file must not stand for one that this run failed to write
         (output / name).unlink(missing_ok=True)
     try:
-        papermill.execute_notebook(
-            str(notebook),
-            str(executed),
-            parameters={"results": str(output.resolve()), **parameters},
-            kernel_name="python3",
-            cwd=str(notebook.parent),
-            progress_bar=not quiet,
-            execution_timeout=timeout,
-            log_output=False,
-        )
+        # nbclient answers a slider's output amid a cell, and ipykernel 7 then may lose its reply: the page would wait
+        # for ever. Nobody looks at sliders in a headless run, so that nothing is answered.
+        with patch.object(OutputWidget, "send"):
+            papermill.execute_notebook(
+                str(notebook),
+                str(executed),
+                parameters={"results": str(output.resolve()), **parameters},
+                kernel_name="python3",
+                cwd=str(notebook.parent),
+                progress_bar=not quiet,
+                execution_timeout=timeout,
+                log_output=False,
+            )
     except papermill.PapermillExecutionError as error:
         raise RuntimeError(f"{notebook.stem}: cell {error.exec_count} failed: {error.ename}: {error.evalue}") from error
     except (CellTimeoutError, DeadKernelError) as error:

@@ -685,5 +685,5 @@ def test_a_thousand_random_edits(model, photo):
     run()
     editor.close()
     assert count >= 1000
-    # the peak may still rise while caches fill; over the second half it is flat to within 20 MB
-    assert memory[-1] - memory[len(memory) // 2] < 20
+    # the peak may still rise while caches fill; over the second half it is flat to within 60 MB
+    assert memory[-1] - memory[len(memory) // 2] < 60
