@@ -168,7 +168,7 @@ def resume_figure(by_hand: Sequence[float], module: Sequence[dict], killed: Sequ
         axis.plot([x["step"] for x in lines], [x["loss"] for x in lines], ls="", label=name, **{"mew": 1.8, **look})
     axis.set_title("One curve, computed three times", fontsize=14)
     axis.set(xlabel="step", ylabel="loss (3)")
-    axis.legend(fontsize=11)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=10)
     return figure
 
 
@@ -240,7 +240,9 @@ def photos_figure(models: Mapping[str, nn.Module], train_pack: Pack, size: int) 
 
 
 def lambda_2_trials(results: Path) -> pd.DataFrame:
-    """Read what λ2 did in saved runs, each beside a run with λ2 = 10 that is the same in everything else.
+    """Read what λ2 did in saved runs, each against a run with λ2 = 10 on the same budget and photos.
+
+    Budgets differ from line to line. At 0, L_H is off with cross-reference, too (``lambda_cross``): nothing else is.
 
     Args:
         results: the project's folder of results, with ``tables/losses`` and ``tables/lambda_2.csv``.
