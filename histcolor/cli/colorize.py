@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from histcolor.checkpoint import load
 from histcolor.cli import options
-from histcolor.cli.options import Subparsers, add_command, quiet_bars, report_failed
+from histcolor.cli.options import Subparsers, add_command, identity, quiet_bars, report_failed
 from histcolor.color import rgb_to_lab
 from histcolor.colorize import SIZES, check_options, colorize_file
 from histcolor.edit import from_palette, parse_palette
@@ -122,15 +122,6 @@ def sentence(path: Path, error: Exception) -> str:
     expected = isinstance(error, (OSError, ValueError)) and text
     text = text if expected else f"could not be coloured ({type(error).__name__}{': ' * bool(text)}{text})."
     return text if str(path) in text else f"{path}: {text}"
-
-
-def identity(path: Path) -> tuple[int, int] | None:
-    """Tell which file a path leads to, through links and whatever the name's case; None: there is none."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return status.st_dev, status.st_ino
 
 
 def check_target(target: Path, taken: set, overwrite: bool) -> None:

@@ -12,8 +12,7 @@ import torch
 
 from histcolor.checkpoint import load
 from histcolor.cli import options
-from histcolor.cli.colorize import identity
-from histcolor.cli.options import Subparsers, add_command, quiet_bars, report_failed, show
+from histcolor.cli.options import Subparsers, add_command, identity, quiet_bars, report_failed, show
 from histcolor.color import rgb_to_lab
 from histcolor.evaluate import evenly
 from histcolor.images import check_suffix, find_images, read_image, write_table

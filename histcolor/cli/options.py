@@ -134,6 +134,18 @@ def of_field(kind: type, name: str) -> dict[str, Any]:
     return {"type": in_range(field.metadata["range"]), "metavar": type(field.default).__name__.upper()}
 
 
+# --- files that a command must not replace ---
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Tell which file a path leads to, through links and whatever the name's case; None: there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
 def is_ours(output: Path, column: str) -> bool:
     """Tell whether a table is there already that this command made: its first column has this name.
 

@@ -671,7 +671,7 @@ def test_a_thousand_random_edits(model, photo):
     count, memory = 0, []
 
     @settings(deadline=None, max_examples=130, derandomize=True, database=None)
-    @given(st.lists(ACTIONS, min_size=6, max_size=12), st.floats(0, 1))
+    @given(st.lists(ACTIONS, min_size=8, max_size=12), st.floats(0, 1))
     def run(actions, strength):
         nonlocal count
         for action in actions:
