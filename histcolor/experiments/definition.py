@@ -32,6 +32,7 @@ class Method:
     recipe: Recipe | None  #: with seed 0; None for a method that is not trained
     function: str | None  #: of a method without training: one of :data:`histcolor.baselines.classical.UNTRAINED`
     paper: dict[str, float]  #: PSNR and SSIM that the paper printed: its own run, on its own photos
+    seeds: tuple[int, ...]  #: that it is trained with; without training the first alone is measured
 
     @property
     def slug(self) -> str:
@@ -57,10 +58,11 @@ class Experiment:
             folder: the experiment's.
             seeds: instead of its own.
         """
-        for i, seed in enumerate(self.seeds if seeds is None else seeds):
+        own = {method.name: method.seeds if seeds is None else seeds for method in self.methods}
+        for i in range(max(map(len, own.values()))):
             for method in self.methods:
-                if method.recipe or (method.function and not i):
-                    number = seed if method.recipe else 0
+                if (method.recipe and i < len(own[method.name])) or (method.function and not i):
+                    number = own[method.name][i] if method.recipe else 0
                     yield method, number, folder / method.slug / f"seed{number}"
 
 
@@ -84,16 +86,14 @@ def read_experiment(path: Path, name: str, budget: Mapping[str, Any] | None = No
     if not isinstance(tables.get(name), dict):
         raise ValueError(f"{path}: has no experiment [{name}]; it has {', '.join(tables) or 'none'}.")
     table, where = dict(tables[name]), f"{path}: [{name}]"
-    about, seeds = _take(table, "about", str, where), _take(table, "seeds", list, where)
+    about, seeds = _take(table, "about", str, where), _take_seeds(table, where)
     raw, pairs = _take(table, "methods", list, where), _take(table, "pairs", list, where, [])
     pictures = _take(table, "pictures", bool, where, False)
-    if not seeds or any(seed not in SEEDS for seed in seeds) or len(set(seeds)) < len(seeds):
-        raise ValueError(f"{where}: seeds must be different whole numbers from 0 up, got {seeds}.")
     if not raw or not all(isinstance(one, dict) for one in raw):
         raise ValueError(f"{where}: has no methods; write each one below [[{name}.methods]].")
     common = {**_options(defaults, f"{path}: [defaults]"), **_options(table, where)}
     common |= _options(budget or {}, f"{where}, the budget given")
-    methods = tuple(_read_method(dict(one), common, where) for one in raw)
+    methods = tuple(_read_method(dict(one), common, seeds, where) for one in raw)
     seen: dict[str, str] = {}
     for method in methods:
         if (like := seen.get(method.slug)) is not None:
@@ -104,10 +104,10 @@ def read_experiment(path: Path, name: str, budget: Mapping[str, Any] | None = No
     for pair in pairs:
         if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(n, str) and n in measured for n in pair)):
             raise ValueError(f"{where}: a pair must name two methods that are measured, got {pair}.")
-    return Experiment(name, about, methods, tuple(map(tuple, pairs)), tuple(seeds), pictures)
+    return Experiment(name, about, methods, tuple(map(tuple, pairs)), seeds, pictures)
 
 
-def _read_method(table: dict[str, Any], common: dict[str, Any], where: str) -> Method:
+def _read_method(table: dict[str, Any], common: dict[str, Any], seeds: tuple[int, ...], where: str) -> Method:
     name = _take(table, "name", str, where)
     where = f"{where}, method {name!r}"
     about, paper = _take(table, "about", str, where), _take(table, "paper", dict, where, {})
@@ -121,15 +121,22 @@ def _read_method(table: dict[str, Any], common: dict[str, Any], where: str) -> M
         if extra := ["function"] * (bool(function) and quoted) + list(table):
             raise ValueError(f"{where}: is {'quoted' if quoted else 'not trained'}: it can not have {extra[0]!r}.")
     else:
-        options = _options(table, where)
+        seeds, options = _take_seeds(table, where, seeds), _options(table, where)
         try:
             recipe = make_recipe(common | options)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
-    method = Method(name, about, recipe, function, paper)
+    method = Method(name, about, recipe, function, paper, seeds)
     if not method.slug:
         raise ValueError(f"{where}: a name needs a letter from a to z, or a digit.")
     return method
+
+
+def _take_seeds(table: dict[str, Any], where: str, *default: tuple[int, ...]) -> tuple[int, ...]:
+    seeds = _take(table, "seeds", list, where, *default)
+    if not seeds or any(seed not in SEEDS for seed in seeds) or len(set(seeds)) < len(seeds):
+        raise ValueError(f"{where}: seeds must be different whole numbers from 0 up, got {seeds}.")
+    return tuple(seeds)
 
 
 def _take(table: dict[str, Any], key: str, kind: type, where: str, *default: Any) -> Any:

@@ -498,6 +498,12 @@ def test_options_go_from_experiment_over_budget_to_method(toml):
         ("seeds = [0, 1]\n", "", r"\[mini\]: lacks 'seeds'; it must be a list"),
         ("seeds = [0, 1]", "seeds = [0, 0]", "seeds must be different whole numbers"),
         ("seeds = [0, 1]", "seeds = []", "seeds must be different whole numbers"),
+        ("lr = 1\n", "lr = 1\nseeds = [1, 1]\n", "method 'ours': seeds must be different whole numbers"),
+        (
+            'function = "gray"',
+            'function = "gray"\nseeds = [1]',
+            "method 'gray': is not trained: it can not have 'seeds'",
+        ),
         ('function = "gray"', 'function = "magic"', "method 'gray': there is no function 'magic'"),
         ('function = "gray"', 'function = "gray"\nlr = 1', "method 'gray': is not trained: it can not have 'lr'"),
         ("quoted = true", 'quoted = true\nfunction = "gray"', "is quoted: it can not have 'function'"),
@@ -522,6 +528,17 @@ def test_bad_files_are_refused_in_one_sentence(tmp_path, old, new, message):
         read_experiment(path, "mini")
     assert str(refused.value).startswith(f"{path}: ")
     assert "\n" not in str(refused.value)
+
+
+def test_a_method_may_have_seeds_of_its_own(tmp_path):
+    path = tmp_path / "mini.toml"
+    path.write_text(MINI.replace("lr = 1\n", "lr = 1\nseeds = [5, 0, 7]\n"), encoding="utf-8")
+    experiment = read_experiment(path, "mini")
+    found = [place.relative_to(tmp_path).as_posix() for _, _, place in experiment.places(tmp_path)]
+    first = ["baseline/seed0", "ours/seed5", "gray/seed0"]
+    assert found == [*first, "baseline/seed1", "ours/seed0", "ours/seed7"], "every method has its first numbers early"
+    found = [place.relative_to(tmp_path).as_posix() for _, _, place in experiment.places(tmp_path, [3])]
+    assert found == ["baseline/seed3", "ours/seed3", "gray/seed0"], "the command's seeds go before"
 
 
 def test_missing_files_and_experiments(toml, tmp_path):
