@@ -12,6 +12,8 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+from histcolor.files import refuse_pipe
+
 
 @dataclass(frozen=True)
 class Range:
@@ -97,6 +99,7 @@ def read_config(path: str | os.PathLike, mend: str = "") -> dict[str, Any]:
     path = Path(path)
     kind, loads = ("JSON", json.loads) if path.suffix == ".json" else ("TOML", tomllib.loads)
     try:
+        refuse_pipe(path)
         values = loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path}: is missing{mend and '; ' + mend}.") from error

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from histcolor.color import is_gray
 from histcolor.device import send
-from histcolor.files import work_folder
+from histcolor.files import refuse_pipe, work_folder
 from histcolor.images import MAX_BYTES, SUFFIXES, ImageError, find_images, open_rgb, to_tensor, write_text
 
 MIN_BYTES = 3 * 1024  #: the paper leaves out files under 3 KB (3.1), JPEGs of full size; good small WebPs may have less
@@ -173,6 +173,8 @@ def open_images(path: Path) -> np.ndarray:
     import pandas as pd
 
     try:
+        refuse_pipe(path / "images.npy")
+        refuse_pipe(path / "manifest.csv")
         images = open_memmap(path / "images.npy", "r")
         rejected = pd.read_csv(path / "manifest.csv", usecols=["rejected"], keep_default_na=False)["rejected"]
     except Exception as error:  # damaged files give numpy and pandas many kinds

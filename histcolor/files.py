@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +30,16 @@ class HeldError(OSError):
     def __init__(self, place: Path, owner: str):
         super().__init__(f"{place}: {owner} works on it now: wait until that ends, or name another folder.")
         self.owner = owner
+
+
+def refuse_pipe(path: str | os.PathLike) -> None:
+    """Refuse a path that leads to a pipe: opening it may wait for ever.
+
+    Raises:
+        OSError: it is a pipe, or there is nothing; names the path.
+    """
+    if stat.S_ISFIFO(os.stat(path).st_mode):
+        raise OSError(f"{os.fspath(path)}: is a pipe, not a file.")
 
 
 @contextmanager

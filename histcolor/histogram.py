@@ -5,8 +5,6 @@ Axis 0 of a histogram is a, axis 1 is b, both ascending over [-110, 110]; it sum
 
 from __future__ import annotations
 
-import os
-import stat
 import warnings
 from pathlib import Path
 from typing import IO
@@ -16,6 +14,7 @@ import torch
 from torch import Tensor
 
 from histcolor.color import AB_MAX, check_channels
+from histcolor.files import refuse_pipe
 
 MAX_BINS = 1024  #: bins along an axis of a file's histogram
 EXACT = 1024  #: pixels counted in float16, which holds all whole numbers up to 2048
@@ -176,8 +175,7 @@ def read_histogram(file: str | Path | IO[bytes], name: str | None = None) -> Ten
     name = name or str(file)
     if isinstance(file, str | Path):
         try:
-            if stat.S_ISFIFO(os.stat(file).st_mode):  # opening it may wait forever
-                raise OSError(f"{name}: is a pipe, not a file.")
+            refuse_pipe(file)
             with open(file, "rb") as opened:
                 return read_histogram(opened, name)
         except FileNotFoundError as error:

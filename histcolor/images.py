@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from histcolor import pictures
-from histcolor.files import temporary_file
+from histcolor.files import refuse_pipe, temporary_file
 from histcolor.pictures import MAX_BYTES, STRIP, ImageError, check_suffix, open_picture, open_rgb, to_rgb
 
 __all__ = ["MAX_BYTES", "STRIP", "ImageError", "open_rgb", "to_rgb"]  # used from here
@@ -243,6 +243,7 @@ def read_table(path: str | os.PathLike) -> Any:
     import pandas as pd
 
     try:
+        refuse_pipe(path)
         if str(path).endswith(PACKED):
             return pd.DataFrame(json.loads(lzma.decompress(Path(path).read_bytes())))
         return pd.read_csv(path, dtype={"photo": str, "reference": str})

@@ -7,8 +7,11 @@ import sys
 
 import pytest
 
+from histcolor.checks import read_config
+from histcolor.data import open_images
 from histcolor.files import HeldError, clear_temporaries, hold, temporary_file, work_folder
-from histcolor.images import write_text
+from histcolor.histogram import read_histogram
+from histcolor.images import read_table, write_text
 
 
 def test_a_folder_is_held_by_one(tmp_path):
@@ -23,6 +26,16 @@ def test_a_folder_is_held_by_one(tmp_path):
     with hold(place):
         pass
     assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("read", "name"),
+    [(read_config, "a.toml"), (read_table, "a.csv"), (read_histogram, "a.npy"), (open_images, "images.npy")],
+)
+def test_a_pipe_is_refused_and_never_waited_for(tmp_path, read, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(OSError, match="is a pipe, not a file|not a complete pack"):
+        read(tmp_path if read is open_images else tmp_path / name)
 
 
 WAITING = """

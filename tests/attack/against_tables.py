@@ -117,8 +117,6 @@ def any_table(world, room, random):
     path.write_bytes(random.choice([*content, junk(random), junk(random)]))
     if random.random() < 0.2:
         path = special(room, random) if random.random() < 0.5 else room / "none.toml"
-        if path.is_fifo():
-            path = room / "none.toml"
     return Case(lambda: read_config(path), None, [path])
 
 
