@@ -34,7 +34,7 @@ def test_a_folder_is_held_by_one(tmp_path):
 )
 def test_a_pipe_is_refused_and_never_waited_for(tmp_path, read, name):
     os.mkfifo(tmp_path / name)
-    with pytest.raises(OSError, match="is a pipe, not a file|not a complete pack"):
+    with pytest.raises(OSError, match=r"is a pipe, not a file|not a complete pack"):
         read(tmp_path if read is open_images else tmp_path / name)
 
 
