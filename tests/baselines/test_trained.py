@@ -7,12 +7,14 @@ import pytest
 import torch
 
 import histcolor as hc
+from histcolor import baselines
+from histcolor.backbone import PACKAGED, imagenet_weights, load_imagenet_weights
 from histcolor.baselines import TRAINED, Classifier
 from histcolor.baselines.classified import NEAREST, ClassLoss, ColourClasses, class_weights
 from histcolor.baselines.grid import SIDE, STEP, gamut_cells, grid_cell
 from histcolor.baselines.hints import ColourHints, GlobalHints, weighted_palette
 from histcolor.baselines.network import fully_connected
-from histcolor.checkpoint import build
+from histcolor.checkpoint import build, save_model
 from histcolor.color import AB_MAX
 from histcolor.experiments.recipe import Recipe
 from histcolor.losses import Loss
@@ -334,3 +336,14 @@ def test_a_method_without_a_histogram_is_not_trained_with_one(pack):
         replace(made, train=replace(made.train, cross=0.2)).make(pack)
     with pytest.raises(ValueError, match="no method 'nonesuch'; there are colorizer, automatic"):
         build(TINY, "nonesuch")
+
+
+@pytest.mark.parametrize("method", ["automatic", "iizuka2016", "larsson2016"])
+def test_checkpoints_without_the_backbone(tmp_path, method):
+    model = build(TINY, method)
+    if photo := getattr(model, "photo", None):
+        load_imagenet_weights(photo.backbone, imagenet_weights(PACKAGED))
+    save_model(model, tmp_path / "light.safetensors", backbone=False)
+    one, other = model.state_dict(), baselines.load(tmp_path / "light.safetensors").state_dict()
+    assert all(torch.equal(one[name].half(), other[name].half()) for name in one)
+    assert (tmp_path / "light.safetensors").stat().st_size < 2e6

@@ -131,6 +131,7 @@ def test_what_a_run_leaves(unbroken, toml, photos):
     assert record["photos"]["count"] == 4
     assert record["packs"][0]["photos"] == 6
     assert hc.load(place / "model.safetensors").config.bins == 16
+    assert (place / "model.safetensors").stat().st_size < 1e6, "without the ImageNet network, which a package holds"
 
 
 def test_results_have_a_line_a_photo_method_and_reference(unbroken, toml):
