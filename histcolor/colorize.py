@@ -299,7 +299,8 @@ def make_joiner(ab: Tensor, small_L: Tensor, height: int, width: int) -> Callabl
     returns RGB ``[3, rows, W]`` in [0, 1].
     """
     same = (height, width) == tuple(ab.shape[-2:])
-    maps = torch.cat([ab, guided(ab, small_L[None])[0], small_L.expand(len(ab), 1, -1, -1)], dim=1)
+    if not same:
+        maps = torch.cat([ab, guided(ab, small_L[None])[0], small_L.expand(len(ab), 1, -1, -1)], dim=1)
     # grid_sample's coordinates: -1 and 1 are the outer edges of the corner pixels
     xs = (torch.arange(width) + 0.5) * 2 / width - 1
     ys = (torch.arange(height) + 0.5) * 2 / height - 1
