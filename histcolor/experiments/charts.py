@@ -12,10 +12,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 from pandas.io.formats.style import Styler
 
 from histcolor.experiments.statistics import NUMBERS, gather, printed
+from histcolor.experiments.statistics import differences as paired_differences
 from histcolor.plots import STYLE
 
 BLUE, ORANGE, GREEN, PURPLE, GRAY, OCHRE = STYLE["axes.prop_cycle"].by_key()["color"]
@@ -208,17 +209,63 @@ def curves(histories: pd.DataFrame, methods: Sequence[str], column: str, against
         right.fill_between(share.index, share.min(axis=1), share.max(axis=1), color=colour, alpha=0.15, lw=0)
         right.plot(share.index, share.mean(axis=1), color=colour, lw=2.6)
         ends[name] = (share.index[-1], share.mean(axis=1).iloc[-1], colour)
-    apart, lowest = 0.055 * (right.get_ylim()[1] - right.get_ylim()[0]), -math.inf
-    for name, (x, y, colour) in sorted(ends.items(), key=lambda one: one[1][1]):
-        lowest = max(y, lowest + apart)
-        options = {"color": colour, "va": "center", "fontsize": 12, "annotation_clip": False}
-        right.annotate(label(name), (1.02 * x, lowest), **options)
+    _name_ends(right, ends)
     for axis, title in ((left, "every run"), (right, f"as a share of “{label(against)}”, on the same photos")):
         axis.set_title(title, fontsize=13)
         axis.set_xlabel("photos seen", fontsize=12)
         axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.margins(x=0)
     left.set_ylim(0, None)
+    return figure
+
+
+def _name_ends(axes: Axes, ends: Mapping[str, tuple[float, float, str]]) -> None:
+    """Write each line's name beside its end, ``(x, y, colour)``, in its colour; names do not lie upon one another."""
+    apart, lowest = 0.055 * (axes.get_ylim()[1] - axes.get_ylim()[0]), -math.inf
+    for name, (x, y, colour) in sorted(ends.items(), key=lambda one: one[1][1]):
+        lowest = max(y, lowest + apart)
+        options = {"color": colour, "va": "center", "fontsize": 12, "annotation_clip": False}
+        axes.annotate(label(name), (x, lowest), xytext=(8, 0), textcoords="offset points", **options)
+
+
+def learning_curve(results: Mapping[float, pd.DataFrame], methods: Sequence[str], against: str) -> Figure:
+    """Draw how methods learn: their PSNR at several budgets, and how far each is from one of them.
+
+    Left the means over images and seeds, self-reference; right the paired differences from ``against``, with their
+    95 % intervals. The order of the lines at the right edge is the order of the methods at the largest budget.
+
+    Args:
+        results: by the images seen in training, per-image results as :func:`histcolor.experiments.run.collect` gives.
+        methods: names in the order of their colours; those that a budget lacks are left out there.
+        against: the one that the others are compared with.
+
+    Raises:
+        ValueError: ``against`` was measured at no budget.
+    """
+    budgets = {n: table for n, table in sorted(results.items()) if against in set(table["method"])}
+    if not budgets:
+        raise ValueError(f"{against!r} was not measured: there is nothing to compare with.")
+    means = pd.DataFrame({n: seed_means(table, methods).mean() for n, table in budgets.items()})
+    pairs = [(name, against) for name in methods if name != against]
+    apart = pd.concat([paired_differences(table, pairs).assign(images=n) for n, table in budgets.items()])
+    apart = apart[apart["number"] == "psnr"]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4.8))
+    ends: dict[str, tuple[float, float, str]] = {against: (max(budgets), 0.0, INK)}
+    right.axhline(0, color=INK, lw=1.2)
+    for i, name in enumerate(methods):
+        colour, line = INK if name == against else SHADES[i % len(SHADES)], means.loc[name].dropna()
+        left.plot(line.index, line, "o-", color=colour, lw=2.2, ms=7, mec="white")
+        if len(part := apart[apart["method"] == name]):
+            bars = [part["difference"] - part["low"], part["high"] - part["difference"]]
+            right.errorbar(part["images"], part["difference"], bars, fmt="o-", color=colour, lw=2.2, ms=7, mec="white")
+            ends[name] = (part["images"].iloc[-1], part["difference"].iloc[-1], colour)
+    for axes, title in ((left, "PSNR, dB"), (right, f"difference from “{label(against)}”, dB")):
+        axes.set_title(title, fontsize=13)
+        axes.set(xscale="log", xlabel="images seen in training")
+        axes.set_xticks([*budgets], [f"{n:,.0f}" for n in budgets])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.margins(x=0.08)
+    _name_ends(right, ends)
     return figure
 
 

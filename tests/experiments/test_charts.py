@@ -268,3 +268,22 @@ def test_shipped_curves_keep_kinds_apart_name_lambda_2_and_draw_a_shared_stage_o
     assert [text.get_text() for text in right.texts] == ["$\\lambda_2$ = 5"] * 3
     assert right.lines[0].get_color() != right.lines[2].get_color()
     assert [text.get_text() for text in left.get_legend().get_texts()] == ["small", "base"]
+
+
+def test_the_learning_curve_has_a_point_a_budget(results):
+    later = pd.concat([photos_csv("one", 0, [23.0, 35.0]), photos_csv("two", 0, [20.0, 40.0])], ignore_index=True)
+    figure = charts.learning_curve({40_000: later, 10_000: results}, METHODS[:2], "two")
+    left, right = figure.axes
+    lines = [line.get_xydata().tolist() for line in left.lines]
+    assert lines == [[[10_000, 26.5], [40_000, 29.0]], [[10_000, 22.0], [40_000, 30.0]]]
+    (gap,) = [line.get_xydata().tolist() for line in right.lines if line.get_marker() == "o"]
+    assert gap == [[10_000, 4.5], [40_000, -1.0]]
+    assert [text.get_text() for text in right.texts] == ["one", "two"], "from the lowest end up"
+    assert [tick.get_text() for tick in left.get_xticklabels()] == ["10,000", "40,000"]
+
+
+def test_a_learning_curve_needs_the_method_compared_with(results):
+    figure = charts.learning_curve({1: results, 2: results[results["method"] == "one"]}, METHODS[:2], "two")
+    assert len(figure.axes[0].lines[0].get_xydata()) == 1, "the budget without it is left out"
+    with pytest.raises(ValueError, match="'none yet' was not measured"):
+        charts.learning_curve({1: results}, METHODS[:2], "none yet")
