@@ -251,7 +251,7 @@ def learning_curve(results: Mapping[float, pd.DataFrame], methods: Sequence[str]
     apart = apart[apart["number"] == "psnr"]
     figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4.8))
     ends: dict[str, tuple[float, float, str]] = {against: (max(budgets), 0.0, INK)}
-    right.axhline(0, color=INK, lw=1.2)
+    right.plot([*budgets], [0.0] * len(budgets), color=INK, lw=2.2)
     for i, name in enumerate(methods):
         colour, line = INK if name == against else SHADES[i % len(SHADES)], means.loc[name].dropna()
         left.plot(line.index, line, "o-", color=colour, lw=2.2, ms=7, mec="white")
