@@ -55,7 +55,7 @@ def lab(tmp_path_factory):
 
 
 def move(part):
-    """Move the first control of an ``interact``: drag a slider to its farther end, or choose another entry of a list."""
+    """Move the first control of an ``interact``: a slider to its farther end, or a list to another entry."""
     handle, track = part.locator(".noUi-handle").first, part.locator(".noUi-target").first
     if not handle.count():
         return part.locator("select").first.select_option(index=1)
