@@ -37,12 +37,24 @@ def write_settings(folder, plugin, settings):
     path.write_text(json.dumps(settings))
 
 
+def write_notebook(cells: list[str], path: Path) -> None:
+    """Write a notebook of these code cells."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, path)
+
+
 @contextmanager
 def serve(cells: list[str], folder: Path, *, theme: str = "JupyterLab Light") -> Iterator[str]:
     """JupyterLab on ``folder``, with a notebook ``lab.ipynb`` of these code cells: its address."""
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, folder / "lab.ipynb")
+    write_notebook(cells, folder / "lab.ipynb")
+    with serve_folder(folder, theme=theme) as address:
+        yield address
+
+
+@contextmanager
+def serve_folder(folder: Path, *, theme: str = "JupyterLab Light") -> Iterator[str]:
+    """JupyterLab on the notebooks of ``folder``: its address."""
     write_settings(folder / "settings", "apputils-extension/notification", {"fetchNews": "false"})
     write_settings(folder / "settings", "apputils-extension/themes", {"theme": theme})
     address = f"http://127.0.0.1:{free_port()}"
@@ -76,7 +88,16 @@ def serve(cells: list[str], folder: Path, *, theme: str = "JupyterLab Light") ->
 
 @contextmanager
 def browse(address: str, done: Path, *, width: int = 1400, height: int = 1100, scale: float = 1.0) -> Iterator:
-    """Open the notebook and run it until the file ``done`` exists; ``page.errors`` lists the console's messages."""
+    """Open ``lab.ipynb`` and run it until the file ``done`` exists; ``page.errors`` lists the console's messages."""
+    with open_browser(width=width, height=height, scale=scale) as page:
+        run_notebook(page, address, "lab.ipynb", done)
+        page.locator("canvas.histcolor-plane").scroll_into_view_if_needed()
+        yield page
+
+
+@contextmanager
+def open_browser(*, width: int = 1400, height: int = 1100, scale: float = 1.0) -> Iterator:
+    """An empty page of Chromium; ``page.errors`` lists the messages of its console."""
     from playwright.sync_api import sync_playwright
 
     errors: list[str] = []
@@ -86,22 +107,25 @@ def browse(address: str, done: Path, *, width: int = 1400, height: int = 1100, s
         page.set_default_timeout(120_000)
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{address}/lab/tree/lab.ipynb?reset")
-        page.locator(".jp-Notebook").wait_for()
-        page.get_by_text("| Idle").wait_for()
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name=re.compile("^Run All Cells")).click()
-        failed = page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']")
-        for _ in range(600):
-            page.wait_for_timeout(250)
-            if failed.count():
-                raise RuntimeError(failed.first.inner_text())
-            if done.is_file():
-                break
-        page.locator("canvas.histcolor-plane").scroll_into_view_if_needed()
         page.errors = errors
         yield page
         browser.close()
+
+
+def run_notebook(page, address: str, name: str, done: Path) -> None:
+    """Open a notebook and run all its cells, until the file ``done`` exists."""
+    page.goto(f"{address}/lab/tree/{name}?reset")
+    page.locator(".jp-Notebook").wait_for()
+    page.get_by_text("| Idle").wait_for()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name=re.compile("^Run All Cells")).click()
+    failed = page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']")
+    for _ in range(600):
+        page.wait_for_timeout(250)
+        if failed.count():
+            raise RuntimeError(failed.first.inner_text())
+        if done.is_file():
+            return
 
 
 def at(plane, a: float, b: float) -> tuple[float, float]:

@@ -216,6 +216,7 @@ def curves(histories: pd.DataFrame, methods: Sequence[str], column: str, against
         axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.margins(x=0)
     left.set_ylim(0, None)
+    left.set_ylabel({"gt": "$L_{GT}$", "grad": "$L_{Grad}$", "hist": "$L_H$"}.get(column, column), fontsize=12)
     return figure
 
 
@@ -311,7 +312,7 @@ def shipped_curves(tables: Mapping[str, pd.DataFrame]) -> Figure:
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
         axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.xaxis.set_minor_formatter(NullFormatter())
-    figure.suptitle("At the end of every stage PSNR is higher than before", fontsize=14)
+    figure.suptitle("Every stage measured here ends with a higher PSNR than the one before", fontsize=14)
     axes[0].legend(loc="upper left", fontsize=12)
     return figure
 

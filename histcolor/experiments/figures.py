@@ -331,7 +331,7 @@ def fidelity_figure(fidelity: pd.DataFrame, experiment: Experiment, methods: Seq
 def ranking_figure(table: pd.DataFrame, experiment: Experiment) -> Figure:
     """Draw each method's intersection of target and achieved histogram with cross-reference, the highest at the top.
 
-    Colours say what a method is told; a ring is a method without training.
+    On the right stands what a method is told, each kind in its colour; a ring is a method without training.
 
     Args:
         table: from :func:`histcolor.experiments.run.tabulate`.
@@ -347,12 +347,12 @@ def ranking_figure(table: pd.DataFrame, experiment: Experiment) -> Figure:
         axes.plot((0, line.cross_intersection), (y, y), color=tones[kind], lw=1.6, alpha=0.35)
         face = tones[kind] if trained else "white"
         axes.plot(line.cross_intersection, y, "o", ms=9, color=tones[kind], mfc=face, mew=2)
-        place = {"textcoords": "offset points", "va": "center", "fontsize": 11}
+        place = {"textcoords": "offset points", "va": "center", "fontsize": 11, "annotation_clip": False}
         axes.annotate(f"{line.cross_intersection:.2f}", (line.cross_intersection, y), (10, 0), **place)
+        axes.annotate(kind, (1.05, y), (8, 0), color=tones[kind], **place)
+    axes.annotate("it is told", (1.05, len(met) - 0.1), (8, 0), fontweight="bold", **place)
     axes.set(xlim=(0, 1.05), ylim=(-0.7, len(met) - 0.3))
     axes.set_yticks(range(len(met)), met["method"], fontsize=11.5)
     axes.tick_params(axis="y", left=False)
     axes.set_xlabel("intersection of target and achieved histogram, cross-reference (1 is best)", fontsize=12)
-    marks = [plt.Line2D([], [], marker="o", ls="", color=tones[k], label=k) for k in tones if k in kinds]
-    axes.legend(handles=marks, title="what it is told", loc="lower right", fontsize=11, title_fontsize=11)
     return figure

@@ -167,7 +167,7 @@ def people_figure(
         axis.minorticks_off()
         axis.legend()
     axes[1].axhline(formula(30, np.inf), color=GRAY, ls=":", lw=1.4)
-    axes[1].text(max(by_photos), formula(30, np.inf), "never below", va="top", ha="right", fontsize=9, color=GRAY)
+    axes[1].text(min(by_photos), 0.92 * formula(30, np.inf), "never below this line", va="top", color="#4b5563")
     axes[0].set_ylabel("± percentage points")
     figure.suptitle("SIMULATED: half the width of a 95 % interval, likeness 0.1")
     return figure

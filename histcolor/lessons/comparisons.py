@@ -108,8 +108,8 @@ def strengths_figure(photo: Tensor, reference: Tensor, pictures: Mapping[float, 
             axes[1, i].set_title(f"intersection {fidelity_of(rgb, reference):.2f}", fontsize=13)
             if t in said:
                 about = said[t]
-                means = f"{about['psnr']:.1f} dB, intersection {about['cross_intersection']:.2f}"
-                means = f"means of {about['photos']:,.0f}: {means}"
+                means = f"means of {about['photos']:,.0f} photos:\n{about['psnr']:.1f} dB, "
+                means += f"intersection {about['cross_intersection']:.2f}"
                 axes[1, i].text(0.5, -0.04, means, transform=axes[1, i].transAxes, ha="center", va="top", fontsize=12)
         else:
             axes[1, i].set_title("target histogram", fontsize=13)

@@ -115,7 +115,7 @@ def palette_figure(
     targets = [F.pad(histogram_picture(spot / spot.sum(), 65.0), (1, 1, 1, 1), value=0.7) for spot in spots]
     columns = [
         "target histogram",
-        *(f"{'with' if key else 'without'} $R_P$: changes by {changes[key]:.1%}" for key in answers),
+        *(f"{'with' if key else 'without'} $R_P$:\nchanges by {changes[key]:.1%}" for key in answers),
     ]
     pairs = [pictures[2 * i : 2 * i + 2] for i in range(len(answers))]
     return image_grid([[target, *(pair[i] for pair in pairs)] for i, target in enumerate(targets)], columns, height=1.9)

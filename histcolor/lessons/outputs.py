@@ -27,9 +27,10 @@ from histcolor.images import write_text
 from histcolor.lessons.notebook import project_root
 from histcolor.lessons.runner import read_profile, run_notebook
 
-PNG_LIMIT, PNG_TOTAL = 120_000, 3_000_000  #: bytes of one picture, and of the pictures of all pages
-PNG_GOAL = 66_000  #: bytes; a picture is made narrower until it has no more
-WIDEST, NARROWEST = 1200, 480  #: pixels
+LIMIT, TOTAL = 120_000, 3_000_000  #: bytes of one picture, and of the pictures of all pages
+GOAL = 60_000  #: bytes; a picture is made narrower until it has no more, or until it is hard to read
+WIDEST, NARROWEST = 1200, 720  #: pixels
+QUALITY = 72  #: of a JPEG
 WORDS, CELLS, LINES, BOOKKEEPING = 1400, 25, 12, 0.2  #: limits of a page: see :func:`measure`
 #: lines of code that a reader learns nothing from: imports, paths, the layout of figures
 _BOOKKEEPING = re.compile(r"^(from|import) |\bfolder\b|\bPath\(|\bplt\.|\bax(es|is)?\b|\bsubplots\b|\bfigure\b[.,(\[ ]")
@@ -77,24 +78,37 @@ def measure(page: NotebookNode) -> dict[str, float]:
 
 
 def pictures(page: NotebookNode) -> list[bytes]:
-    """Return the PNG files in a page's outputs."""
+    """Return the PNG and JPEG files in a page's outputs."""
     data = [output.get("data", {}) for cell in page.cells for output in cell.get("outputs", [])]
-    return [base64.b64decode(found["image/png"]) for found in data if "image/png" in found]
+    return [base64.b64decode(found[kind]) for found in data for kind in ("image/png", "image/jpeg") if kind in found]
 
 
-def shrink(png: bytes) -> bytes:
-    """Make a PNG small: at most 256 colours, and narrower until it has at most :data:`PNG_GOAL` bytes."""
+def shrink(png: bytes) -> tuple[str, bytes]:
+    """Make a PNG small: one of 256 colours, or where that is larger than :data:`GOAL`, as photos are, a JPEG.
+
+    Returns:
+        ``"image/png"`` or ``"image/jpeg"``, and the file.
+    """
     picture = Image.open(io.BytesIO(png)).convert("RGB")
-    width = min(WIDEST, picture.width)
+    width, file = min(WIDEST, picture.width), io.BytesIO()
+    # maximum coverage keeps rare colours, which are what many figures are about; median cut makes them gray
+    reduced = _resize(picture, width).quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
+    reduced.save(file, "PNG", optimize=True)
+    if len(file.getvalue()) <= GOAL:
+        return "image/png", file.getvalue()
     while True:
-        size, file = (width, round(picture.height * width / picture.width)), io.BytesIO()
-        small = picture.resize(size, Image.Resampling.LANCZOS) if width < picture.width else picture
-        # maximum coverage keeps rare colours, which are what many figures are about; median cut makes them gray
-        reduced = small.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
-        reduced.save(file, "PNG", optimize=True)
-        if (found := len(file.getvalue())) <= PNG_GOAL or width <= NARROWEST:
-            return file.getvalue()
-        width = max(NARROWEST, min(width - 50, round(width * math.sqrt(PNG_GOAL / found))))
+        file = io.BytesIO()
+        _resize(picture, width).save(file, "JPEG", quality=QUALITY, optimize=True)
+        found = len(file.getvalue())
+        if found <= GOAL or (width <= NARROWEST and found <= LIMIT):
+            return "image/jpeg", file.getvalue()
+        narrower = min(width - 50, round(width * math.sqrt(GOAL / found)))
+        width = max(NARROWEST, narrower) if width > NARROWEST else width - 50
+
+
+def _resize(picture: Image.Image, width: int) -> Image.Image:
+    size = (width, round(picture.height * width / picture.width))
+    return picture.resize(size, Image.Resampling.LANCZOS) if width < picture.width else picture
 
 
 def clean(output: NotebookNode, places: dict[str, str]) -> NotebookNode | None:
@@ -116,9 +130,10 @@ def clean(output: NotebookNode, places: dict[str, str]) -> NotebookNode | None:
 
     if "text" in output:
         output.text = still(output.text)
-    for kind, content in output.get("data", {}).items():
+    for kind, content in list(output.get("data", {}).items()):
         if kind == "image/png":
-            output.data[kind] = base64.b64encode(shrink(base64.b64decode(content))).decode() + "\n"
+            small, file = shrink(base64.b64decode(output.data.pop(kind)))
+            output.data[small] = base64.b64encode(file).decode() + "\n"
         elif isinstance(content, str):
             output.data[kind] = still(content)
     return output

@@ -102,7 +102,7 @@ def captions(page: NotebookNode) -> dict[str, str]:
     waiting: list[str] = []
     for cell in page.cells:
         if cell.cell_type == "code":
-            waiting += re.findall(r"\b(\d\d_[a-z_]+?)(?:\.png|\{)", cell.source)
+            waiting += re.findall(r"\b(\d\d_[a-z0-9_]+?)(?:\.png|\{|\"\))", cell.source)
         elif cell.source.startswith("**Figure"):
             found |= dict.fromkeys(waiting, cell.source)
             waiting = []
@@ -145,11 +145,11 @@ def lessons(output: Path, minutes: Mapping[str, float]) -> Iterator[dict[str, An
 
 
 def provenance(
-    root: Path, tables: Path, minutes: Mapping[str, float], profile: str, experiments: Iterable[str]
+    root: Path, tables: Path, lessons: int, took: float, profile: str, experiments: Iterable[str]
 ) -> dict[str, str]:
     """Say when and on what this report was made, which of its numbers were measured now, and which are recorded.
 
-    ``experiments`` are those whose recorded runs the report uses.
+    ``lessons`` is their number, ``took`` the minutes of all; ``experiments`` those whose recorded runs are used.
     """
     from histcolor.experiments.definition import read_experiment
     from histcolor.experiments.provenance import about_machine
@@ -164,10 +164,10 @@ def provenance(
     commits = sorted({str(r["commit"])[:10] for r in records if r.get("commit")})
     hours = sum(record.get("hours") or 0 for record in records)
     about = {
-        "Made": f"{datetime.now(UTC):%d %B %Y, %H:%M} UTC, in {sum(minutes.values()):.1f} minutes",
+        "Made": f"{datetime.now(UTC):%d %B %Y, %H:%M} UTC, in {took:.1f} minutes",
         "Commit": here["commit"],
         "Machine": f"{here['hardware']}, {here['threads']} thread{'s' * (here['threads'] > 1)}, torch {here['torch']}",
-        "Measured now": f"the figures of {len(minutes)} lessons ({profile} profile), all checks, and the table below",
+        "Measured now": f"the figures of {lessons} lessons ({profile} profile), all checks, and the table below",
     }
     if records:
         about["From recorded runs"] = (
@@ -195,6 +195,7 @@ def write_page(
     *,
     claims: Sequence[Claim] = (),
     root: Path | None = None,
+    took: float | None = None,
 ) -> None:
     """Write ``index.html``, and each executed notebook as HTML; neither needs a network.
 
@@ -206,6 +207,7 @@ def write_page(
         failures: a sentence for each notebook that failed.
         claims: about methods, from recorded results: :func:`histcolor.experiments.statements.measure_statements`.
         root: the project's folder, for the paper's tables; None: without them.
+        took: minutes of the whole run; None: the notebooks' together.
     """
     from jinja2 import Environment
     from markupsafe import Markup
@@ -215,6 +217,7 @@ def write_page(
     template = environment.from_string(files("histcolor.lessons").joinpath("report.html.j2").read_text("utf-8"))
     told = dict(zip(claims, in_words(claims), strict=True))
     recorded = (root or output) / "results" / "tables"
+    took = sum(minutes.values()) if took is None else took
     experiments = dict.fromkeys([*TABLES, *(claim.experiment for claim in claims if claim.experiment)])
     text = template.render(
         MARKS=MARKS,
@@ -225,7 +228,7 @@ def write_page(
         ours=[words for claim, words in told.items() if claim.source == "ours"],
         tables=[table for name in TABLES if root and (table := paper_table(name, root, recorded))],
         lessons=list(lessons(output, minutes)),
-        provenance=provenance(root or output, recorded, minutes, profile, experiments),
+        provenance=provenance(root or output, recorded, len(minutes), took, profile, experiments),
         photos=pd.read_csv(output / "tables" / "demo_photos.csv"),
         checks=checks.to_dict("records"),
     )

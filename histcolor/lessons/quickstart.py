@@ -79,17 +79,19 @@ def achieved_figure(
     return figure
 
 
-def pins_figure(pictures: Mapping[str, Tensor], points: Sequence[tuple[float, float, str]] = ()) -> Figure:
-    """Draw pictures of one photo side by side, RGB ``[3, H, W]`` by title, with the pins in the last of them."""
+def pins_figure(
+    pictures: Mapping[str, Tensor], pins: Mapping[str, Sequence[tuple[float, float, str]]] | None = None
+) -> Figure:
+    """Draw pictures of one photo side by side, RGB ``[3, H, W]`` by title, each with its ``pins``, by title too."""
     height = 3.4
     width = next(iter(pictures.values())).shape
     figure, axes = plt.subplots(1, len(pictures), figsize=(height * len(pictures) * width[2] / width[1], height + 0.4))
     for axis, (name, rgb) in zip(axes, pictures.items(), strict=True):
         show_image(axis, rgb)
         axis.set_title(name, fontsize=13)
-    for x, y, colour in points:
-        axes[-1].plot(x, y, "o", ms=11, mfc=colour, mec="white", mew=2)
-        axes[-1].plot(x, y, "o", ms=14, mfc="none", mec="black", mew=1)
+        for x, y, colour in (pins or {}).get(name, ()):
+            axis.plot(x, y, "o", ms=11, mfc=colour, mec="white", mew=2)
+            axis.plot(x, y, "o", ms=14, mfc="none", mec="black", mew=1)
     return figure
 
 

@@ -104,7 +104,7 @@ def pixel_figure(places: Sequence[tuple[float, float]]) -> Figure:
         for i, j in (one > 0.005).nonzero().tolist():
             x, y = bin_centres(FEW)[[i, j]].tolist()
             ink = "white" if one[i, j] > 0.6 else "black"
-            axis.text(x, y + 8, f"{one[i, j]:.0%}", ha="center", va="center", fontsize=9, color=ink)
+            axis.text(x, y + 9.5, f"{one[i, j]:.0%}", ha="center", va="center", fontsize=9, color=ink)
         axis.plot(a, b, "o", color=ORANGE, mec="white", ms=9)
         some = int((one > 0.005).sum())
         shared = "one bin gets all" if some == 1 else f"{some} bins share it"
@@ -168,7 +168,7 @@ def gradient_figure(photo: Tensor, g: Tensor, pushes: Mapping[str, Tensor], plac
     """
     figure, axes = plt.subplots(1, 2 + len(pushes), figsize=(3.7 * (2 + len(pushes)), 3.9))
     plots.show_image(axes[0], photo, "the photo")
-    plots.show_values(axes[1], g, "too much (+), too little (−)", plane=True)
+    plots.show_values(axes[1], g, "derivative by each bin, in $\\delta$\n+: too full, −: too empty", plane=True)
     centres, mean = mean_push(next(iter(pushes.values())), places, len(g))
     arrows = {"scale": 14, "width": 0.012, "color": "white", "ec": "black", "lw": 0.7}
     axes[1].quiver(*centres.T, *(mean / mean.norm(dim=1, keepdim=True)).T, **arrows)
@@ -176,7 +176,8 @@ def gradient_figure(photo: Tensor, g: Tensor, pushes: Mapping[str, Tensor], plac
     for axis, (title, push) in zip(axes[2:], pushes.items(), strict=True):
         strength = push.norm(dim=0)
         still = float((strength < 0.1).float().mean())
-        plots.show_values(axis, strength.clamp(max=2), f"{title}: {still:.0%} feel nothing", signed=False, limit=2)
+        title = f"push, in $\\delta / (P\\,w)$\n{title}: {still:.0%} feel nothing"
+        plots.show_values(axis, strength.clamp(max=2), title, signed=False, limit=2)
     return figure
 
 

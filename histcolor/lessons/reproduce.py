@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -21,6 +24,8 @@ from histcolor.images import read_table, write_image, write_table
 from histcolor.lessons.notebook import project_root
 from histcolor.lessons.page import count_words, write_page
 from histcolor.lessons.runner import TIMEOUT, read_profile, run_notebook
+
+AT_ONCE = 2  #: pages that run side by side: two with one thread each are done sooner than one by one with two threads
 
 
 def measure_demo_photos(output: Path, *, size: int, quiet: bool) -> list[Claim]:
@@ -88,28 +93,56 @@ def free_cores() -> int:
     return max(1, cores - round(cores * psutil.cpu_percent(interval=1.0) / 100))
 
 
+def _run_page(job: tuple[Path, Path, dict[str, Any], list[str], dict[str, Any]]) -> tuple[str, float, str]:
+    """Run a notebook in a process of its own; returns its name, the minutes it took, and why it failed, or ""."""
+    path, output, parameters, files, options = job
+    began, problem = time.perf_counter(), ""
+    print(f"{path.stem} …", flush=True)
+    try:
+        run_notebook(path, output, parameters, files, **options)
+    except (RuntimeError, ValueError) as error:
+        problem = str(error)
+    return path.stem, (time.perf_counter() - began) / 60, problem
+
+
+def _leave_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # after Ctrl-C the parent ends its processes, and says so once
+
+
+def run_pages(notebooks: Path, output: Path, profile: str, *, at_once: int, quiet: bool) -> tuple[dict, list[str]]:
+    """Run all notebooks of a folder, some side by side.
+
+    Returns:
+        The minutes that each took, by its name, and a sentence for each that failed.
+    """
+    parameters, files = read_profile(notebooks, profile)
+    options = {"quiet": quiet or at_once > 1, "timeout": None if profile == "paper" else TIMEOUT}
+    paths = sorted(notebooks.glob("*.ipynb"))
+    jobs = [(path, output, parameters.get(path.stem, {}), files.get(path.stem, []), options) for path in paths]
+    minutes, failures = {}, {}
+    with multiprocessing.get_context("spawn").Pool(at_once, _leave_to_parent) as pool:
+        for name, took, problem in tqdm(pool.imap_unordered(_run_page, jobs), "notebooks", len(jobs), disable=quiet):
+            minutes[name] = took
+            if problem:
+                failures[name] = problem
+                print(f"histcolor: {visible(problem)}", file=sys.stderr)
+            else:
+                print(f"{name}: {took:.1f} minutes", flush=True)
+    return dict(sorted(minutes.items())), [failures[name] for name in sorted(failures)]
+
+
 def reproduce(profile: str = "demo", output: Path | None = None) -> int:
     """Run everything; returns 0 if all notebooks ran, left their files, and all checks hold, else 1."""
+    began, cores = time.perf_counter(), free_cores()
+    at_once = 1 if profile == "paper" else min(AT_ONCE, cores)  # on the paper's profile a page has the GPU for itself
     os.environ["MPLBACKEND"] = "agg"  # the kernels inherit it: no display is needed
-    os.environ.setdefault("OMP_NUM_THREADS", str(free_cores()))
-    print(f"notebooks run with {os.environ['OMP_NUM_THREADS']} threads, training on {execution('cpu')}", flush=True)
+    os.environ.setdefault("OMP_NUM_THREADS", str(cores // at_once))
+    how = f"{at_once} at a time, with {os.environ['OMP_NUM_THREADS']} threads each"
+    print(f"notebooks run {how}, training on {execution('cpu')}", flush=True)
     root, quiet = project_root(), not sys.stderr.isatty()
     output = (output or root / "results" / "reproduce").resolve()
-    parameters, files = read_profile(root / "notebooks", profile)
-    failures: list[str] = []
-    minutes: dict[str, float] = {}
-    names = sorted(path.stem for path in (root / "notebooks").glob("*.ipynb"))
-    for name in tqdm(names, desc="notebooks", disable=quiet):
-        began = time.perf_counter()
-        print(f"{name} …", flush=True)
-        try:
-            path = root / "notebooks" / f"{name}.ipynb"
-            timeout = None if profile == "paper" else TIMEOUT
-            run_notebook(path, output, parameters.get(name, {}), files.get(name, []), quiet=quiet, timeout=timeout)
-        except (RuntimeError, ValueError) as error:
-            failures.append(str(error))
-            print(f"histcolor: {visible(error)}", file=sys.stderr)
-        minutes[name] = (time.perf_counter() - began) / 60
+    minutes, failures = run_pages(root / "notebooks", output, profile, at_once=at_once, quiet=quiet)
+    names = list(minutes)
     recorded = [path for name in names if (path := output / "claims" / f"{name}.csv").is_file()]
     own = measure_demo_photos(output, size=64 if profile == "smoke" else 256, quiet=quiet)
     own += committed_claims(root / "results")
@@ -119,10 +152,11 @@ def reproduce(profile: str = "demo", output: Path | None = None) -> int:
     tables = [*map(read_claims, recorded), claims_table(own)]
     claims = pd.DataFrame([line for table in tables for line in table.to_dict("records")])
     write_table(claims, output / "claims.csv")
-    write_page(output, profile, minutes, claims[SHOWN], failures, claims=stated, root=root)
+    whole = (time.perf_counter() - began) / 60
+    write_page(output, profile, minutes, claims[SHOWN], failures, claims=stated, root=root, took=whole)
     print(count_words([claim for claim in stated if claim.source != "ours"]))
     print(claims[SHOWN].to_string(index=False, float_format="{:.4g}".format, na_rep=""))
     hold, ran = int((claims["verdict"] == "holds").sum()), len(names) - len(failures)
     print(f"\n{hold} of {len(claims)} checks hold; {ran} of {len(names)} notebooks ran; ", end="")
-    print(f"{sum(minutes.values()):.1f} minutes. See {output / 'index.html'}")
+    print(f"{whole:.1f} minutes. See {output / 'index.html'}")
     return 1 if failures or hold < len(claims) else 0

@@ -174,7 +174,7 @@ def resume_figure(by_hand: Sequence[float], module: Sequence[dict], killed: Sequ
 
 def make_checks(train_pack: Pack, test_pack: Pack, size: int) -> Callable[[nn.Module, int], dict[str, float]]:
     """Make the validator of the short run: the test's numbers, and ``psnr_train``, on crops that it trains on."""
-    seen, unseen = (make_validator(pack, size=size, photos=30) for pack in (train_pack, test_pack))
+    seen, unseen = (make_validator(pack, size=size, photos=20) for pack in (train_pack, test_pack))
     return lambda model, step: {**unseen(model, step), "psnr_train": seen(model, step)["psnr"]}
 
 
@@ -274,7 +274,7 @@ def lambda_2_figure(trials: pd.DataFrame, chosen: Sequence[float]) -> Figure:
         on = line.lambda_2 in chosen
         look = {"ms": 15 if on else 9, "color": ORANGE if on else GRAY, "mew": 2.2, "zorder": 2}
         axis.plot(line.fidelity, line.psnr, "o", mfc=look["color"] if line.table else "white", **look)
-        text = f"$\\lambda_2$ = {line.lambda_2:g}"
+        text = f"$\\lambda_2$ = {line.lambda_2:g}" if line.lambda_2 else "without $L_H$"
         if on and line.lambda_2 != 10:
             text += f"\n{line.psnr:+.2f} dB, {line.fidelity:+.2f}".replace("-", "−")
         place = {"xytext": (13, 9), "textcoords": "offset points", "fontsize": 13 if on else 11}

@@ -223,6 +223,8 @@ def test_the_ranking_has_the_table_and_what_methods_are_told(experiment):
     table = pd.DataFrame({"method": ["gray", "ours", "its", "Not yet"], "cross_intersection": [0.2, 0.7, 0.5, np.nan]})
     (axes,) = gallery.ranking_figure(table, experiment).axes
     assert [text.get_text() for text in axes.get_yticklabels()] == ["gray", "its", "ours"]
+    told = [text.get_text() for text in axes.texts if text.get_position() == (8, 0)]
+    assert told == ["nothing", "another program", "the histogram, as tokens", "it is told"]
     dots = {float(line.get_xdata()[0]): line for line in axes.lines if line.get_marker() == "o"}
     assert sorted(dots) == [0.2, 0.5, 0.7]
     assert dots[0.7].get_color() == gallery.TONES["the histogram, as tokens"]

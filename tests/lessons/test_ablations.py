@@ -167,7 +167,7 @@ def test_transport_is_drawn_with_its_price(coffee):
     assert [axes.get_title() for axes in figure.axes][:2] == ["transport 0", "reference image"]
     below = figure.axes[2].texts[0].get_text()
     means = f"{price['psnr'][0]:.1f} dB, intersection {price['cross_intersection'][0]:.2f}"
-    assert below == f"means of {price['photos'][0]:,.0f}: {means}"
+    assert below == f"means of {price['photos'][0]:,.0f} photos:\n{means}"
 
 
 def test_methods_below_plain_ones_are_counted():

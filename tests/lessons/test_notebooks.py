@@ -14,9 +14,9 @@ from histcolor.experiments.claims import read_claims
 from histcolor.lessons.outputs import (
     BOOKKEEPING,
     CELLS,
+    LIMIT,
     LINES,
-    PNG_LIMIT,
-    PNG_TOTAL,
+    TOTAL,
     WORDS,
     is_fresh,
     measure,
@@ -88,8 +88,8 @@ def test_outputs_are_the_same_on_every_machine(path):
 
 def test_pictures_are_small():
     sizes = {path.stem: [len(png) for png in pictures(load(path))] for path in NOTEBOOKS}
-    assert max(size for page in sizes.values() for size in page) <= PNG_LIMIT, sizes
-    assert sum(sum(page) for page in sizes.values()) <= PNG_TOTAL, sizes
+    assert max(size for page in sizes.values() for size in page) <= LIMIT, sizes
+    assert sum(sum(page) for page in sizes.values()) <= TOTAL, sizes
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

@@ -13,8 +13,8 @@ from PIL import Image
 
 from histcolor.lessons import outputs
 from histcolor.lessons.outputs import (
+    LIMIT,
     NARROWEST,
-    PNG_LIMIT,
     clean,
     code_hash,
     execute,
@@ -50,8 +50,9 @@ def page(*sources):
 
 def test_a_photo_becomes_small_and_stays_a_photo():
     large = photo()
-    small = shrink(large)
-    assert len(small) <= PNG_LIMIT < len(large)
+    kind, small = shrink(large)
+    assert kind == "image/jpeg"
+    assert len(small) <= LIMIT < len(large)
     with Image.open(io.BytesIO(small)) as after, Image.open(io.BytesIO(large)) as before:
         assert after.width >= NARROWEST
         assert after.height / after.width == pytest.approx(500 / 1600, rel=0.01)
@@ -64,14 +65,18 @@ def test_rare_colours_stay():
         picture.paste((130, 60, 200), (800, 240, 812, 252))
         file = io.BytesIO()
         picture.save(file, "PNG")
-    with Image.open(io.BytesIO(shrink(file.getvalue()))) as after:
+    with Image.open(io.BytesIO(shrink(file.getvalue())[1])) as after:
         colour = after.convert("RGB").getpixel((round(806 * after.width / 1600), round(246 * after.height / 500)))
     assert np.abs(np.subtract(colour, (130, 60, 200))).max() < 24
 
 
 def test_a_small_picture_is_not_enlarged():
-    with Image.open(io.BytesIO(shrink(png(300, 100, noise=False)))) as picture:
-        assert picture.size == (300, 100)
+    with Image.open(io.BytesIO(shrink(png(300, 100, noise=False))[1])) as picture:
+        assert (picture.format, picture.size) == ("PNG", (300, 100))
+
+
+def test_even_noise_is_no_larger_than_the_limit():
+    assert len(shrink(png())[1]) <= LIMIT
 
 
 @pytest.mark.parametrize(
@@ -159,7 +164,7 @@ def test_a_page_runs_and_keeps_its_outputs(project):
     kept = nbformat.read(path, as_version=4)
     assert is_fresh(kept)
     assert kept.cells[2].outputs[0].text == "./notebooks … s\n"
-    assert [len(found) <= PNG_LIMIT for found in pictures(kept)] == [True]
+    assert [len(found) <= LIMIT for found in pictures(kept)] == [True]
     assert str(project) not in path.read_text()
     before = path.read_text()
     with pytest.raises(RuntimeError, match=r"00_small: cell .* failed: KeyError"):
@@ -175,5 +180,7 @@ def test_unknown_pages_are_refused(project, monkeypatch, capsys):
 
 def test_pictures_are_found():
     shown = page("x")
-    shown.cells[1].outputs = [new_output("display_data", {"image/png": base64.b64encode(b"abc").decode()})]
-    assert pictures(shown) == [b"abc"]
+    files = {"image/png": b"abc", "image/jpeg": b"defg"}
+    outputs = [new_output("display_data", {kind: base64.b64encode(file).decode()}) for kind, file in files.items()]
+    shown.cells[1].outputs = outputs
+    assert pictures(shown) == [b"abc", b"defg"]

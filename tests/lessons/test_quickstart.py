@@ -47,7 +47,8 @@ def test_what_is_achieved_has_a_scale(photo):
 
 
 def test_pins_are_drawn_where_they_are(photo):
-    figure = quickstart.pins_figure({"without": photo, "with": photo}, [(3, 5, "#ff0000"), (20, 10, "#00ff00")])
+    pins = {"with": [(3, 5, "#ff0000"), (20, 10, "#00ff00")]}
+    figure = quickstart.pins_figure({"without": photo, "with": photo}, pins)
     assert not figure.axes[0].lines
     places = {(line.get_xdata()[0], line.get_ydata()[0]) for line in figure.axes[1].lines}
     assert places == {(3, 5), (20, 10)}

@@ -11,7 +11,7 @@ from histcolor.experiments.claims import Claim, claims_table, read_claims
 from histcolor.images import write_table
 from histcolor.lessons.notebook import project_root, record_claims
 from histcolor.lessons.page import count_words, in_words, lessons, paper_table, write_page
-from histcolor.lessons.reproduce import committed_claims, free_cores
+from histcolor.lessons.reproduce import committed_claims, free_cores, run_pages
 from histcolor.lessons.runner import read_profile
 
 
@@ -87,18 +87,19 @@ def test_the_papers_tables_mark_the_papers_numbers():
 
 
 def test_a_report_shows_the_lessons_with_their_captions_and_needs_no_network(tmp_path):
-    code = nbformat.v4.new_code_cell('show_figure(figure, folder / "09_bars.png")')
+    code = nbformat.v4.new_code_cell('show_figure(figure, folder / "09_bars.png")\nshow(figure, "09_bars_2")')
     words = nbformat.v4.new_markdown_cell("**Figure 1. Bars** of $R_P$, see [01](01_x.ipynb).\n\nMore.")
     title = nbformat.v4.new_markdown_cell("# 09 · A page\n\n$$x^2$$")
     page = nbformat.v4.new_notebook(cells=[title, code, words], metadata={"widgets": {}})
     (tmp_path / "executed").mkdir()
     nbformat.write(page, tmp_path / "executed" / "09_page.ipynb")
     (tmp_path / "figures").mkdir()
-    for name in ("09_bars", "09_another"):
+    for name in ("09_bars", "09_bars_2", "09_another"):
         Image.new("RGB", (40, 20)).save(tmp_path / "figures" / f"{name}.png")
     (lesson,) = lessons(tmp_path, {"09_page": 0.5, "10_failed": 0.1})
     assert lesson["title"] == "09 · A page"
-    assert [figure["file"] for figure in lesson["figures"]] == ["09_bars.png", "09_another.png"]
+    assert [figure["file"] for figure in lesson["figures"]] == ["09_bars.png", "09_bars_2.png", "09_another.png"]
+    assert lesson["figures"][1]["caption"] == lesson["figures"][0]["caption"] != ""
     caption = lesson["figures"][0]["caption"]
     assert "<strong>Figure 1. Bars</strong>" in caption
     assert "<svg" in caption
@@ -131,6 +132,37 @@ def test_wrong_profiles(tmp_path, text, message):
     (tmp_path / "profiles.toml").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=rf"profiles\.toml: {message}"):
         read_profile(tmp_path, "demo")
+
+
+WAITING = """import pathlib, time
+folder, end = pathlib.Path(results), time.time() + 120
+(folder / {own!r}).write_text("here")
+while not (folder / {other!r}).is_file():
+    assert time.time() < end, "the other page never began"
+    time.sleep(0.05)
+"""
+
+
+@pytest.mark.slow
+def test_pages_run_side_by_side_and_failures_are_told(tmp_path, capfd):
+    """Each of two pages waits for the other one's file; then the second one fails."""
+    folder, output = tmp_path / "notebooks", tmp_path / "output"
+    folder.mkdir()
+    output.mkdir()
+    (folder / "profiles.toml").write_text('[files]\n00_a = ["a.txt"]\n')
+    for name, own, other, end in (("00_a", "a.txt", "b.txt", ""), ("01_b", "b.txt", "a.txt", "raise KeyError('x')")):
+        parameters = nbformat.v4.new_code_cell('results: str = "x"', metadata={"tags": ["parameters"]})
+        code = nbformat.v4.new_code_cell(WAITING.format(own=own, other=other) + end)
+        page = nbformat.v4.new_notebook(cells=[parameters, code])
+        page.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(page, folder / f"{name}.ipynb")
+    minutes, failures = run_pages(folder, output, "demo", at_once=2, quiet=True)
+    assert list(minutes) == ["00_a", "01_b"]
+    assert len(failures) == 1
+    assert re.fullmatch(r"01_b: cell .* failed: KeyError: 'x'", failures[0])
+    told = capfd.readouterr()
+    assert re.search(r"00_a: 0\.\d minutes", told.out)
+    assert f"histcolor: {failures[0]}" in told.err
 
 
 def test_cores_that_others_use_are_left_to_them(monkeypatch):
