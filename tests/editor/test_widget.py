@@ -27,6 +27,12 @@ from histcolor.histogram import resize_histogram
 from histcolor.plots import visible_mass
 
 
+@pytest.fixture(autouse=True)
+def exact(monkeypatch):
+    """The same on all processors."""
+    monkeypatch.setenv("HISTCOLOR_PRECISION", "float32")
+
+
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
