@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -26,6 +27,24 @@ def sample_histogram(hist: Tensor, n: int) -> Tensor:
     return palette(bins, device=hist.device).flatten(0, 1)[index] + (jitter * bin_width(bins)).float()
 
 
+def sort_order(x: Tensor) -> Tensor:
+    """Find the order that sorts float32 numbers along the last axis; equal ones keep theirs.
+
+    On the CPU, numpy's radix sort of 16 bits sorts by the lower halves of the numbers, then by the upper ones. That is
+    six times as fast as sorting the numbers, which was most of transport's time.
+    """
+    if x.device.type != "cpu":
+        return x.sort(stable=True).indices
+    bits = (x + 0.0).view(torch.int32)  # -0 + 0 is 0
+    bits = bits ^ (bits >> 31 & 0x7FFFFFFF)  # integers in the order of the numbers, also of negative ones
+
+    def order(half: Tensor, kind: type) -> Tensor:
+        return torch.from_numpy(np.argsort(half.numpy().astype(kind), kind="stable"))
+
+    lower = order(bits, np.uint16)
+    return lower.gather(-1, order((bits >> 16).gather(-1, lower), np.int16))
+
+
 def sliced_transport(start: Tensor, goal: Tensor, directions: range) -> Tensor:
     """Move colours ``[N, P, 2]`` so that they have the distribution of the goal's colours ``[N, P, 2]``: ``[N, P, 2]``.
 
@@ -34,19 +53,24 @@ def sliced_transport(start: Tensor, goal: Tensor, directions: range) -> Tensor:
     """
     angles = [math.pi * k * (math.sqrt(5) - 1) / 2 for k in directions]  # the golden angle: all directions differ
     axes = start.new_tensor([(math.cos(angle), math.sin(angle)) for angle in angles])
-    goals = (axes @ goal.transpose(1, 2)).sort(dim=2).values
+    goals = axes @ goal.transpose(1, 2)
+    goals = goals.gather(2, sort_order(goals))
     moved = start
     for along, there in zip(axes, goals.unbind(dim=1), strict=True):
-        here, order = (moved @ along).sort(dim=1)
-        step = torch.zeros_like(here).scatter_(1, order, there - here)
+        here = moved @ along
+        step = torch.empty_like(here).scatter_(1, sort_order(here), there) - here
         moved = moved + step[..., None] * along
     return moved
 
 
 def box(x: Tensor, radius: int) -> Tensor:
     """Take the mean over a window of 2 radius + 1 pixels, cut off at the picture's edge: ``[N, C, H, W]``."""
-    for side, margin in (((2 * radius + 1, 1), (radius, 0)), ((1, 2 * radius + 1), (0, radius))):  # far less work
-        x = F.avg_pool2d(x, side, 1, margin, count_include_pad=False)
+    for axis in (2, 3):
+        n, place = x.shape[axis], torch.arange(x.shape[axis], device=x.device)
+        count = (place + radius).clamp(max=n - 1) - (place - radius).clamp(min=0) + 1
+        padded = F.pad(x, (0, 0, radius, radius) if axis == 2 else (radius, radius))
+        total = sum(padded.narrow(axis, i, n) for i in range(2 * radius + 1))  # far faster than a pooling layer
+        x = total / (count[:, None] if axis == 2 else count)
     return x
 
 
@@ -56,9 +80,10 @@ def guided(x: Tensor, L: Tensor, *, radius: int = 2, epsilon: float = 20.0) -> t
     Both are ``[N, 2, h, w]``, as x. slope · L + offset is x smoothed everywhere except across the edges of L.
     ``epsilon`` is in squared units of L: contrasts of L below its root count as texture, not as edges.
     """
-    mean_L, mean_x = box(L, radius), box(x, radius)
-    slope = (box(L * x, radius) - mean_L * mean_x) / (box(L * L, radius) - mean_L**2 + epsilon)
-    return box(slope, radius), box(mean_x - slope * mean_L, radius)
+    mean_L, mean_LL = box(torch.cat([L, L * L], dim=1), radius).split(1, dim=1)
+    mean_x, mean_Lx = box(torch.cat([x, L * x], dim=1), radius).chunk(2, dim=1)
+    slope = (mean_Lx - mean_L * mean_x) / (mean_LL - mean_L**2 + epsilon)
+    return box(torch.cat([slope, mean_x - slope * mean_L], dim=1), radius).chunk(2, dim=1)
 
 
 def move_to_histogram(ab: Tensor, hist: Tensor, L: Tensor, strength: float, *, rounds: int = 3) -> Tensor:

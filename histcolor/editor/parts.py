@@ -12,6 +12,7 @@ import traitlets
 
 STATIC = Path(__file__).parent / "static"
 UPLOAD = 64 * 2**20  #: bytes of a file that the page may send
+UNKNOWN = "The page sent something that the editor does not know: reload the page."
 
 
 def _script(name: str) -> str:
@@ -45,7 +46,7 @@ class Part(anywidget.AnyWidget):
             if buffers:
                 values["buffers"] = buffers
         except (KeyError, TypeError, ValueError):
-            self.refuse(ValueError("The page sent something that the editor does not know: reload the page."))
+            self.refuse(ValueError(UNKNOWN))
             return
         try:
             handler(**values)

@@ -1,14 +1,17 @@
-"""What the editor writes and reads again: its state as JSON, and the photo before and after, side by side."""
+"""What the editor writes: its state as JSON, which it also reads, and the files that the user saves."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from histcolor.color import gray_rgb
@@ -84,3 +87,24 @@ def compared(L: Tensor, after: Tensor) -> Tensor:
     """
     gap = after.new_ones(3, after.shape[1], max(2, after.shape[2] // 64))
     return torch.cat([gray_rgb(L), gap, after], dim=2)
+
+
+def animated(pictures: Sequence[np.ndarray], seconds: float = 0.6) -> bytes:
+    """Make an animated WebP, which begins again and again; the last picture stays three times as long.
+
+    Args:
+        pictures: uint8 ``[H, W, 3]``, of one size; at least one.
+        seconds: how long each one is shown.
+    """
+    first, *others = map(Image.fromarray, pictures)
+    durations = [round(1000 * seconds)] * len(others) + [round(3000 * seconds)]
+    file = io.BytesIO()
+    first.save(file, "webp", save_all=True, append_images=others, duration=durations, loop=0, quality=85)
+    return file.getvalue()
+
+
+def npy(hist: Tensor) -> bytes:
+    """Write a histogram ``[bins, bins]`` as the bytes of an ``.npy`` file."""
+    file = io.BytesIO()
+    np.save(file, hist.numpy())
+    return file.getvalue()

@@ -9,41 +9,36 @@ from __future__ import annotations
 import io
 import math
 import threading
+from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ipywidgets
 import numpy as np
 import traitlets
-from PIL import Image
 from torch import Tensor
 
 from histcolor.checkpoint import load
 from histcolor.color import gray_rgb, is_gray, rgb_to_lab
 from histcolor.colorize import resize
-from histcolor.demo import demo_photo
 from histcolor.edit import check_colour, check_number
 from histcolor.editor.controls import Controls
-from histcolor.editor.explore import AttentionMaps, attention_maps, colours_at, main_colours, places_of, tinted
 from histcolor.editor.live import Live, Result
 from histcolor.editor.painting import Painting
-from histcolor.editor.parts import short
-from histcolor.editor.saved import compared, photo_hash, read_state, state_text
-from histcolor.editor.starts import PALETTES, REFERENCES, hex_of, surprise
+from histcolor.editor.parts import UNKNOWN, short
+from histcolor.editor.photos import as_photo, encoded, shrunk
+from histcolor.editor.pointing import COLOUR, Pointing
+from histcolor.editor.saved import animated, compared, npy, photo_hash, read_state, state_text
+from histcolor.editor.starts import PALETTES, REFERENCES, surprise
 from histcolor.histogram import ab_histogram, read_histogram
-from histcolor.images import atomic, open_rgb, read_image, to_tensor, to_uint8, write_image, write_text
+from histcolor.images import atomic, to_uint8, write_image, write_text
 from histcolor.model import Colorizer
 from histcolor.plots import gamut_outline, histogram_picture, mass_outline, plane_picture, visible_mass
 from histcolor.points import Point
 
-
-def encoded(rgb: Tensor, kind: str) -> bytes:
-    """Encode RGB ``[3, H, W]`` in [0, 1] as the bytes of an image file; ``kind`` is "png" or "jpeg"."""
-    file = io.BytesIO()
-    options = {"quality": 92, "subsampling": 0} if kind == "jpeg" else {"compress_level": 1}
-    Image.fromarray(to_uint8(rgb)).save(file, kind, **options)
-    return file.getvalue()
+PICTURES = 12  #: pictures of the last edits that are kept, for the animation
 
 
 def as_bytes(strength: Tensor) -> bytes:
@@ -96,8 +91,9 @@ class HistogramEditor(ipywidgets.VBox):
         self.model = load(model) if isinstance(model, str) else model
         self.size = size
         self._showing = threading.Lock()
-        self._maps: tuple[Tensor, AttentionMaps] | None = None
         self._hist: Tensor | None = None  # the one that the plane shows
+        # of each of the last edits, what it began from, and its picture
+        self._pictures: deque[tuple[object, np.ndarray]] = deque(maxlen=PICTURES)
         self.controls = Controls(self.model.config.bins, REFERENCES)
         self.plane, self.photo_view = self.controls.plane, self.controls.photo
         self.reference_view = self.controls.reference
@@ -106,7 +102,7 @@ class HistogramEditor(ipywidgets.VBox):
         first, average = self._first(image)
         shape, self._photo = tuple(image.shape[-2:]), photo_hash(image)
         self.painting = Painting(first, None if other is None else self._histogram(other), average=average, shape=shape)
-        self._colour: Any = "#c33"  # of the next pin
+        self.pointing = Pointing(self.controls, self.painting, lambda: self.live, self._edit)
         self.reference = other
         self._own: dict[str, dict[str, Any]] = {"photo": {}, "reference": {}}  # the user's, by name
         self.controls.buttons["average"].layout.display = None if self.model.automatic else "none"
@@ -157,10 +153,10 @@ class HistogramEditor(ipywidgets.VBox):
     def save_histogram(self, path: str | Path) -> None:
         """Write the target histogram: its numbers, float32 ``[bins, bins]``, as ``.npy``; or a picture of it."""
         if Path(path).suffix.lower() != ".npy":
-            write_image(histogram_picture(self.hist, self.live.lightness, scale=8), path)
+            write_image(self._plane_picture(), path)
             return
         with atomic(path) as temporary:
-            np.save(temporary, self.hist.numpy())
+            temporary.write_bytes(npy(self.hist))
 
     def load_histogram(self, path: str | Path) -> None:
         """Take the target histogram from an ``.npy`` file; it may have any number of bins.
@@ -178,6 +174,7 @@ class HistogramEditor(ipywidgets.VBox):
         self.live = live
         first, average = self._first(image)
         self._photo = photo_hash(image)
+        self._pictures.clear()
         self.painting.use_photo(first, average=average, shape=tuple(image.shape[-2:]))
         self._name("photo", photo, name)
         self._show_photo()
@@ -198,7 +195,7 @@ class HistogramEditor(ipywidgets.VBox):
         The target histogram before can be had again by undo.
         """
         self.controls.reset()
-        self._colour = "#c33"
+        self.pointing.colour = COLOUR
         self.transport = self._first_transport
         self._edit({"tool": "reset"})
 
@@ -215,25 +212,26 @@ class HistogramEditor(ipywidgets.VBox):
         self.observe(lambda change: self._edit(change.new) if change.new else None, "edit")
         self.observe(lambda change: self._guard(self._show_transport), "transport")
         self.observe(lambda change: self.controls.say(change.new), "message")
-        self.controls.tools.observe(lambda change: self._show_tool(), "index")
+        point = self.pointing
+        self.controls.tools.observe(lambda change: point.show_tool(), "index")
         for part in self.controls.parts:
             part.refuse = self._refuse
         self.plane.handlers = {
             "edit": lambda **action: self._edit(action),
             "preview": lambda **action: self._preview(action),
-            "look": lambda ab: self._look_at_colour(ab),
-            "colour": lambda ab: self._choose_colour(check_colour("colour", ab)),
+            "look": point.look_at_colour,
+            "colour": lambda ab: point.choose(check_colour("colour", ab)),
         }
         self.controls.starts.handlers = {"start": lambda name: self._guard(self._start, name)}
         self.photo_view.handlers = {
             "edit": lambda **action: self._edit(action),
-            "pin": self._place,
-            "carry": lambda **place: self._preview(self._placed(**place) if place else {}),
-            "hold": self._hold,
-            "look": lambda x, y: self._look_at_place(x, y),
-            "pick": lambda x, y, gray: self._pick(gray_rgb(self.live.small.L) if gray else self.wait().rgb, x, y),
+            "pin": point.place,
+            "carry": lambda **place: self._preview(point.pin(**place) if place else {}),
+            "hold": point.hold,
+            "look": point.look_at_place,
+            "pick": lambda x, y, gray: point.pick(gray_rgb(self.live.small.L) if gray else self.wait().rgb, x, y),
         }
-        self.reference_view.handlers = {"pick": lambda x, y, gray: self._pick(self._reference_pixels(), x, y)}
+        self.reference_view.handlers = {"pick": lambda x, y, gray: point.pick(self._reference_pixels(), x, y)}
         self.controls.buttons["reset"].on_click(lambda _: self.reset())
         self.controls.connect(
             edit=self._edit,
@@ -241,7 +239,7 @@ class HistogramEditor(ipywidgets.VBox):
             choose=lambda what, name: self._guard(self._use, what, self._own[what].get(name, name), name),
             load=self._take,
             save=lambda what: self._guard(self._download, what),
-            colour=self._choose_colour,
+            colour=point.choose,
         )
 
     def _guard(self, function: Any, *arguments: Any, **options: Any) -> None:
@@ -255,7 +253,7 @@ class HistogramEditor(ipywidgets.VBox):
     def _refuse(self, error: Exception) -> None:
         """Show on the page why something was not done, in one sentence."""
         if isinstance(error, TypeError):  # an entry of a message is missing, or is too many
-            error = ValueError("The page sent something that the editor does not know: reload the page.")
+            error = ValueError(UNKNOWN)
         text = " ".join(str(error).split()) or type(error).__name__
         self.message = text if isinstance(error, ValueError | OSError) else f"That did not work: {text}"
 
@@ -286,8 +284,8 @@ class HistogramEditor(ipywidgets.VBox):
         if self.hist is not self._hist:
             self._hist = self.hist
             self.plane.mass = as_bytes(visible_mass(self._hist))
-            self._show_tool()
-        self._show_pins()
+            self.pointing.show_tool()
+        self.pointing.show_pins()
 
     def _preview(self, action: dict[str, Any]) -> None:
         """Ask for the picture that an unfinished stroke would give; without one, for that of the target histogram."""
@@ -296,6 +294,8 @@ class HistogramEditor(ipywidgets.VBox):
     def _ask(
         self, hist: Tensor | None = None, points: Sequence[Point] | None = None, *, following: bool = False
     ) -> None:
+        done = self.painting.done
+        began = None if hist is not None else done[-1] if done else self.painting  # None: a preview, and no edit
         hist, points = self.hist if hist is None else hist, self.points if points is None else points
         self.live.ask(
             hist,
@@ -303,7 +303,7 @@ class HistogramEditor(ipywidgets.VBox):
             automatic=self.painting.automatic and hist is self.hist,
             points=points,
             following=following,
-            then=self._show_result,
+            then=partial(self._show_result, began),
             fail=self._show_failure,
         )
 
@@ -341,7 +341,7 @@ class HistogramEditor(ipywidgets.VBox):
         elif name == "Surprise me":
             self._edit({"tool": "surprise"})
         else:
-            raise ValueError("The page sent something that the editor does not know: reload the page.")
+            raise ValueError(UNKNOWN)
 
     # --- from photos and results to the page ---
 
@@ -387,7 +387,7 @@ class HistogramEditor(ipywidgets.VBox):
         if self.reference is not None:
             self.reference_view.after = encoded(shrunk(self.reference, 256), "jpeg")
 
-    def _show_result(self, result: Result) -> None:
+    def _show_result(self, began: object, result: Result) -> None:
         with self._showing:  # the worker of the last photo may still be busy when that of the next one begins
             with self.photo_view.hold_sync():
                 self.photo_view.version = self.version + 1
@@ -396,117 +396,35 @@ class HistogramEditor(ipywidgets.VBox):
             self.plane.achieved = mass_outline(result.achieved, 0.97)
             self.controls.show_distance(result.distance)
             self.version += 1
+            if began is not None:
+                if self._pictures and self._pictures[-1][0] is began:  # a slider sends many, which are one edit
+                    self._pictures.pop()
+                self._pictures.append((began, to_uint8(shrunk(result.rgb, 256))))
 
     def _show_failure(self, error: Exception) -> None:
         self.message = f"The picture could not be made: {error}"
 
     def _download(self, what: str) -> None:
-        if what == "picture":
-            name, kind, content = "coloured.png", "image/png", encoded(self._full(), "png")
-        elif what == "pair":
-            pair = compared(self.live.photo.L, self._full())
-            name, kind, content = "before_after.png", "image/png", encoded(pair, "png")
-        elif what == "state":
-            name, kind, content = "editor.json", "application/json", self._state().encode()
-        elif what == "plane":
-            picture = histogram_picture(self.hist, self.live.lightness, scale=8)
-            name, kind, content = "histogram.png", "image/png", encoded(picture, "png")
-        else:
-            file = io.BytesIO()
-            np.save(file, self.hist.numpy())
-            name, kind, content = "histogram.npy", "application/octet-stream", file.getvalue()
-        self.photo_view.send({"kind": "download", "name": name, "type": kind}, [content])
+        """Send the page a file to save."""
+        name, content = {
+            "picture": ("coloured.png", lambda: encoded(self._full(), "png")),
+            "pair": ("before_after.png", lambda: encoded(compared(self.live.photo.L, self._full()), "png")),
+            "edits": ("edits.webp", self._animation),
+            "histogram": ("histogram.npy", lambda: npy(self.hist)),
+            "plane": ("histogram.png", lambda: encoded(self._plane_picture(), "png")),
+            "state": ("editor.json", lambda: self._state().encode()),
+        }[what]
+        self.photo_view.send({"kind": "download", "name": name}, [content()])
 
-    # --- pins ---
+    def _animation(self) -> bytes:
+        self.wait()
+        with self._showing:
+            return animated([picture for _, picture in self._pictures])
 
-    def _placed(self, number: int, x: float, y: float) -> dict[str, Any]:
-        """Make the edit that puts a pin at fractions of the photo's width and height; a new one has number 0."""
-        height, width = self.painting.shape
-        x, y = check_number("x", x, 0, 1) * width - 0.5, check_number("y", y, 0, 1) * height - 0.5
-        at = (min(max(x, 0.0), width - 1.0), min(max(y, 0.0), height - 1.0))
-        return {"tool": "pin", "at": at, **({"number": number} if number else {"colour": self._colour})}
-
-    def _place(self, number: int, x: float, y: float) -> None:
-        self.photo_view.held = number if number in range(1, len(self.points) + 1) else len(self.points) + 1
-        try:
-            self._edit(self._placed(number, x, y))
-        finally:
-            self._show_pins()
-            self.photo_view.send_state("pins")  # a refused pin goes away on the page
-
-    def _hold(self, number: int) -> None:
-        """Choose a pin: it gets the colours that are chosen from now on."""
-        if type(number) is not int or not 1 <= number <= len(self.points):
-            raise ValueError("The page sent something that the editor does not know: reload the page.")
-        self._colour = self.points[number - 1][2]
-        self._show_pins(number)
-
-    def _choose_colour(self, colour: Any) -> None:
-        """Give a colour to the chosen pin, and to the next one."""
-        self._colour, held = colour, self.photo_view.held
-        if held:
-            self._edit({"tool": "pin", "number": held, "colour": colour})
-        self._show_pins()
-
-    def _show_pins(self, held: int | None = None) -> None:
-        (height, width), held = self.painting.shape, self.photo_view.held if held is None else held
-        pins = [[(x + 0.5) / width, (y + 0.5) / height, hex_of(colour)] for x, y, colour in self.points]
-        self.controls.show_pins(pins, held if held <= len(pins) else 0, hex_of(self._colour))
-
-    def _show_tool(self) -> None:
-        """Show what belongs to the tool and the target histogram."""
-        self._clear_look()
-        if self.controls.tools.value == "Pin":
-            self.controls.show_swatches(self.hist)
-
-    # --- eyedropper and explorer ---
+    def _plane_picture(self) -> Tensor:
+        return histogram_picture(self.hist, self.live.lightness, scale=8)
 
     def _reference_pixels(self) -> Tensor:
         if self.reference is None:
             raise ValueError("There is no reference image yet: choose one.")
         return shrunk(self.reference, 256)
-
-    def _pick(self, picture: Tensor, x: float, y: float) -> None:
-        place = (check_number("y", y, 0, 1), check_number("x", x, 0, 1))
-        row, column = (min(int(part * side), side - 1) for part, side in zip(place, picture.shape[1:], strict=True))
-        around = picture[:, max(0, row - 2) : row + 3, max(0, column - 2) : column + 3]  # a mean, without the grain
-        ab = rgb_to_lab(around)[1:].mean((1, 2)).tolist()
-        radius, strength = self.controls.radius.value, self.controls.strength.value
-        self._edit({"tool": "paint", "path": [ab], "radius": radius, "strength": strength})
-        self.plane.mark = ab
-
-    def _attention(self) -> AttentionMaps:
-        if self._maps is None or self._maps[0] is not self._hist:
-            automatic = self.painting.automatic
-            self._maps = (self._hist, attention_maps(self.model, self.live.photo, self._hist, automatic=automatic))
-        return self._maps[1]
-
-    def _look_at_colour(self, ab: list[float]) -> None:
-        heat = places_of(self._attention(), ab, self.controls.radius.value)
-        self.photo_view.heat = encoded(tinted(self.live.small.L, heat, ab), "jpeg")
-        self.plane.rings, self.plane.mark = [], []
-
-    def _look_at_place(self, x: float, y: float) -> None:
-        maps = self._attention()
-        attention, colour = colours_at(maps, x, y)
-        self.plane.rings, self.plane.mark = [list(ring) for ring in main_colours(attention, maps.colours)], list(colour)
-        self.photo_view.heat = b""
-
-    def _clear_look(self) -> None:
-        self.plane.rings, self.plane.mark, self.photo_view.heat = [], [], b""
-
-
-def as_photo(photo: Tensor | str | Path | bytes, name: str = "") -> Tensor:
-    """Read a photo from a path, a scikit-image name or a file's bytes: RGB ``[3, H, W]``; tensors stay as they are."""
-    if isinstance(photo, Tensor):
-        return photo
-    if isinstance(photo, bytes):
-        return to_tensor(open_rgb(io.BytesIO(photo), name or "the photo"))
-    return demo_photo(photo) if photo in REFERENCES else read_image(Path(photo).expanduser())
-
-
-def shrunk(image: Tensor, longest: int = 512) -> Tensor:
-    """Shrink a photo until its longer side has at most ``longest`` pixels: enough to show it and to count colours."""
-    height, width = image.shape[-2:]
-    scale = min(1.0, longest / max(height, width))
-    return resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))

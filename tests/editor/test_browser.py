@@ -120,7 +120,8 @@ def shown(page, lab, version):
 def ink(page):
     """The number of different colours on the plane's canvas: few if nothing is drawn."""
     return page.evaluate(
-        """() => {
+        """async () => {
+          for (const _ of [1, 2]) await new Promise(requestAnimationFrame); // it is drawn before the next frame
           const canvas = document.querySelector('canvas.histcolor-plane');
           const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
           const values = new Set();
@@ -194,6 +195,8 @@ def test_a_stroke_reaches_the_kernel_and_the_picture(page, lab, plane):
     assert near(after["hist"], 20, -57, 28) > 0.08
     changed = shown(page, lab, after["version"]) - picture
     assert changed[2] > changed[1] + 0.5, "the picture turned towards blue"
+    page.wait_for_timeout(1000)
+    after = state(lab)  # with the picture of the edit: the one before may have been a preview's
     page.keyboard.press("Control+z")
     undone = wait_until(page, lab, lambda s: s["version"] > after["version"])
     assert np.allclose(undone["hist"], before["hist"])

@@ -1,6 +1,7 @@
 """Colouring in the background: the newest histogram counts."""
 
 import copy
+import sys
 import threading
 
 import pytest
@@ -16,6 +17,12 @@ from histcolor.histogram import resize_histogram
 def model():
     torch.manual_seed(0)
     return hc.Colorizer(hc.PRESETS["tiny"]).eval()
+
+
+@pytest.fixture(autouse=True)
+def exact(monkeypatch):
+    """The same on all processors."""
+    monkeypatch.setenv("HISTCOLOR_PRECISION", "float32")
 
 
 @pytest.fixture
@@ -44,8 +51,6 @@ def test_result_is_what_colorize_gives(model, live):
 
 def test_newer_requests_overtake_older_ones(model, live, monkeypatch):
     """Three more requests come while the first is computed: only the last of them is computed and shown."""
-    import sys
-
     module, begun, go, computed = sys.modules["histcolor.editor.live"], threading.Event(), threading.Event(), []
     real = module.predict
 
@@ -71,8 +76,6 @@ def test_newer_requests_overtake_older_ones(model, live, monkeypatch):
 
 def test_previews_are_shown_although_the_next_one_waits(live, monkeypatch):
     """A hand that moves asks for more than can be computed: something is seen all the time, and the end counts."""
-    import sys
-
     module, begun, go = sys.modules["histcolor.editor.live"], threading.Event(), threading.Event()
     real = module.predict
 
@@ -101,15 +104,12 @@ def test_previews_are_shown_although_the_next_one_waits(live, monkeypatch):
 
 
 def test_what_an_edit_does_not_change_is_not_computed_again(model, live, monkeypatch):
-    import sys
-
     module, asked = sys.modules["histcolor.editor.live"], []
     real = module.predict
     monkeypatch.setattr(module, "predict", lambda *args, **options: asked.append(args[2]) or real(*args, **options))
     for strength in (0.0, 0.5, 1.0):
         live.ask(RED, strength)
         assert torch.equal(live.wait().rgb, hc.colorize(model, live.small, RED, transport=strength))
-    live.full(RED, 0.5)
     assert len(asked) == 1
     live.ask(BLUE)
     live.wait()
@@ -119,6 +119,19 @@ def test_what_an_edit_does_not_change_is_not_computed_again(model, live, monkeyp
         live.ask(BLUE, strength, points=points)
         live.wait()
     assert len(asked) == 3
+
+
+def test_in_bfloat16_pictures_look_the_same_and_the_saved_one_is_exact(model, monkeypatch):
+    monkeypatch.setenv("HISTCOLOR_PRECISION", "bfloat16")
+    quick = Live(model, hc.demo_photo("chelsea"), size=64, show=64)
+    options = {"points": [(20, 30, "#c33")], "transport": 0.5}
+    quick.ask(RED, **options)
+    shown, exact = quick.wait().rgb, hc.colorize(model, quick.photo, RED, **options)
+    assert torch.equal(quick.full(RED, **options), exact)
+    options["points"] = [(20 * 64 / 451, 30 * 64 / 451, "#c33")]
+    difference = (shown - hc.colorize(model, quick.small, RED, **options)).abs()
+    assert 0 < difference.mean() < 0.01
+    quick.close()
 
 
 @pytest.mark.parametrize("automatic", [False, True])
@@ -138,6 +151,26 @@ def test_pins_are_those_of_colorize(model, live, automatic):
     assert (pinned - shown).abs().mean() < 0.02, "the same colours at both sizes"
 
 
+def test_an_edit_stops_a_preview(live, monkeypatch):
+    """When the pointer is up while the network computes a preview, no more is computed of that."""
+    module, begun, go, finished = sys.modules["histcolor.editor.live"], threading.Event(), threading.Event(), []
+    real = module.predict
+
+    def slow(*args, **options):
+        begun.set()
+        assert go.wait(30)
+        return real(*args, **options)
+
+    monkeypatch.setattr(module, "predict", slow)
+    monkeypatch.setattr(module, "join", lambda *args, join=module.join: finished.append(1) or join(*args))
+    live.ask(RED, following=True)
+    assert begun.wait(30)
+    live.ask(BLUE)
+    go.set()
+    assert live.wait().target is BLUE
+    assert len(finished) == 1
+
+
 def test_a_failure_is_raised_by_wait_and_the_next_request_works(live):
     live.ask(torch.zeros(16, 16))
     with pytest.raises(ValueError, match="all zero"):
@@ -154,8 +187,6 @@ def test_a_failure_is_raised_by_wait_and_the_next_request_works(live):
 
 
 def test_waiting_for_nothing_and_for_too_long(model, live, monkeypatch):
-    import sys
-
     with pytest.raises(ValueError, match="There is no picture yet"):
         live.wait()
     go = threading.Event()

@@ -14,7 +14,7 @@ import torch
 import traitlets
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageSequence
 from test_painting import ACTIONS
 
 import histcolor as hc
@@ -22,9 +22,15 @@ from histcolor import edit
 from histcolor.editor.painting import MOST, PINS
 from histcolor.editor.parts import STATIC, FileButton, Slider
 from histcolor.editor.starts import PALETTES, REFERENCES, real_histograms
-from histcolor.editor.widget import HistogramEditor
+from histcolor.editor.widget import PICTURES, HistogramEditor
 from histcolor.histogram import resize_histogram
 from histcolor.plots import visible_mass
+
+
+@pytest.fixture(autouse=True)
+def exact(monkeypatch):
+    """The same on all processors."""
+    monkeypatch.setenv("HISTCOLOR_PRECISION", "float32")
 
 
 @pytest.fixture(scope="module")
@@ -354,13 +360,50 @@ def test_downloads_hold_what_the_kernel_has(editor, monkeypatch):
     for button in editor.controls.saves.values():
         button.click()
     names = [content["name"] for content, _ in sent]
-    assert names == ["coloured.png", "before_after.png", "histogram.npy", "histogram.png", "editor.json"]
+    assert names == [
+        "coloured.png", "before_after.png", "edits.webp", "histogram.npy", "histogram.png", "editor.json"
+    ]  # fmt: skip
     before, after = (np.array(Image.open(io.BytesIO(content))) for _, content in sent[1::-1])
     height, width, _ = after.shape
     assert before.shape == (height, 2 * width + width // 64, 3)
     assert (before[:, -width:] == after).all(), "the coloured photo stands at the right"
     assert (before[:, :width].max(2) - before[:, :width].min(2)).max() <= 1, "and the gray one at the left"
-    assert (np.load(io.BytesIO(sent[2][1])) == editor.hist.numpy()).all()
+    assert (np.load(io.BytesIO(sent[3][1])) == editor.hist.numpy()).all()
+
+
+def frames_of(editor, monkeypatch):
+    """The animation that the page is sent, picture by picture."""
+    sent = []
+    with monkeypatch.context() as patch:
+        patch.setattr(editor.photo_view, "send", lambda content, buffers: sent.append(buffers[0]))
+        editor.controls.saves["edits"].click()
+    with Image.open(io.BytesIO(sent[0])) as file:
+        return [np.array(frame.convert("RGB")) for frame in ImageSequence.Iterator(file)]
+
+
+def test_the_last_edits_are_saved_as_an_animation(editor, monkeypatch):
+    assert len(frames_of(editor, monkeypatch)) == 1
+    stroke = {"tool": "paint", "path": [(0, 90)], "radius": 20, "strength": 1}
+    say(editor.plane, {"kind": "preview", **stroke})
+    editor.wait()
+    assert len(frames_of(editor, monkeypatch)) == 1, "a preview is no edit"
+    editor.edit = stroke
+    editor.wait()
+    for degrees in (30, 60, 180):
+        slide(editor.controls.hue, degrees)
+        editor.wait()
+    first, painted, turned = frames_of(editor, monkeypatch)
+    assert first.shape == (160, 200, 3)
+    expected = (editor.wait().rgb.permute(1, 2, 0) * 255).round().numpy()
+    assert np.abs(turned - expected).mean() < 6, "a slider is one edit: where it ended"
+    assert np.abs(painted - expected).mean() > np.abs(turned - expected).mean()
+    for i in range(PICTURES + 2):
+        editor.edit = {"tool": "paint", "path": [(-5 * i, 0)]}
+        editor.wait()
+    assert len(editor._pictures) == PICTURES, "bounded"
+    editor.use_photo("coffee")
+    editor.wait()
+    assert [frame.shape for frame in frames_of(editor, monkeypatch)] == [(170, 256, 3)]
 
 
 def test_every_part_can_be_named_and_reached(editor):

@@ -210,7 +210,7 @@ async function render({ model, el }) {
     if (message.kind === "reset") divide(0);
     if (message.kind !== "download") return;
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([buffers[0]], { type: message.type }));
+    link.href = URL.createObjectURL(new Blob([buffers[0]]));
     link.download = message.name;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);

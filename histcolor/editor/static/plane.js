@@ -28,6 +28,8 @@ async function render({ model, el }) {
   let cursor = null; // [a, b] under the pointer or the keys' cross
   let keys = false; // whether the cross is shown
   let colours = null; // the whole plane in its own colours, an image from the kernel
+  let sheet = null; // it at the canvas's size
+  let shown = null, shownMass = null; // the histogram at the canvas's size, and the bytes it was drawn from
 
   const toCanvas = ([a, b]) => {
     const scale = canvas.width / (2 * RANGE);
@@ -42,26 +44,41 @@ async function render({ model, el }) {
 
   // --- drawing ---
 
-  /** A [side × side] map of bytes, a along its first axis, as the plane's colours under that alpha. */
-  function layer(bytes, side) {
-    const sheet = new OffscreenCanvas(side, side), context = sheet.getContext("2d");
+  /** A canvas of the plane's size. */
+  function fresh() {
+    const made = new OffscreenCanvas(canvas.width, canvas.height);
+    return [made, made.getContext("2d")];
+  }
+
+  /** The histogram as the plane's colours under an alpha: its bytes are [side × side], a along the first axis. */
+  function layer(view, side) {
+    const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    const small = new OffscreenCanvas(side, side), context = small.getContext("2d");
     const pixels = context.createImageData(side, side);
     for (let i = 0; i < side; i++)
       for (let j = 0; j < side; j++) pixels.data[4 * ((side - 1 - j) * side + i) + 3] = bytes[i * side + j];
     context.putImageData(pixels, 0, 0);
-    const large = new OffscreenCanvas(canvas.width, canvas.height), brush = large.getContext("2d");
+    const [large, brush] = fresh();
     brush.imageSmoothingEnabled = false;
-    brush.drawImage(sheet, 0, 0, canvas.width, canvas.height);
+    brush.drawImage(small, 0, 0, canvas.width, canvas.height);
     brush.globalCompositeOperation = "source-in";
-    brush.imageSmoothingEnabled = true;
-    brush.drawImage(colours, 0, 0, canvas.width, canvas.height);
+    brush.drawImage(sheet, 0, 0);
     return large;
   }
 
-  const bytesOf = (name) => {
-    const view = model.get(name);
-    return view?.byteLength ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength) : null;
-  };
+  /** What is large and changes seldom is drawn once. */
+  function prepare(side) {
+    if (!sheet || canvas.width !== side) {
+      canvas.width = canvas.height = side;
+      let brush;
+      [sheet, brush] = fresh();
+      brush.drawImage(colours, 0, 0, side, side);
+      shownMass = null;
+    }
+    const mass = model.get("mass");
+    if (mass !== shownMass) shown = mass?.byteLength ? layer(mass, model.get("bins")) : null;
+    shownMass = mass;
+  }
 
   function lines(context, polylines, style, width) {
     context.strokeStyle = style;
@@ -79,21 +96,27 @@ async function render({ model, el }) {
     if (fill !== null) fill ? context.fill() : context.stroke(); // null: only the path, for clipping
   }
 
+  let frame = 0; // the request for the next frame, while there is one
+
+  /** Draws before the next frame, once for all that changes until then. */
   function draw() {
+    frame ||= requestAnimationFrame(drawNow);
+  }
+
+  function drawNow() {
+    frame = 0;
     const side = Math.round(canvas.clientWidth * devicePixelRatio);
     if (!side || !colours) return; // hidden: drawn when it is seen again
-    if (canvas.width !== side) canvas.width = canvas.height = side;
+    prepare(side);
     const context = canvas.getContext("2d");
     const paper = theme("--jp-layout-color1", "#fff"), ink = theme("--jp-ui-font-color1", "#222");
     context.globalAlpha = 1;
     context.fillStyle = paper;
     context.fillRect(0, 0, side, side);
     context.globalAlpha = 0.22; // where each colour lies, also where there is no mass
-    context.drawImage(colours, 0, 0, side, side);
+    context.drawImage(sheet, 0, 0);
     context.globalAlpha = 1;
-
-    const mass = bytesOf("mass"), shown = mass && layer(mass, model.get("bins"));
-    if (mass) context.drawImage(shown, 0, 0);
+    if (shown) context.drawImage(shown, 0, 0);
 
     context.globalAlpha = 0.35;
     lines(context, [[[-RANGE, 0], [RANGE, 0]], [[0, -RANGE], [0, RANGE]]], ink, 0.75);
@@ -113,7 +136,7 @@ async function render({ model, el }) {
     lines(context, model.get("achieved"), paper, 3.5);
     lines(context, model.get("achieved"), ink, 1.5);
     if (model.get("fresh") && !stroke) example(context, paper, ink);
-    if (stroke) preview(context, shown, paper, ink);
+    if (stroke) preview(context, paper, ink);
     rings(context, paper, ink);
     pointer(context, paper, ink);
   }
@@ -156,9 +179,9 @@ async function render({ model, el }) {
   }
 
   /** What the stroke will do, drawn at once; the kernel's histogram follows when the pointer is up. */
-  function preview(context, shown, paper, ink) {
+  function preview(context, paper, ink) {
     const { tool, path } = stroke;
-    if (tool === "paint") context.fillStyle = context.createPattern(painted(), "no-repeat");
+    if (tool === "paint") context.fillStyle = context.createPattern(sheet, "no-repeat");
     if (tool === "erase") context.fillStyle = paper;
     if (tool !== "move") for (const point of path) circle(context, point, tool === "paint" ? brush() * 0.7 : brush(), true);
     else {
@@ -180,12 +203,6 @@ async function render({ model, el }) {
       circle(context, end, brush(), false);
       lines(context, [[start, end]], ink, 1.5);
     }
-  }
-
-  function painted() {
-    const sheet = new OffscreenCanvas(canvas.width, canvas.height);
-    sheet.getContext("2d").drawImage(colours, 0, 0, canvas.width, canvas.height);
-    return sheet;
   }
 
   function pointer(context, paper, ink) {
@@ -321,9 +338,10 @@ async function render({ model, el }) {
   // --- what changes it ---
 
   async function recolour() {
-    const bytes = bytesOf("colours");
-    if (!bytes) return;
+    const bytes = model.get("colours");
+    if (!bytes?.byteLength) return;
     colours = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+    sheet = null;
     draw();
   }
 
@@ -349,6 +367,7 @@ async function render({ model, el }) {
 
   return () => {
     for (const observer of [sizes, seen, restyle]) observer.disconnect();
+    cancelAnimationFrame(frame);
     off();
   };
 }
