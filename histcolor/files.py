@@ -54,11 +54,13 @@ def hold(place: Path, lock: Path | None = None) -> Iterator[None]:
 
     Raises:
         HeldError: (an ``OSError``) another process, or thread, holds it.
-        OSError: the lock's folder can not be made or written to.
+        OSError: the lock's folder can not be made or written to, or another file has the lock's name.
     """
     lock = lock or place / "lock"
     owner = lock.with_name(f"{lock.name}.owner")  # beside the lock, which filelock need not leave as it is written
     lock.parent.mkdir(parents=True, exist_ok=True)
+    if lock.is_file() and lock.stat().st_size and not owner.is_file():
+        raise FileExistsError(f"{lock}: is there already, and is not histcolor's; choose another folder.")
     try:
         held = FileLock(lock).acquire(blocking=False)
     except Timeout:
@@ -74,6 +76,11 @@ def hold(place: Path, lock: Path | None = None) -> Iterator[None]:
             owner.unlink(missing_ok=True)
             with suppress(OSError):  # Windows removes no file that is locked
                 lock.unlink(missing_ok=True)
+
+
+def lock_beside(output: Path) -> Path:
+    """Name the lock's file for a file or folder that need not exist yet: hidden, and beside it."""
+    return output.with_name(f".{output.name}{TEMPORARY}lock")
 
 
 # --- temporary files ---
@@ -146,17 +153,13 @@ def work_folder(output: Path) -> Iterator[Path]:
         HeldError: (an ``OSError``) another process makes ``output`` now.
         OSError: the folder can not be made, or ``output`` has come into being meanwhile.
     """
-
-    def lock(name: str) -> Path:
-        return output.with_name(f".{name}{TEMPORARY}lock")
-
     output.parent.mkdir(parents=True, exist_ok=True)
     for left in output.parent.glob(f".*{TEMPORARY}*"):
         if found := re.fullmatch(rf"\.(.+){re.escape(TEMPORARY)}(lock|[0-9a-f]{{8}})", left.name):
-            with suppress(HeldError), hold(left, lock(found[1])):
+            with suppress(HeldError), hold(left, lock_beside(left.with_name(found[1]))):
                 shutil.rmtree(left, ignore_errors=True)
     work = output.with_name(f".{output.name}{TEMPORARY}{uuid4().hex[:8]}")
-    with hold(output, lock(output.name)):
+    with hold(output, lock_beside(output)):
         try:
             work.mkdir()
             yield work

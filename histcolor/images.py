@@ -259,14 +259,24 @@ def write_table(table: Any, path: str | os.PathLike) -> None:
     """Write a pandas table atomically: as CSV, or with the suffix :data:`PACKED` as compressed columns.
 
     Columns compress far better than lines, since the same names repeat. Equal tables give equal files, and
-    ``pandas.read_json`` reads them, too.
+    ``pandas.read_json`` reads them, too. In a CSV a text that a spreadsheet would compute gets a ``'`` before it, see
+    :func:`defused`.
     """
     with atomic(path) as temporary:
         if str(path).endswith(PACKED):
             text = json.dumps(table.to_dict("list"), separators=(",", ":"))
             temporary.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
         else:
-            table.to_csv(temporary, index=False)
+            defused(table).to_csv(temporary, index=False, errors="backslashreplace")  # old names may be no UTF-8
+
+
+def defused(table: Any) -> Any:
+    """Put a ``'`` before the texts in a pandas table that begin with ``=``, ``+``, ``-`` or ``@``.
+
+    A spreadsheet would compute them, and names of photos come from anywhere.
+    """
+    texts = table.select_dtypes(exclude=["number", "bool"]).columns
+    return table.assign(**{name: table[name].replace(r"^(?=[=+\-@\t\r])", "'", regex=True) for name in texts})
 
 
 def read_table(path: str | os.PathLike) -> Any:
@@ -282,7 +292,9 @@ def read_table(path: str | os.PathLike) -> Any:
         refuse_pipe(path)
         if str(path).endswith(PACKED):
             return pd.DataFrame(json.loads(lzma.decompress(Path(path).read_bytes())))
-        return pd.read_csv(path, dtype={"photo": str, "reference": str})
+        table = pd.read_csv(path, dtype={"photo": str, "reference": str})
+        texts = table.select_dtypes(exclude=["number", "bool"]).columns
+        return table.assign(**{name: table[name].replace(r"^'(?=[=+\-@\t\r])", "", regex=True) for name in texts})
     except OSError:
         raise
     except Exception as error:  # what is no table gives lzma, json and pandas many kinds

@@ -96,3 +96,10 @@ def test_a_folder_appears_when_it_is_complete(tmp_path):
     with pytest.raises(RuntimeError), work_folder(tmp_path / "deep" / "failed"):
         raise RuntimeError("stopped")
     assert [path.name for path in output.parent.iterdir()] == ["out"]
+
+
+def test_a_file_that_is_no_lock_is_not_taken_for_one(tmp_path):
+    (tmp_path / "lock").write_text("the combination")
+    with pytest.raises(OSError, match="lock: is there already, and is not histcolor's"), hold(tmp_path):
+        pass
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("lock", "the combination")]

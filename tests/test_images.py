@@ -676,6 +676,19 @@ def test_tables_are_read_as_they_were_written(tmp_path, name):
     assert (tmp_path / name).read_bytes() == content, "the same table gives the same bytes"
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.json.xz"])
+def test_names_that_a_spreadsheet_would_compute(tmp_path, name):
+    import pandas as pd
+
+    names = ["=1+1", "+1", "-x", "@x", "\tx", "a=b", "'quoted'"]
+    table = pd.DataFrame({"photo": names, "psnr": [-1.5] * 7})
+    images.write_table(table, tmp_path / name)
+    if name == "t.csv":
+        lines = (tmp_path / name).read_text().splitlines()
+        assert not any(line.lstrip('"').startswith(("=", "+", "-", "@", "\t")) for line in lines)
+    pd.testing.assert_frame_equal(images.read_table(tmp_path / name), table)
+
+
 def test_packed_tables_are_read_by_pandas_alone(tmp_path):
     import pandas as pd
 
