@@ -12,6 +12,7 @@ import io
 import json
 import lzma
 import os
+import shutil
 import tarfile
 import zlib
 from collections import Counter
@@ -146,12 +147,10 @@ def _fill_pack(
     count = len(sums)
     if not count:
         raise OSError(f"{', '.join(map(str, sources))}: no photo was left of {len(rows)} files ({rejected}).")
-    images = open_memmap(work / "images.npy", "w+", np.uint8, (count, size, size, 3))
-    flat = np.memmap(raw, np.uint8, "r", shape=images.shape)
-    for start in range(0, count, 1024):  # in pieces: a pack may be larger than the memory
-        images[start : start + 1024] = flat[start : start + 1024]
-    images.flush()
-    del images, flat
+    about = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size, 3)}
+    with open(raw, "rb") as pixels, open(work / "images.npy", "wb") as images:  # mapped, a full disk would kill us
+        np.lib.format.write_array_header_1_0(images, about)
+        shutil.copyfileobj(pixels, images, 2**24)
     raw.unlink()
     import pandas as pd
 

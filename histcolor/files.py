@@ -68,7 +68,7 @@ def hold(place: Path, lock: Path | None = None) -> Iterator[None]:
         with suppress(OSError, ValueError):  # it came or went just now
             who = owner.read_text(encoding="utf-8")
         raise HeldError(place, who or "another process") from None
-    with held:
+    with held, naming(place):
         try:
             owner.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
             yield
@@ -81,6 +81,17 @@ def hold(place: Path, lock: Path | None = None) -> Iterator[None]:
 def lock_beside(output: Path) -> Path:
     """Name the lock's file for a file or folder that need not exist yet: hidden, and beside it."""
     return output.with_name(f".{output.name}{TEMPORARY}lock")
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Make the system's errors in the block name a path, if they name none, as those of a full disk do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 # --- temporary files ---
@@ -159,7 +170,7 @@ def work_folder(output: Path) -> Iterator[Path]:
             with suppress(HeldError), hold(left, lock_beside(left.with_name(found[1]))):
                 shutil.rmtree(left, ignore_errors=True)
     work = output.with_name(f".{output.name}{TEMPORARY}{uuid4().hex[:8]}")
-    with hold(output, lock_beside(output)):
+    with hold(output, lock_beside(output)), naming(output):
         try:
             work.mkdir()
             yield work

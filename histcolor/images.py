@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from histcolor import pictures
-from histcolor.files import refuse_pipe, temporary_file
+from histcolor.files import naming, refuse_pipe, temporary_file
 from histcolor.pictures import MAX_BYTES, STRIP, ImageError, check_suffix, open_picture, open_rgb, to_rgb
 
 __all__ = ["MAX_BYTES", "STRIP", "ImageError", "open_rgb", "to_rgb"]  # used from here
@@ -51,6 +51,7 @@ def atomic(path: str | os.PathLike, *, replace: bool = True) -> Iterator[Path]:
             raise OSError(errno.ENOTDIR, why, str(path)) from error
         except OSError as error:  # names the temporary file, which nobody knows
             raise OSError(error.errno, error.strerror, str(path)) from error
+        stack.enter_context(naming(path))
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
