@@ -177,6 +177,8 @@ def open_images(path: Path) -> np.ndarray:
         refuse_pipe(path / "manifest.csv")
         images = open_memmap(path / "images.npy", "r")
         rejected = pd.read_csv(path / "manifest.csv", usecols=["rejected"], keep_default_na=False)["rejected"]
+    except PermissionError as error:
+        raise OSError(f"{path}: may not be read (permission denied).") from error
     except Exception as error:  # damaged files give numpy and pandas many kinds
         raise OSError(f"{path}: is not a complete pack; make one with 'histcolor data pack'.") from error
     count, fault = int((rejected == "").sum()), ""

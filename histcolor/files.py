@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import re
@@ -42,6 +43,19 @@ def refuse_pipe(path: str | os.PathLike) -> None:
         raise OSError(f"{os.fspath(path)}: is a pipe, not a file.")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where they are missing.
+
+    Raises:
+        OSError: it can not be made; names the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        why = "a file stands where a folder is needed; choose another name"
+        raise NotADirectoryError(errno.ENOTDIR, why, str(folder)) from error
+
+
 @contextmanager
 def hold(place: Path, lock: Path | None = None) -> Iterator[None]:
     """Hold a folder for the length of the block, so that no other process works in it.
@@ -58,7 +72,7 @@ def hold(place: Path, lock: Path | None = None) -> Iterator[None]:
     """
     lock = lock or place / "lock"
     owner = lock.with_name(f"{lock.name}.owner")  # beside the lock, which filelock need not leave as it is written
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(lock.parent)
     if lock.is_file() and lock.stat().st_size and not owner.is_file():
         raise FileExistsError(f"{lock}: is there already, and is not histcolor's; choose another folder.")
     try:
@@ -164,7 +178,7 @@ def work_folder(output: Path) -> Iterator[Path]:
         HeldError: (an ``OSError``) another process makes ``output`` now.
         OSError: the folder can not be made, or ``output`` has come into being meanwhile.
     """
-    output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(output.parent)
     for left in output.parent.glob(f".*{TEMPORARY}*"):
         if found := re.fullmatch(rf"\.(.+){re.escape(TEMPORARY)}(lock|[0-9a-f]{{8}})", left.name):
             with suppress(HeldError), hold(left, lock_beside(left.with_name(found[1]))):

@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from histcolor import pictures
-from histcolor.files import naming, refuse_pipe, temporary_file
+from histcolor.files import make_folder, naming, refuse_pipe, temporary_file
 from histcolor.pictures import MAX_BYTES, STRIP, ImageError, check_suffix, open_picture, open_rgb, to_rgb
 
 __all__ = ["MAX_BYTES", "STRIP", "ImageError", "open_rgb", "to_rgb"]  # used from here
@@ -44,11 +44,8 @@ def atomic(path: str | os.PathLike, *, replace: bool = True) -> Iterator[Path]:
     path = Path(path)
     with ExitStack() as stack:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             temporary = stack.enter_context(temporary_file(path.parent, path.suffix))
-        except (FileExistsError, NotADirectoryError) as error:
-            why = "a file stands where a folder is needed; choose another name"
-            raise OSError(errno.ENOTDIR, why, str(path)) from error
         except OSError as error:  # names the temporary file, which nobody knows
             raise OSError(error.errno, error.strerror, str(path)) from error
         stack.enter_context(naming(path))

@@ -112,3 +112,11 @@ def test_a_full_disk_is_named_by_what_was_to_be_written(block, tmp_path):
     with pytest.raises(OSError, match="No space") as error, block(tmp_path / "place"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert error.value.filename == str(tmp_path / "place")
+
+
+def test_a_file_where_a_folder_is_needed(tmp_path):
+    (tmp_path / "file").write_text("precious")
+    for block in (hold(tmp_path / "file"), work_folder(tmp_path / "file" / "pack")):
+        with pytest.raises(OSError, match="a file stands where a folder is needed; choose another name"), block:
+            pass
+    assert (tmp_path / "file").read_text() == "precious"
