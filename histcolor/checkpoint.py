@@ -171,8 +171,7 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Colorizer:
     Raises:
         CheckpointError: (a ``ValueError``) no such model, or the file is damaged, incomplete or from another program.
     """
-    shipped = SHIPPED / f"{name}.safetensors"
-    path = shipped if shipped.is_file() else Path(name)
+    path = SHIPPED / f"{name}.safetensors" if str(name) in shipped_models() else Path(name)
     if not path.is_file() and not path.suffix:
         raise CheckpointError(f"There is no model {str(name)!r}; shipped are: {', '.join(shipped_models()) or 'none'}.")
     metadata = load_metadata(path)

@@ -147,6 +147,7 @@ def colorize_file(
     flips: bool = False,
     size: int | str = "full",
     points: Sequence[Point] = (),
+    replace: bool = True,
 ) -> None:
     """Colour a photo from file to file, strip by strip, so that memory stays bounded for photos of any size.
 
@@ -161,10 +162,11 @@ def colorize_file(
         flips: see :func:`colorize`.
         size: the working size, see :func:`encode`.
         points: pins, see :func:`colorize`.
+        replace: whether ``output`` may replace a file.
 
     Raises:
         ImageError: (an ``OSError``) no readable photo, or above 200 megapixels; one sentence that names the file.
-        OSError: the result can not be written.
+        OSError: the result can not be written, or a file is there that must not be replaced.
         ValueError: see :func:`colorize`.
     """
     check_options(model, hist, transport=transport, size=size)
@@ -184,7 +186,7 @@ def colorize_file(
         ab = colours(model, encoded, hist, transport=transport, flips=flips, pins=pins).cpu()
         colour_strip, rows = make_joiner(ab, small, height, width), max(1, STRIP // width)
         full_L.seek(0)
-        with write_strips(output, height, width) as write:
+        with write_strips(output, height, width, replace=replace) as write:
             for top in range(0, height, rows):
                 L = torch.frombuffer(bytearray(full_L.read(4 * rows * width)), dtype=torch.float32)
                 write(to_uint8(colour_strip(0, L.view(1, -1, width), top)))

@@ -11,6 +11,8 @@ import hashlib
 import io
 import json
 import lzma
+import os
+import shutil
 import tarfile
 import zlib
 from collections import Counter
@@ -28,7 +30,7 @@ from tqdm import tqdm
 from histcolor.color import is_gray
 from histcolor.device import send
 from histcolor.files import refuse_pipe, work_folder
-from histcolor.images import MAX_BYTES, SUFFIXES, ImageError, find_images, open_rgb, to_tensor, write_text
+from histcolor.images import MAX_BYTES, SUFFIXES, ImageError, find_images, open_rgb, to_tensor, write_table, write_text
 
 MIN_BYTES = 3 * 1024  #: the paper leaves out files under 3 KB (3.1), JPEGs of full size; good small WebPs may have less
 
@@ -46,8 +48,8 @@ def iterate_files(source: Path, failed: list[str] | None = None) -> Iterator[tup
             with tarfile.open(source) as tar:
                 for member in tar:
                     name = Path(member.name)
-                    if member.isfile() and name.suffix.lower() in SUFFIXES and not name.name.startswith("."):
-                        small = member.size <= MAX_BYTES
+                    if not member.isdir() and name.suffix.lower() in SUFFIXES and not name.name.startswith("."):
+                        small = member.isfile() and member.size <= MAX_BYTES  # links are no photos of their own
                         yield f"{source.name}/{member.name}", tar.extractfile(member).read() if small else None
                 # tarfile takes a damaged header for the end; the true end has zeros, and a checksum if compressed
                 tar.fileobj.seek(tar.offset)
@@ -88,7 +90,7 @@ def check_pack(output: Path | None, size: int, min_bytes: int = MIN_BYTES) -> No
         raise ValueError(f"A pack's photos need at least 32 pixels a side, got {size}.")
     if min_bytes < 0:
         raise ValueError(f"min_bytes must be 0 or more, got {min_bytes}.")
-    if output and output.exists():
+    if output and (os.path.lexists(output) or output.name in ("", "..")):  # a link to nothing is there, too
         raise ValueError(f"{output}: is there already; choose another name, or remove it first.")
 
 
@@ -145,17 +147,15 @@ def _fill_pack(
     count = len(sums)
     if not count:
         raise OSError(f"{', '.join(map(str, sources))}: no photo was left of {len(rows)} files ({rejected}).")
-    images = open_memmap(work / "images.npy", "w+", np.uint8, (count, size, size, 3))
-    flat = np.memmap(raw, np.uint8, "r", shape=images.shape)
-    for start in range(0, count, 1024):  # in pieces: a pack may be larger than the memory
-        images[start : start + 1024] = flat[start : start + 1024]
-    images.flush()
-    del images, flat
+    about = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size, 3)}
+    with open(raw, "rb") as pixels, open(work / "images.npy", "wb") as images:  # mapped, a full disk would kill us
+        np.lib.format.write_array_header_1_0(images, about)
+        shutil.copyfileobj(pixels, images, 2**24)
     raw.unlink()
     import pandas as pd
 
     table = pd.DataFrame(rows, columns=["file", "sha256", "rejected"])
-    table.to_csv(work / "manifest.csv", index=False, errors="backslashreplace")  # old names may be no UTF-8
+    write_table(table, work / "manifest.csv")
     about = {"photos": count, "size": size, "min_bytes": min_bytes, "rejected": rejected}
     about["sources"] = [Path(source).name for source in sources]
     write_text(json.dumps(about, indent=2), work / "pack.json")
@@ -177,6 +177,8 @@ def open_images(path: Path) -> np.ndarray:
         refuse_pipe(path / "manifest.csv")
         images = open_memmap(path / "images.npy", "r")
         rejected = pd.read_csv(path / "manifest.csv", usecols=["rejected"], keep_default_na=False)["rejected"]
+    except PermissionError as error:
+        raise OSError(f"{path}: may not be read (permission denied).") from error
     except Exception as error:  # damaged files give numpy and pandas many kinds
         raise OSError(f"{path}: is not a complete pack; make one with 'histcolor data pack'.") from error
     count, fault = int((rejected == "").sum()), ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import re
@@ -42,6 +43,19 @@ def refuse_pipe(path: str | os.PathLike) -> None:
         raise OSError(f"{os.fspath(path)}: is a pipe, not a file.")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where they are missing.
+
+    Raises:
+        OSError: it can not be made; names the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        why = "a file stands where a folder is needed; choose another name"
+        raise NotADirectoryError(errno.ENOTDIR, why, str(folder)) from error
+
+
 @contextmanager
 def hold(place: Path, lock: Path | None = None) -> Iterator[None]:
     """Hold a folder for the length of the block, so that no other process works in it.
@@ -54,11 +68,13 @@ def hold(place: Path, lock: Path | None = None) -> Iterator[None]:
 
     Raises:
         HeldError: (an ``OSError``) another process, or thread, holds it.
-        OSError: the lock's folder can not be made or written to.
+        OSError: the lock's folder can not be made or written to, or another file has the lock's name.
     """
     lock = lock or place / "lock"
     owner = lock.with_name(f"{lock.name}.owner")  # beside the lock, which filelock need not leave as it is written
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(lock.parent)
+    if lock.is_file() and lock.stat().st_size and not owner.is_file():
+        raise FileExistsError(f"{lock}: is there already, and is not histcolor's; choose another folder.")
     try:
         held = FileLock(lock).acquire(blocking=False)
     except Timeout:
@@ -66,7 +82,7 @@ def hold(place: Path, lock: Path | None = None) -> Iterator[None]:
         with suppress(OSError, ValueError):  # it came or went just now
             who = owner.read_text(encoding="utf-8")
         raise HeldError(place, who or "another process") from None
-    with held:
+    with held, naming(place):
         try:
             owner.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
             yield
@@ -74,6 +90,22 @@ def hold(place: Path, lock: Path | None = None) -> Iterator[None]:
             owner.unlink(missing_ok=True)
             with suppress(OSError):  # Windows removes no file that is locked
                 lock.unlink(missing_ok=True)
+
+
+def lock_beside(output: Path) -> Path:
+    """Name the lock's file for a file or folder that need not exist yet: hidden, and beside it."""
+    return output.with_name(f".{output.name}{TEMPORARY}lock")
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Make the system's errors in the block name a path, if they name none, as those of a full disk do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 # --- temporary files ---
@@ -146,17 +178,13 @@ def work_folder(output: Path) -> Iterator[Path]:
         HeldError: (an ``OSError``) another process makes ``output`` now.
         OSError: the folder can not be made, or ``output`` has come into being meanwhile.
     """
-
-    def lock(name: str) -> Path:
-        return output.with_name(f".{name}{TEMPORARY}lock")
-
-    output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(output.parent)
     for left in output.parent.glob(f".*{TEMPORARY}*"):
         if found := re.fullmatch(rf"\.(.+){re.escape(TEMPORARY)}(lock|[0-9a-f]{{8}})", left.name):
-            with suppress(HeldError), hold(left, lock(found[1])):
+            with suppress(HeldError), hold(left, lock_beside(left.with_name(found[1]))):
                 shutil.rmtree(left, ignore_errors=True)
     work = output.with_name(f".{output.name}{TEMPORARY}{uuid4().hex[:8]}")
-    with hold(output, lock(output.name)):
+    with hold(output, lock_beside(output)), naming(output):
         try:
             work.mkdir()
             yield work

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import lzma
 import os
+import stat
 import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from histcolor import pictures
-from histcolor.files import refuse_pipe, temporary_file
+from histcolor.files import make_folder, naming, refuse_pipe, temporary_file
 from histcolor.pictures import MAX_BYTES, STRIP, ImageError, check_suffix, open_picture, open_rgb, to_rgb
 
 __all__ = ["MAX_BYTES", "STRIP", "ImageError", "open_rgb", "to_rgb"]  # used from here
@@ -30,23 +32,45 @@ LARGE = 2**25  #: pixels; a larger photo is decoded and encoded in a process of 
 
 
 @contextmanager
-def atomic(path: str | os.PathLike) -> Iterator[Path]:
+def atomic(path: str | os.PathLike, *, replace: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; if the block ends well, that file becomes ``path`` in one step.
 
-    Whatever happens, ``path`` is either the old file or the complete new one.
+    Whatever happens, ``path`` is either the old file or the complete new one. Without ``replace`` an old file stays,
+    even one that came into being during the block.
 
     Raises:
-        OSError: the folder can not be made or written to.
+        OSError: the folder can not be made or written to, or the file can or must not be replaced; names ``path``.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with temporary_file(path.parent, path.suffix) as temporary:
+    with ExitStack() as stack:
+        try:
+            make_folder(path.parent)
+            temporary = stack.enter_context(temporary_file(path.parent, path.suffix))
+        except OSError as error:  # names the temporary file, which nobody knows
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        stack.enter_context(naming(path))
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes it private
+        try:
+            os.replace(temporary, path) if replace else _place(temporary, path)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _place(temporary: Path, path: Path) -> None:
+    """Give a file a second name, which must be new; the first one goes with the temporary file."""
+    taken = FileExistsError(errno.EEXIST, "is there already; choose another name", str(path))
+    try:
+        os.link(temporary, path)  # unlike a rename it replaces nothing
+    except FileExistsError as error:
+        raise taken from error
+    except OSError as error:  # some drives know no links
+        if os.path.lexists(path):
+            raise taken from error
         os.replace(temporary, path)
 
 
@@ -142,17 +166,20 @@ def _receive(child: subprocess.Popen, count: int, name: str) -> bytes:
 
 
 @contextmanager
-def write_strips(path: str | os.PathLike, height: int, width: int) -> Iterator[Callable[[np.ndarray], None]]:
+def write_strips(
+    path: str | os.PathLike, height: int, width: int, *, replace: bool = True
+) -> Iterator[Callable[[np.ndarray], None]]:
     """Write a picture strip by strip: yields the function that takes the strips, uint8 ``[rows, W, 3]``, in order.
 
     The file appears when all of them have come. Above :data:`LARGE` pixels it is encoded in a process of its own.
+    ``replace`` is that of :func:`atomic`.
 
     Raises:
         ValueError: no format with this suffix can be written.
         OSError: the file can not be written.
     """
     check_suffix(path)
-    with atomic(path) as temporary:
+    with atomic(path, replace=replace) as temporary:
         if height * width <= LARGE:
             strips: list[np.ndarray] = []
             yield strips.append
@@ -182,8 +209,8 @@ def find_images(folder: str | os.PathLike, failed: list[str] | None = None) -> l
 
     Args:
         folder: the folder, or a photo.
-        failed: a list that takes a sentence about the subfolders that can not be read, whose photos are left out.
-            Without it such a folder is an error.
+        failed: a list that takes a sentence about what can not be read and is left out: subfolders, links that lead to
+            nothing or to a folder elsewhere, pipes named like a photo. Without it these are an error.
 
     Raises:
         OSError: there is no such folder, it holds no photo, or it can not be read.
@@ -198,10 +225,17 @@ def find_images(folder: str | os.PathLike, failed: list[str] | None = None) -> l
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+                path = Path(place, name)
                 try:
-                    found += [path] if (path := Path(place, name)).is_file() else []
-                except OSError as error:  # in a folder that may be listed, but not entered
+                    if not stat.S_ISREG(path.stat().st_mode):
+                        raise OSError(errno.EINVAL, "is no file", str(path))
+                    found.append(path)
+                except OSError as error:  # such as a link to nothing, or in a folder that may not be entered
                     unread.append(error)
+        for name in folders:  # os.walk follows no links, which may lead in circles
+            path = Path(place, name)
+            if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+                unread.append(OSError(errno.EINVAL, "a link to a folder elsewhere, name it itself", str(path)))
     if unread:
         named = ", ".join(f"{error.filename} ({error.strerror})" for error in unread)
         sentence = f"{folder}: can not read {len(unread)} of the folders and files in it, so leaves them out: {named}."
@@ -223,14 +257,24 @@ def write_table(table: Any, path: str | os.PathLike) -> None:
     """Write a pandas table atomically: as CSV, or with the suffix :data:`PACKED` as compressed columns.
 
     Columns compress far better than lines, since the same names repeat. Equal tables give equal files, and
-    ``pandas.read_json`` reads them, too.
+    ``pandas.read_json`` reads them, too. In a CSV a text that a spreadsheet would compute gets a ``'`` before it, see
+    :func:`defused`.
     """
     with atomic(path) as temporary:
         if str(path).endswith(PACKED):
             text = json.dumps(table.to_dict("list"), separators=(",", ":"))
             temporary.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
         else:
-            table.to_csv(temporary, index=False)
+            defused(table).to_csv(temporary, index=False, errors="backslashreplace")  # old names may be no UTF-8
+
+
+def defused(table: Any) -> Any:
+    """Put a ``'`` before the texts in a pandas table that begin with ``=``, ``+``, ``-`` or ``@``.
+
+    A spreadsheet would compute them, and names of photos come from anywhere.
+    """
+    texts = table.select_dtypes(exclude=["number", "bool"]).columns
+    return table.assign(**{name: table[name].replace(r"^(?=[=+\-@\t\r])", "'", regex=True) for name in texts})
 
 
 def read_table(path: str | os.PathLike) -> Any:
@@ -246,7 +290,9 @@ def read_table(path: str | os.PathLike) -> Any:
         refuse_pipe(path)
         if str(path).endswith(PACKED):
             return pd.DataFrame(json.loads(lzma.decompress(Path(path).read_bytes())))
-        return pd.read_csv(path, dtype={"photo": str, "reference": str})
+        table = pd.read_csv(path, dtype={"photo": str, "reference": str})
+        texts = table.select_dtypes(exclude=["number", "bool"]).columns
+        return table.assign(**{name: table[name].replace(r"^'(?=[=+\-@\t\r])", "", regex=True) for name in texts})
     except OSError:
         raise
     except Exception as error:  # what is no table gives lzma, json and pandas many kinds

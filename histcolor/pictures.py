@@ -26,6 +26,8 @@ MAX_BYTES = 4 * MAX_PIXELS  #: of a photo's file, and of the memory that its dec
 STRIP = 2**18  #: pixels that are converted at once
 #: kinds of photos; other files, whatever their names, reach no decoder (Pillow's for EPS would start Ghostscript)
 FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
+#: kinds that keep all pixels and colours of a result: an icon is scaled down, a GIF has 256 colours
+WRITTEN = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "PPM", "JPEG2000", "AVIF")
 #: how many times a decoder's memory is that of the picture; measured with Pillow 13
 DECODERS = {"WEBP": 4, "JPEG2000": 6, "AVIF": 2.5}
 TURNS = {
@@ -67,6 +69,8 @@ def named(name: str) -> Iterator[None]:
     except MemoryError as error:
         raise ImageError(f"{name}: there is too little memory to decode it.") from error
     except Exception as error:  # the decoders raise nearly everything for damaged files
+        if isinstance(error, OSError) and error.strerror:  # the system's, as for a name too long
+            raise ImageError(f"{name}: can not be read ({error.strerror}).") from error
         raise ImageError(f"{name}: is not a readable image, or is damaged.") from error
 
 
@@ -173,9 +177,9 @@ def white_value(picture: Image.Image) -> float:
     (width, height), rows = picture.size, max(1, STRIP // picture.width)
     tops = range(0, height, rows)
     peak = max(finite(picture.crop((0, y, width, min(y + rows, height)))).max() for y in tops)
-    if picture.mode == "F" and peak <= 1:  # floating point usually means 0 to 1
+    if picture.mode == "F" and peak <= 2:  # floating point usually means 0 to 1, and highlights may lie above
         return 1.0
-    return 65535.0 if peak > 255 else 255.0
+    return 255.0 if peak <= 255 else max(65535.0, peak)
 
 
 def to_srgb(picture: Image.Image) -> tuple[Any, str]:
@@ -217,10 +221,11 @@ def check_suffix(path: str | os.PathLike) -> None:
     """Refuse a file's name if no picture can be written under it.
 
     Raises:
-        ValueError: its suffix names no format, or one that can only be read.
+        ValueError: its suffix names none of :data:`WRITTEN`, or one that Pillow can not write here.
     """
     suffix = Path(path).suffix.lower()
-    if Image.registered_extensions().get(suffix) not in Image.SAVE:
+    kind = Image.registered_extensions().get(suffix)
+    if kind not in WRITTEN or kind not in Image.SAVE or suffix in (".pgm", ".pbm"):  # these two have no colours
         raise ValueError(f"{path}: {suffix or 'no suffix'} names no image format; use .png or .jpg.")
 
 

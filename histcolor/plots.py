@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import matplotlib
@@ -23,7 +24,9 @@ from torch import Tensor
 from histcolor.color import AB_MAX, in_gamut, lab_to_rgb, rgb_to_lab
 from histcolor.histogram import bin_width, palette
 from histcolor.images import atomic, to_uint8
+from histcolor.pictures import ImageError, open_picture
 
+SHEET = "contact sheet of histcolor"  #: the title in the PNGs that :func:`save_sheet` writes
 PLANE = (-AB_MAX, AB_MAX, -AB_MAX, AB_MAX)  #: the ab plane as matplotlib's extent
 FAINTEST = 1e-5  #: a bin with less mass than this is not seen
 FULL = FAINTEST ** (1 - 1 / 2.2)  #: a bin with at least this mass, 0.19 %, has its full colour
@@ -46,10 +49,10 @@ def use_style() -> None:
     plt.rcParams.update(STYLE)
 
 
-def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure to a file atomically; the suffix of ``path`` is the format."""
+def save_figure(figure: Figure, path: str | Path, **metadata: str) -> None:
+    """Write a figure to a file atomically; the suffix of ``path`` is the format. ``metadata`` are texts in a PNG."""
     with atomic(path) as temporary:
-        figure.savefig(temporary, facecolor="white")
+        figure.savefig(temporary, facecolor="white", metadata=metadata or None)
 
 
 def show_figure(figure: Figure, path: str | Path | None = None):
@@ -276,8 +279,15 @@ def save_sheet(sheet: Sequence[Tensor], path: Path) -> None:
     with plt.rc_context():
         use_style()
         figure = image_grid(list(zip(*sheet, strict=True)), columns)
-        save_figure(figure, path)
+        save_figure(figure, path, Title=SHEET)
         plt.close(figure)
+
+
+def is_sheet(path: Path) -> bool:
+    """Tell whether a file is a PNG that :func:`save_sheet` wrote."""
+    with suppress(ImageError), open_picture(path, str(path)) as picture:
+        return picture.info.get("Title") == SHEET
+    return False
 
 
 def training_curves(history: pd.DataFrame) -> Figure:

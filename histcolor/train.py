@@ -11,6 +11,7 @@ import math
 import sys
 import time
 import warnings
+import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -132,6 +133,7 @@ def set_up(
         load_imagenet_weights(photo.backbone, backbone)
     if init is not None and (fresh := start_from(network, init)):
         print(f"init: {len(fresh)} tensors are not in the model to start from, first {fresh[0]}", file=sys.stderr)
+    network.origin = fingerprint(init) if init is not None else ""
     if config.dropped and not network.automatic:
         network.average.copy_(mean_histogram(pack, model.bins))
     if config.backbone_lr and photo:
@@ -154,6 +156,14 @@ def start_from(model: nn.Module, init: nn.Module) -> list[str]:
         )
     fill(model, mine | {name: given[name] for name in shared}, "init")
     return [name for name in mine if name not in shared]
+
+
+def fingerprint(model: nn.Module) -> str:
+    """Describe a model's weights by a checksum, to tell models apart."""
+    total = 0
+    for tensor in model.state_dict().values():
+        total = zlib.crc32(tensor.detach().cpu().contiguous().numpy().tobytes(), total)
+    return f"{total:08x}"
 
 
 def trained(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -405,7 +415,8 @@ def check_share(config: TrainConfig, pack: Pack, rank: int, world: int) -> slice
 def describe(model: nn.Module, loss: Callable, config: TrainConfig) -> dict[str, Any]:
     """Collect everything that decides a run's numbers, as ``config.json`` holds it."""
     about_loss = {k: v for k, v in vars(loss).items() if isinstance(v, int | float | str)}
-    return {"method": model.method, "model": asdict(model.config), "loss": about_loss, **asdict(config)}
+    about = {"method": model.method, "init": getattr(model, "origin", ""), "model": asdict(model.config)}
+    return {**about, "loss": about_loss, **asdict(config)}
 
 
 def resume(
@@ -455,15 +466,16 @@ def read_history(path: Path, step: int) -> list[dict]:
 
 
 def check_unused(config: dict, run: Path) -> None:
-    """Refuse to begin in a folder with another program's ``config.json``, or with a model of another run.
+    """Refuse to begin in a folder with another program's files, or with a model of another run.
 
     Raises:
         ValueError: there is one of these; the message names it.
         OSError: the file can not be read.
     """
     path, model = run / "config.json", run / "model.safetensors"
-    if path.exists() and "model" not in read_config(path):
-        raise ValueError(f"{path}: is there already, and is no run's; choose another folder.")
+    taken = [] if path.exists() else [run / name for name in ("history.csv", "sheets") if (run / name).exists()]
+    if taken or (path.exists() and "model" not in read_config(path)):
+        raise ValueError(f"{[*taken, path][0]}: is there already, and is no run's; choose another folder.")
     if model.exists():  # of a finished run without its state, or of one that was killed before its first state
         check_same_run(config, path)
 
@@ -475,7 +487,8 @@ def check_same_run(config: dict, path: Path) -> None:
         ValueError: they differ, the message names the first such field; or the file is damaged.
         OSError: the file is missing.
     """
-    then, now = read_config(path), json.loads(json.dumps(config))
+    now = json.loads(json.dumps(config))
+    then = {"init": now.get("init"), **read_config(path)}  # older runs do not tell what they started from
     if different := sorted(k for k in {**then, **now} if then.get(k) != now.get(k)):
         key = different[0]
         raise ValueError(

@@ -3,6 +3,7 @@
 import json
 import math
 import pickle
+import shutil
 import socket
 from dataclasses import asdict
 
@@ -293,3 +294,13 @@ def test_a_changed_or_unknown_backbone_can_not(with_imagenet, tmp_path):
     rewrite(path, lambda t, m: (t, {**m, "backbone": PACKAGED}))
     with pytest.raises(CheckpointError, match=r"light\.safetensors: No package holds the weights"):
         hc.load(path)
+
+
+def test_a_path_without_suffix_is_no_shipped_model(tmp_path):
+    """Nor is a longer path with the same end, beside it, or a name that is too long for one."""
+    shutil.copy(SHIPPED / "small.safetensors", tmp_path / "mine.safetensors")
+    with pytest.raises(CheckpointError, match="There is no model"):
+        hc.load(tmp_path / "mine")
+    with pytest.raises(OSError, match="File name too long") as error:
+        hc.load("x" * 300)
+    assert error.value.filename == "x" * 300

@@ -195,6 +195,25 @@ def test_an_existing_output_is_refused_and_kept(photos, tmp_path):
     assert [p.name for p in (tmp_path / "pack").iterdir()] == ["precious"]
 
 
+def test_a_link_to_nothing_is_an_existing_output(photos, tmp_path):
+    (tmp_path / "pack").symlink_to("nowhere")
+    for output in (tmp_path / "pack", tmp_path / "new" / ".."):
+        with pytest.raises(ValueError, match="is there already"):
+            build_pack([photos], output, 32, quiet=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["pack"]
+
+
+def test_links_in_a_tar_are_listed(photos, tmp_path):
+    with tarfile.open(tmp_path / "photos.tar", "w") as tar:
+        tar.add(photos / "coffee_cup.jpg", "a.jpg")
+        for name, kind in (("hard.jpg", tarfile.LNKTYPE), ("soft.jpg", tarfile.SYMTYPE)):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = kind, "a.jpg"
+            tar.addfile(link)
+    about = build_pack([tmp_path / "photos.tar"], tmp_path / "pack", 32, quiet=True)
+    assert (about["photos"], about["rejected"]) == (1, {"unreadable": 2})
+
+
 def test_a_size_too_small_is_refused(photos, tmp_path):
     with pytest.raises(ValueError, match="at least 32 pixels a side, got 31"):
         build_pack([photos], tmp_path / "pack", 31, quiet=True)

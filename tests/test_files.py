@@ -1,5 +1,6 @@
 """histcolor.files: folders that one process holds, and temporary files that only a later process clears."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import pytest
 
+from histcolor import images
 from histcolor.checks import read_config
 from histcolor.data import open_images
 from histcolor.files import HeldError, clear_temporaries, hold, temporary_file, work_folder
@@ -96,3 +98,25 @@ def test_a_folder_appears_when_it_is_complete(tmp_path):
     with pytest.raises(RuntimeError), work_folder(tmp_path / "deep" / "failed"):
         raise RuntimeError("stopped")
     assert [path.name for path in output.parent.iterdir()] == ["out"]
+
+
+def test_a_file_that_is_no_lock_is_not_taken_for_one(tmp_path):
+    (tmp_path / "lock").write_text("the combination")
+    with pytest.raises(OSError, match="lock: is there already, and is not histcolor's"), hold(tmp_path):
+        pass
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("lock", "the combination")]
+
+
+@pytest.mark.parametrize("block", [hold, work_folder, images.atomic])
+def test_a_full_disk_is_named_by_what_was_to_be_written(block, tmp_path):
+    with pytest.raises(OSError, match="No space") as error, block(tmp_path / "place"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert error.value.filename == str(tmp_path / "place")
+
+
+def test_a_file_where_a_folder_is_needed(tmp_path):
+    (tmp_path / "file").write_text("precious")
+    for block in (hold(tmp_path / "file"), work_folder(tmp_path / "file" / "pack")):
+        with pytest.raises(OSError, match="a file stands where a folder is needed; choose another name"), block:
+            pass
+    assert (tmp_path / "file").read_text() == "precious"

@@ -1,5 +1,6 @@
 """histcolor.images: all kinds of files that people have, and many ways in which they may be damaged."""
 
+import errno
 import io
 import math
 import os
@@ -260,8 +261,8 @@ def test_a_dark_16_bit_photo_stays_dark(tmp_path):
     assert (read8(path) == 1).all()
 
 
-@pytest.mark.parametrize(("top", "scale"), [(255, 1), (65535, 257)])
-def test_32_bit_integers_hold_8_or_16_bits(top, scale, tmp_path):
+@pytest.mark.parametrize(("top", "scale"), [(255, 1), (65535, 257), (10**9, 10**9 / 255)])
+def test_32_bit_integers_hold_8_or_16_bits_or_more(top, scale, tmp_path):
     values = np.linspace(0, top, 600).reshape(20, 30).astype(np.int32)
     assert np.array_equal(read8(save(values, tmp_path / "i.tif"))[..., 0], (values / scale).round().astype(np.uint8))
 
@@ -272,6 +273,11 @@ def test_float_tiff(top, tmp_path):
     path = save(values, tmp_path / "f.tif")
     assert as_saved(path, "mode") == "F"
     assert np.abs(read8(path)[..., 0] - values / top * 255).max() <= 0.51
+
+
+def test_highlights_above_1_darken_no_float_tiff(tmp_path):
+    values = np.array([[0.5, 1.0, 1.3]], np.float32)
+    assert read8(save(values, tmp_path / "f.tif"))[0, :, 0].tolist() == [128, 255, 255]
 
 
 def test_nan_in_a_float_tiff_is_black_and_harms_no_other_pixel(tmp_path):
@@ -546,7 +552,9 @@ def test_write_jpeg_keeps_colours(tmp_path):
     assert (read_image(tmp_path / "a.jpg") - rgb).abs().mean() < 0.05
 
 
-@pytest.mark.parametrize("name", ["a.xyz", "a", "a.psd", "a.fits"])
+@pytest.mark.parametrize(
+    "name", ["a.xyz", "a", "a.psd", "a.fits", "a.ico", "a.icns", "a.gif", "a.pgm", "a.pdf", "a.h5"]
+)
 def test_write_refuses_a_suffix_that_it_can_not_write(name, tmp_path):
     with pytest.raises(ValueError, match=r"names no image format; use \.png or \.jpg") as error:
         write_image(torch.rand(3, 4, 4), tmp_path / name)
@@ -567,6 +575,34 @@ def test_writing_where_a_file_stands_in_the_way(tmp_path):
 
 
 # ---- atomic
+
+
+def test_atomic_replaces_nothing_that_came_meanwhile(tmp_path, monkeypatch):
+    for place, links in (("with links", True), ("without", False)):
+        path = tmp_path / place / "a.txt"
+        if not links:
+
+            def refuse(*_):
+                raise OSError(errno.EPERM, "Operation not permitted")
+
+            monkeypatch.setattr(os, "link", refuse)
+        with images.atomic(path, replace=False) as temporary:
+            temporary.write_text("first")
+        with (
+            pytest.raises(OSError, match="is there already; choose another name"),
+            images.atomic(path, replace=False) as temporary,
+        ):
+            temporary.write_text("second")
+        assert path.read_text() == "first"
+        assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_atomic_names_the_file_and_not_the_temporary_one(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path, why in ((tmp_path / "file" / "a", "a file stands where"), (tmp_path / ("x" * 300), "File name too long")):
+        with pytest.raises(OSError, match=why) as error:
+            images.write_text("x", path)
+        assert error.value.filename == str(path)
 
 
 def test_atomic_replaces_in_one_step(tmp_path):
@@ -640,6 +676,19 @@ def test_tables_are_read_as_they_were_written(tmp_path, name):
     assert (tmp_path / name).read_bytes() == content, "the same table gives the same bytes"
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.json.xz"])
+def test_names_that_a_spreadsheet_would_compute(tmp_path, name):
+    import pandas as pd
+
+    names = ["=1+1", "+1", "-x", "@x", "\tx", "a=b", "'quoted'"]
+    table = pd.DataFrame({"photo": names, "psnr": [-1.5] * 7})
+    images.write_table(table, tmp_path / name)
+    if name == "t.csv":
+        lines = (tmp_path / name).read_text().splitlines()
+        assert not any(line.lstrip('"').startswith(("=", "+", "-", "@", "\t")) for line in lines)
+    pd.testing.assert_frame_equal(images.read_table(tmp_path / name), table)
+
+
 def test_packed_tables_are_read_by_pandas_alone(tmp_path):
     import pandas as pd
 
@@ -658,6 +707,25 @@ def test_find_images_sorts_and_leaves_out_what_is_no_photo(tmp_path):
     (tmp_path / "folder.jpg").mkdir()
     assert [p.relative_to(tmp_path).as_posix() for p in find_images(tmp_path)] == ["a.PNG", "b.jpg", "deep/er/c.jpeg"]
     assert find_images(str(tmp_path / "b.jpg")) == [tmp_path / "b.jpg"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs pipes and links")
+def test_find_images_leaves_out_nothing_without_a_word(colours, tmp_path):
+    folder, elsewhere = tmp_path / "photos", tmp_path / "elsewhere"
+    for place in (folder / "deep", elsewhere):
+        place.mkdir(parents=True)
+        save(colours, place / "a.png")
+    (folder / "gone.png").symlink_to("nowhere.png")
+    (folder / "link").symlink_to(elsewhere)
+    (folder / "shallow").symlink_to("deep")  # its photos are found there
+    (folder / "circle").symlink_to(folder)
+    os.mkfifo(folder / "pipe.png")
+    assert find_images(folder, failed := []) == [folder / "deep" / "a.png"]
+    assert "can not read 3 of the folders and files in it" in failed[0]
+    for named in ("gone.png (No such file", "pipe.png (is no file", "link (a link to a folder elsewhere"):
+        assert named in failed[0]
+    with pytest.raises(OSError, match=r"gone\.png"):
+        find_images(folder)
 
 
 def test_find_images_in_a_folder_without(tmp_path):

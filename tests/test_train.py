@@ -572,3 +572,25 @@ def test_training_computes_in_the_given_precision(pack, tmp_path, precision, mon
     monkeypatch.setattr(Colorizer, "forward", forward)
     run(replace(CONFIG, steps=1, log_every=1, save_every=1, precision=precision), pack, tmp_path)
     assert seen == [(precision == "bfloat16", getattr(torch, precision))]
+
+
+def test_another_model_to_start_from_is_another_run(pack, tmp_path):
+    first, second = (set_up(replace(CONFIG, seed=seed), TINY, pack) for seed in (1, 2))
+    run(CONFIG, pack, tmp_path / "run", init=first, minutes=0)
+    run(CONFIG, pack, tmp_path / "run", init=first, minutes=0)
+    for other in (second, None):
+        with pytest.raises(ValueError, match="holds a run with init = "):
+            run(CONFIG, pack, tmp_path / "run", init=other, minutes=0)
+    path = tmp_path / "run" / "config.json"
+    older = {k: v for k, v in json.loads(path.read_text()).items() if k != "init"}
+    path.write_text(json.dumps(older))
+    run(CONFIG, pack, tmp_path / "run", init=second, minutes=0)  # nothing tells
+
+
+@pytest.mark.parametrize("name", ["history.csv", "sheets/0000001.png"])
+def test_files_of_another_program_stay(name, pack, tmp_path):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("precious")
+    with pytest.raises(ValueError, match="is there already, and is no run's; choose another folder"):
+        run(CONFIG, pack, tmp_path)
+    assert [p.read_text() for p in tmp_path.rglob("*") if p.is_file()] == ["precious"]

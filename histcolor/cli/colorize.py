@@ -91,6 +91,7 @@ def colorize(args: argparse.Namespace) -> int:
     hist = target_histogram(args, model.config.bins)
     options = {"transport": args.transport, "size": args.size}
     check_options(model, hist, **options)
+    options |= {"flips": args.flips, "replace": args.overwrite}
     targets, failed = find_targets(args.photos, args.output)
     if args.point and len(targets) > 1:
         raise ValueError(f"--point names places of one photo, but {len(targets)} photos were given.")
@@ -100,7 +101,7 @@ def colorize(args: argparse.Namespace) -> int:
     for path, target in tqdm(targets, desc="colorize", unit=" photos", disable=quiet_bars or len(targets) == 1):
         try:
             check_target(target, taken, args.overwrite)
-            colorize_file(model, path, target, hist, flips=args.flips, points=args.point, **options)
+            colorize_file(model, path, target, hist, points=args.point, **options)
             taken.add(identity(target))
         except Exception as error:  # whatever is wrong with one photo, the others go on
             failed.append(sentence(path, error))
@@ -118,10 +119,13 @@ def point(text: str) -> tuple[float, float, str]:
 
 def sentence(path: Path, error: Exception) -> str:
     """Say on one line what went wrong with a photo."""
-    text = " ".join(str(error).split())
-    expected = isinstance(error, (OSError, ValueError)) and text
+    text, expected = options.of_system(error) or str(error), isinstance(error, (OSError, ValueError))
+    if expected and str(path) in text:  # as it is: blanks and line breaks may be part of the name
+        return text
+    text = " ".join(text.split())
+    expected = expected and text
     text = text if expected else f"could not be coloured ({type(error).__name__}{': ' * bool(text)}{text})."
-    return text if str(path) in text else f"{path}: {text}"
+    return f"{path}: {text}"
 
 
 def check_target(target: Path, taken: set, overwrite: bool) -> None:
@@ -149,24 +153,25 @@ def find_targets(sources: list[Path], output: Path) -> tuple[list[tuple[Path, Pa
     photos, failed = [], []  # each photo with its name below the output folder
     results, known = identity(output), cache(identity)
     for source in sources:
-        if source.is_dir() and results == identity(source):
+        is_folder = os.path.isdir(source)  # unlike Path's own it never raises
+        if is_folder and results == identity(source):
             raise ValueError(
                 f"{output}: is the folder of the photos; choose another --output, as {output / 'coloured'}."
             )
         try:
-            base = source if source.is_dir() else source.parent
+            base = source if is_folder else source.parent
             found = [(path, path.relative_to(base)) for path in find_images(source, failed)]
         except OSError as error:
-            failed.append(str(error))
+            failed.append(sentence(source, error))
             continue
-        if source.is_dir() and results:
+        if is_folder and results:
             inside = [any(known(base / up) == results for up in name.parents) for _, name in found]
             if any(inside):
                 print(f"histcolor: {output}: its {sum(inside)} pictures are results and not coloured.", file=sys.stderr)
             found = [pair for pair, is_result in zip(found, inside, strict=True) if not is_result]
         photos += found
-    if output.suffix and not output.is_dir():
-        if len(sources) > 1 or sources[0].is_dir():
+    if output.suffix and not os.path.isdir(output):
+        if len(sources) > 1 or os.path.isdir(sources[0]):
             raise ValueError(f"{output}: names a file, but several photos were given: name a folder.")
         return [(path, output) for path, _ in photos], failed
     targets = [(path, (output / name).with_suffix(".png")) for path, name in photos]

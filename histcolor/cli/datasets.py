@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from histcolor.files import HeldError, hold, lock_beside
 from histcolor.images import find_images
 
 
@@ -101,11 +102,13 @@ def get_dataset(name: str, root: Path) -> Path:
         raise ValueError(f"There is no data set {name!r}; there are {', '.join(sorted(DATASETS))}.")
     source = DATASETS[name]
     folder, top = root / source.folder, root / Path(source.folder).parts[0]
-    root.mkdir(parents=True, exist_ok=True)
     try:
-        for arguments in source.calls:
-            _fetch(source, root, arguments)
-        found = len(find_images(folder))
+        with hold(top, lock_beside(root / name)):  # two downloads at once would write the same files
+            for arguments in source.calls:
+                _fetch(source, root, arguments)
+            found = len(find_images(folder))
+    except HeldError:
+        raise
     except Exception as error:  # torchvision, urllib and zipfile each raise their own kinds
         mend = (
             f"connect to a network (after a download that was stopped, remove {top} first), "

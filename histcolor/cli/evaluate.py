@@ -15,7 +15,7 @@ from histcolor.cli import options
 from histcolor.cli.options import Subparsers, add_command, identity, quiet_bars, report_failed, show
 from histcolor.color import rgb_to_lab
 from histcolor.evaluate import evenly
-from histcolor.images import check_suffix, find_images, read_image, write_table
+from histcolor.images import find_images, read_image, write_table
 from histcolor.model import Colorizer
 
 EVALUATE = """\
@@ -86,8 +86,10 @@ def evaluate(args: argparse.Namespace) -> int:
 
     if args.cross and any(args.pins):
         raise ValueError("--pins tell true colours, which --cross does not want: leave one of them out.")
+    if args.predictions and identity(args.predictions) == identity(args.photos) is not None:
+        raise ValueError(f"{args.predictions}: is the folder of the photos themselves; name the predictions' folder.")
     every = find_images(args.photos, unread := [])
-    check_outputs(args, every)
+    check_outputs(args)
     photos, methods, missing, other = evenly(every, args.limit), {}, {}, []
     if args.predictions:
         root = args.photos if args.photos.is_dir() else args.photos.parent
@@ -95,7 +97,7 @@ def evaluate(args: argparse.Namespace) -> int:
         other = other if args.photos.is_dir() else []  # the photos beside the one given are not looked at
         methods[args.predictions.resolve().name] = ev.prediction_method(found, args.size)
     else:
-        for method in args.methods:
+        for method in dict.fromkeys(args.methods):
             if method in ("model", "automatic"):
                 model = load(args.model)
                 strengths = [0.0] if method == "automatic" else args.transport
@@ -103,6 +105,8 @@ def evaluate(args: argparse.Namespace) -> int:
                     name = Path(args.model).stem + " automatic" * (method == "automatic")
                     name += (f" transport {strength:g}" if strength else "") + " flips" * args.flips
                     name += f" pins {count}" if count else ""
+                    if name in methods or name in {*args.methods} & {*UNTRAINED}:
+                        raise ValueError(f"Two methods would be named {name!r}; leave one out, or rename the model.")
                     methods[name] = ev.model_method(
                         model, transport=strength, flips=args.flips, automatic=method == "automatic", pins=count
                     )
@@ -113,25 +117,28 @@ def evaluate(args: argparse.Namespace) -> int:
     table, failed = ev.evaluate(photos, methods, size=args.size, cross=args.cross, quiet=quiet_bars)
     write_table(table.round(DIGITS), args.output)
     if args.sheet:
-        write_sheet(photos, load(args.model), args.sheet, args.size)
+        names, measured = ev.name_photos(photos), set(table["photo"])  # others could not be read
+        write_sheet([path for path in photos if names[path] in measured], load(args.model), args.sheet, args.size)
     show(ev.summarise(table).round(4).to_string(index=False))
     failed = [missing[photo] for photo in photos if photo in missing] + failed
     return report_failed(failed, len(photos)) | report_failed(unread + other)
 
 
-def check_outputs(args: argparse.Namespace, photos: list[Path]) -> None:
-    """Refuse, before any work, to replace what this command did not make.
+def check_outputs(args: argparse.Namespace) -> None:
+    """Refuse, before any work, to replace what this command did not make: a table, or a contact sheet.
 
     Raises:
-        ValueError: the table is another program's; or the contact sheet is an input, is there although the table is
-            not, or no picture can have its name.
+        ValueError: something else is there, or the contact sheet is no PNG, which alone tells who made it.
     """
-    again = options.is_ours(args.output, "photo")
-    if args.sheet:
-        check_suffix(args.sheet)
-        inputs = {identity(path) for path in (*photos, Path(args.model))} - {None}
-        if identity(args.sheet) in inputs or (os.path.lexists(args.sheet) and not (again and args.sheet.is_file())):
-            raise ValueError(f"{args.sheet}: is there already, and this command did not make it; choose another name.")
+    options.is_ours(args.output, "photo")
+    if args.sheet and args.sheet.suffix.lower() != ".png":
+        raise ValueError(f"{args.sheet}: the contact sheet's name must end in .png.")
+    if args.sheet and os.path.lexists(args.sheet):
+        from histcolor.plots import is_sheet  # matplotlib takes a second to load
+
+        if is_sheet(args.sheet):
+            return
+        raise ValueError(f"{args.sheet}: is there already, and this command did not make it; choose another name.")
 
 
 def write_sheet(photos: list[Path], model: Colorizer, path: Path, size: int, rows: int = 8) -> None:

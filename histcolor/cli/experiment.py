@@ -37,6 +37,9 @@ A line for any other program, from its pictures of the same photos, found by the
 """
 
 
+TABLES = ("table.csv", "differences.csv")  #: in the output folder
+
+
 def add(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     parser = add_command(subparsers, "experiment", EXPERIMENT, experiment)
@@ -107,6 +110,8 @@ def add(subparsers: Subparsers) -> None:
 
 def experiment(args: argparse.Namespace) -> int:
     """``histcolor experiment``: exit code 1 if a method failed or a photo could not be read."""
+    for name in TABLES:  # before hours of work
+        options.is_ours(args.output / name, "method")
     if args.processes > 1:
         run_processes(args.words, args.processes, args.device)
     from histcolor.experiments.definition import read_experiment
@@ -141,8 +146,8 @@ def experiment(args: argparse.Namespace) -> int:
         quiet=quiet_bars,
     )
     table, pairs = tabulate(found, args.output)
-    write_table(table.round(5), args.output / "table.csv")
-    write_table(pairs.round(5), args.output / "differences.csv")
+    for name, numbers in zip(TABLES, (table, pairs), strict=True):
+        write_table(numbers.round(5), args.output / name)
     show(printed(table).to_string(index=False))
     return report_failed(failed)
 

@@ -8,7 +8,7 @@ import traceback
 from contextlib import suppress
 
 from histcolor.cli import claims, colorize, data, evaluate, experiment, reproduce, train
-from histcolor.cli.options import Parser, complain
+from histcolor.cli.options import Parser, complain, of_system
 from histcolor.cli.signals import stoppable
 
 DEBUG = "HISTCOLOR_DEBUG"  #: the environment variable that, set to 1, shows where an error arose
@@ -69,8 +69,8 @@ def sentence(error: Exception) -> str:
         return f"{error.name.split('.')[0]} is not installed; install it with: pip install 'histcolor[notebooks]'."
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         return "There is not enough memory for this."
-    if isinstance(error, OSError) and error.strerror:  # of the system, with a number
-        return f"{f'{error.filename}: ' if error.filename else ''}{error.strerror}."
+    if text := of_system(error):
+        return text
     lines = str(error).strip().splitlines() or [type(error).__name__]
     if isinstance(error, ValueError | OSError | ArithmeticError):
         return "\n".join(lines)  # a line break is part of a file's name, and is shown escaped

@@ -163,6 +163,13 @@ def is_ours(output: Path, column: str) -> bool:
 # --- what is said ---
 
 
+def of_system(error: Exception) -> str:
+    """Say an error of the system, which has a number, in one sentence; empty for any other."""
+    if not (isinstance(error, OSError) and error.strerror):
+        return ""
+    return f"{f'{error.filename}: ' if error.filename else ''}{error.strerror}."
+
+
 def show(said: object) -> None:
     """Print lines on stdout, each made :func:`visible`, at once."""
     print("\n".join(map(visible, str(said).split("\n"))), flush=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from histcolor.cli import options
 from histcolor.cli.options import Subparsers, add_command
+from histcolor.files import hold, lock_beside
 
 REPRODUCE = """\
 Run all notebooks headlessly and check the claims; writes the report results/reproduce/index.html.
@@ -24,7 +26,11 @@ def add(subparsers: Subparsers) -> None:
 
 
 def reproduce(args: argparse.Namespace) -> int:
-    """``histcolor reproduce``."""
+    """``histcolor reproduce``: one at a time in a folder, which nothing else has filled."""
     from histcolor.lessons.reproduce import reproduce as run
 
-    return run(args.profile, args.output)
+    ours = os.path.isdir(args.output) and ((args.output / "executed").is_dir() or not any(args.output.iterdir()))
+    if os.path.lexists(args.output) and not ours:
+        raise ValueError(f"{args.output}: is there already, and this command did not make it; choose another --output.")
+    with hold(args.output, lock_beside(args.output)):
+        return run(args.profile, args.output)

@@ -46,6 +46,9 @@ from histcolor.plots import save_sheet
 from histcolor.train import train
 from histcolor.validate import make_validator
 
+MEASURED = frozenset(("psnr", "ssim", "ssim_gauss", "hellinger", "intersection", "earth_movers", "colourfulness")) | {
+    "colourfulness_reference"
+}  #: columns of numbers in per-image results
 GRAY = 1.0  #: colourfulness below which a photo is gray in tables that do not mark gray ones, as older ones
 
 
@@ -301,7 +304,19 @@ def collect(experiment: Experiment, folder: Path) -> pd.DataFrame:
 
 
 def _check_lines(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Refuse a table in which one name stands for several photos: nothing tells which is which."""
+    """Refuse a table of which lines would be lost, or that has one name for several photos: which is which?"""
+    needed = {"photo", "reference", "method", "seed", "reference_kind"}
+    own = table["reference_kind"] == "self" if needed <= set(table) else pd.Series(dtype=bool)
+    if missing := (needed | ({"psnr"} if own.any() else set())) - set(table):
+        raise ValueError(f"{path}: lacks the column {min(missing)!r}; measure it anew.")
+    numbers = table[[name for name in table if name in MEASURED]]
+    if wrong := [name for name in numbers if not pd.api.types.is_numeric_dtype(numbers[name])]:
+        raise ValueError(f"{path}: the column {wrong[0]!r} holds something else than numbers; measure it anew.")
+    if "gray" in table and table["gray"].dtype != bool:
+        raise ValueError(f"{path}: the column 'gray' holds something else than True and False; measure it anew.")
+    holes = table[["photo", "method", "seed"]].isna().any(axis=None)
+    if table.empty or holes or (own.any() and table.loc[own, "psnr"].isna().any()):
+        raise ValueError(f"{path}: has no lines, or some without a photo, a method, a seed or a PSNR; measure it anew.")
     if (doubled := table.duplicated(["method", "reference_kind", "photo"])).any():
         name = table.loc[doubled, "photo"].iloc[0]
         raise ValueError(f"{path}: has several lines for the photo {name!r} and one method; measure it anew.")

@@ -155,8 +155,6 @@ def export_csv(path: str | os.PathLike, csv_path: str | os.PathLike) -> None:
     if Path(csv_path).suffix != ".csv":
         raise ValueError(f"{csv_path}: the name of the exported file must end in .csv.")
     answers = read_answers(path)
-    texts = answers.columns[:-1]  # all but `simulated`
-    answers[texts] = answers[texts].replace(r"^(?=[=+\-@\t\r])", "'", regex=True)
     try:
         write_table(answers, csv_path)
     except OSError as error:

@@ -165,9 +165,6 @@ def odd_place(world, room, random):
     (folder / ".histcolor-left.png").write_bytes(b"no photo")
     (folder / "notes.txt").write_text("no photo")
     (folder / "loop").symlink_to(folder)
-    (folder / "self.png").symlink_to("self.png")
-    (folder / "nowhere.png").symlink_to("nowhere")
-    os.mkfifo(folder / "pipe.png")
     (folder / "folder.png").mkdir()
     return Case(
         ["colorize", room / "a.png", folder, "--model", world.model, *SMALL, "--output", room / "out"],
@@ -218,13 +215,26 @@ def one_bad_of_three(world, room, random):
     for name in ("a.png", "sub/b.png"):
         shutil.copy(world.photo, room / "in" / name)
     path = bad_photo(world, room / "in", random)
-    exists = path.exists() and path.is_file()
+    bad = os.path.lexists(path) and not path.is_dir()
     makes = [r"out", r"out/sub", r"out/a\.png", r"out/sub/b\.png"]
 
     def check():
         same_light(room / "out" / "sub" / "b.png", read(world.photo))()
 
-    return Case(colorize(world, room / "in", room / "out"), not exists, [path], check, makes)
+    return Case(colorize(world, room / "in", room / "out"), not bad, [path], check, makes)
+
+
+@attack("photos, bad")
+def left_out(world, room, random):
+    (room / "in").mkdir()
+    (room / "elsewhere").mkdir()
+    shutil.copy(world.photo, room / "in" / "b.png")
+    path, how = room / "in" / "bad.png", random.randrange(4)
+    if how:
+        path.symlink_to(("bad.png", "nowhere", room / "elsewhere")[how - 1])
+    else:
+        os.mkfifo(path)
+    return Case(colorize(world, room / "in", room / "out"), names=[path], makes=[r"out", r"out/b\.png"])
 
 
 @attack("photos, bad")

@@ -188,7 +188,7 @@ def test_evaluate_scores_another_programs_folder(photos, tmp_path, capsys):
         "evaluate",
         str(photos),
         "--predictions",
-        str(photos),
+        str(shutil.copytree(photos, tmp_path / photos.name)),
         "--output",
         str(table),
         "--size",

@@ -161,3 +161,40 @@ def test_a_photo_over_the_limit_is_one_line(scans, colorize, tmp_path, monkeypat
     assert code == 1
     assert "c.png: too large, 161 × 160" in errors[0]
     assert sorted(content(tmp_path / "out")) == ["a.png", "b.png"]
+
+
+def test_a_name_too_long_stops_no_other_photo(scans, colorize, tmp_path):
+    code, errors = colorize("x" * 300 + ".jpg", scans, "--output", tmp_path / "out")
+    assert code == 1
+    assert errors == [f"histcolor: {'x' * 300}.jpg: File name too long.", "histcolor: 1 of 3 photos were skipped."]
+    assert sorted(content(tmp_path / "out")) == ["a.png", "b.png"]
+
+
+def test_a_name_with_blanks_is_named_as_it_is(colorize, tmp_path):
+    (tmp_path / "two  blanks.jpg").write_text("no photo")
+    code, errors = colorize(tmp_path / "two  blanks.jpg", "--output", tmp_path / "out")
+    assert code == 1
+    assert errors == [f"histcolor: {tmp_path}/two  blanks.jpg: is not a readable image, or is damaged."]
+
+
+def test_a_file_that_came_while_colouring_stays(scans, colorize, tmp_path, monkeypatch):
+    """As of a second command with the same output."""
+    out, known = tmp_path / "out.png", colorize_module.check_target
+
+    def slowly(*arguments):
+        known(*arguments)
+        out.write_text("precious")
+
+    monkeypatch.setattr(colorize_module, "check_target", slowly)
+    code, errors = colorize(scans / "a.png", "--output", out)
+    assert code == 1
+    assert "out.png: is there already; choose another name" in errors[0]
+    assert out.read_text() == "precious"
+
+
+def test_a_file_where_a_folder_is_needed(scans, colorize, tmp_path):
+    (tmp_path / "file").write_text("precious")
+    code, errors = colorize(scans / "a.png", "--output", tmp_path / "file")
+    assert code == 1
+    assert "file/a.png: a file stands where a folder is needed; choose another name." in errors[0]
+    assert (tmp_path / "file").read_text() == "precious"

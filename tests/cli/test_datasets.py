@@ -10,6 +10,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from histcolor.cli.datasets import DATASETS, get_dataset
+from histcolor.files import HeldError, hold, lock_beside
 from histcolor.images import find_images
 
 README = Path(__file__).parents[2] / "data" / "README.md"
@@ -189,3 +190,10 @@ def test_why_a_data_set_could_not_be_got(fake, tmp_path):
         get_dataset("voc2012", tmp_path)
     with pytest.raises(ValueError, match=r"no data set 'coco'; there are caltech101, .*voc2012\."):
         get_dataset("coco", tmp_path)
+
+
+def test_two_downloads_at_once(fake, tmp_path):
+    name = "voc2012"
+    fake(name, lambda folder, download: None)
+    with hold(tmp_path / "VOCdevkit", lock_beside(tmp_path / name)), pytest.raises(HeldError, match="works on it now"):
+        get_dataset(name, tmp_path)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from histcolor.experiments.pictures import PICTURE
 from histcolor.experiments.provenance import about_machine, cost
 from histcolor.experiments.records import TABLE, stage_ends
 from histcolor.experiments.run import collect, run, tabulate
-from histcolor.images import read_table
+from histcolor.images import read_table, write_table
 from histcolor.lessons.notebook import project_root
 from histcolor.metrics import colourfulness
 from histcolor.train import train
@@ -666,3 +667,25 @@ def test_stage_ends_count_photos_through_all_stages(tmp_path):
     columns = ["run", "photos", "lambda_2", "validation", "psnr", "intersection_cross"]
     first, third = ["one", 20, 2.0, "ten kinds", 25.0, 0.5], ["three", 33, 2.0, "many kinds", 23.0, 0.7]
     assert found[columns].values.tolist() == [first, third]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table.drop(columns="seed"), "lacks the column 'seed'"),
+        (lambda table: table.drop(columns="psnr"), "lacks the column 'psnr'"),
+        (lambda table: table.iloc[:0], "has no lines"),
+        (lambda table: table.assign(psnr="high"), "the column 'psnr' holds something else than numbers"),
+        (lambda table: table.assign(psnr=float("nan")), "or a PSNR"),
+        (lambda table: table.assign(gray="maybe"), "the column 'gray' holds something else than True and False"),
+    ],
+)
+def test_a_damaged_table_is_named_and_never_left_out(change, message, tmp_path):
+    place = tmp_path / "baseline" / "seed0"
+    shutil.copytree(project_root() / "results" / "tables" / "ablation" / "baseline" / "seed0", place)
+    experiment = read_experiment(SHIPPED, "ablation")
+    assert len(collect(experiment, tmp_path)) > 700
+    write_table(change(read_table(place / TABLE)), place / TABLE)
+    with pytest.raises(ValueError, match=message) as error:
+        collect(experiment, tmp_path)
+    assert str(place / TABLE) in str(error.value)
