@@ -20,6 +20,9 @@ from histcolor.lessons.formulas import draw_formulas
 
 MARKS = {"holds": "✓", "refuted": "✗", "open": "?"}
 TABLES = {"ablation": "Table 1: what each part brings", "comparison": "Table 2: against other methods"}
+#: what stands over the columns of a table of means
+HEADS = {"psnr": "PSNR, dB", "ssim": "SSIM", "ssim_gauss": "SSIM, Gaussian window", "hellinger": "Hellinger distance"}
+HEADS |= {"earth_movers": "earth mover's distance", "colourfulness_reference": "colourfulness of the true photo"}
 #: an executed lesson as HTML: formulas are drawn already, and nothing is fetched from a network
 LESSON = """{% extends 'lab/index.html.j2' %}{% block html_head_js %}{% endblock %}
 {% block jupyter_widgets %}{% endblock %}{% block html_head_js_mathjax %}{% endblock %}
@@ -127,6 +130,8 @@ def lessons(output: Path, minutes: Mapping[str, float]) -> Iterator[dict[str, An
         for cell in page.cells:
             if cell.cell_type == "markdown":
                 cell.source = draw_formulas(cell.source).replace(".ipynb)", ".html)")
+            else:  # warnings, and a progress bar once for each of its steps
+                cell.outputs = [found for found in cell.get("outputs", []) if found.get("name") != "stderr"]
         resources = {"metadata": {"name": name}}
         write_text(exporter.from_notebook_node(page, resources)[0], path.with_suffix(".html"))
         shown, order = [], list(told)
@@ -179,7 +184,8 @@ def provenance(
 
 
 def html_table(table: pd.DataFrame) -> str:
-    """Write a table as escaped HTML; numbers have four digits."""
+    """Write a table of means as escaped HTML, its columns in words; numbers have four digits."""
+    table = table.rename(columns=HEADS)
     numbers = table.select_dtypes("number").columns
     style = table.style.hide(axis="index").format(escape="html", na_rep="").format_index(escape="html", axis=1)
     style = style.format("{:.4g}", subset=numbers, na_rep="")
