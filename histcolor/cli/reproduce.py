@@ -11,8 +11,8 @@ from histcolor.cli.options import Subparsers, add_command
 REPRODUCE = """\
 Run all notebooks headlessly and check the claims; writes the report results/reproduce/index.html.
 
-  histcolor reproduce                     about four minutes on two cores
-  histcolor reproduce --profile smoke     a minute or two, for tests
+  histcolor reproduce                     about five minutes on two cores
+  histcolor reproduce --profile smoke     two minutes or three, for tests
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -112,14 +113,18 @@ def captions(page: NotebookNode) -> dict[str, str]:
     return found
 
 
-def lessons(output: Path, minutes: Mapping[str, float]) -> Iterator[dict[str, Any]]:
-    """Write each executed lesson as HTML, and say what the report shows of it: title, figures, captions."""
+def lessons(output: Path, minutes: Mapping[str, float], root: Path) -> Iterator[dict[str, Any]]:
+    """Write each executed lesson as HTML, and say what the report shows of it: title, figures, captions.
+
+    Links that lead to the project's files, in the folder ``root``, lead there from where the report is.
+    """
     from jinja2 import DictLoader
     from markupsafe import Markup
     from nbconvert import HTMLExporter
     from nbconvert.filters import markdown2html
 
     exporter = HTMLExporter(extra_loaders=[DictLoader({"lesson.html.j2": LESSON})], template_file="lesson.html.j2")
+    within, beside = (f"]({Path(os.path.relpath(root, place)).as_posix()}/" for place in (output, output / "executed"))
     for name in minutes:
         path = output / "executed" / f"{name}.ipynb"
         if not path.is_file():
@@ -129,7 +134,7 @@ def lessons(output: Path, minutes: Mapping[str, float]) -> Iterator[dict[str, An
         title = next((line[2:] for line in page.cells[0].source.splitlines() if line.startswith("# ")), name)
         for cell in page.cells:
             if cell.cell_type == "markdown":
-                cell.source = draw_formulas(cell.source).replace(".ipynb)", ".html)")
+                cell.source = draw_formulas(cell.source).replace(".ipynb)", ".html)").replace("](../", beside)
             else:  # warnings, and a progress bar once for each of its steps
                 cell.outputs = [found for found in cell.get("outputs", []) if found.get("name") != "stderr"]
         resources = {"metadata": {"name": name}}
@@ -142,6 +147,7 @@ def lessons(output: Path, minutes: Mapping[str, float]) -> Iterator[dict[str, An
                 width, height = picture.size
             alt = re.sub(r"[*$`]|\\\w+", "", caption.split("\n\n")[0]) or file.stem
             caption = re.sub(r"\]\((\w+)\.ipynb", r"](executed/\1.html", caption.split("\n\n")[0])
+            caption = caption.replace("](../", within)
             html = Markup(markdown2html(draw_formulas(caption)))
             words = {"alt": alt, "caption": html, "place": order.index(start) if start else len(order)}
             shown.append({"file": file.name, "width": width, "height": height, **words})
@@ -233,7 +239,7 @@ def write_page(
         paper=[words for claim, words in told.items() if claim.source != "ours"],
         ours=[words for claim, words in told.items() if claim.source == "ours"],
         tables=[table for name in TABLES if root and (table := paper_table(name, root, recorded))],
-        lessons=list(lessons(output, minutes)),
+        lessons=list(lessons(output, minutes, root or output)),
         provenance=provenance(root or output, recorded, len(minutes), took, profile, experiments),
         photos=pd.read_csv(output / "tables" / "demo_photos.csv"),
         checks=checks.to_dict("records"),
