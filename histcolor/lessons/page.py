@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,6 +21,9 @@ from histcolor.lessons.formulas import draw_formulas
 
 MARKS = {"holds": "✓", "refuted": "✗", "open": "?"}
 TABLES = {"ablation": "Table 1: what each part brings", "comparison": "Table 2: against other methods"}
+#: what stands over the columns of a table of means
+HEADS = {"psnr": "PSNR, dB", "ssim": "SSIM", "ssim_gauss": "SSIM, Gaussian window", "hellinger": "Hellinger distance"}
+HEADS |= {"earth_movers": "earth mover's distance", "colourfulness_reference": "colourfulness of the true photo"}
 #: an executed lesson as HTML: formulas are drawn already, and nothing is fetched from a network
 LESSON = """{% extends 'lab/index.html.j2' %}{% block html_head_js %}{% endblock %}
 {% block jupyter_widgets %}{% endblock %}{% block html_head_js_mathjax %}{% endblock %}
@@ -109,14 +113,18 @@ def captions(page: NotebookNode) -> dict[str, str]:
     return found
 
 
-def lessons(output: Path, minutes: Mapping[str, float]) -> Iterator[dict[str, Any]]:
-    """Write each executed lesson as HTML, and say what the report shows of it: title, figures, captions."""
+def lessons(output: Path, minutes: Mapping[str, float], root: Path) -> Iterator[dict[str, Any]]:
+    """Write each executed lesson as HTML, and say what the report shows of it: title, figures, captions.
+
+    Links that lead to the project's files, in the folder ``root``, lead there from where the report is.
+    """
     from jinja2 import DictLoader
     from markupsafe import Markup
     from nbconvert import HTMLExporter
     from nbconvert.filters import markdown2html
 
     exporter = HTMLExporter(extra_loaders=[DictLoader({"lesson.html.j2": LESSON})], template_file="lesson.html.j2")
+    within, beside = (f"]({Path(os.path.relpath(root, place)).as_posix()}/" for place in (output, output / "executed"))
     for name in minutes:
         path = output / "executed" / f"{name}.ipynb"
         if not path.is_file():
@@ -126,7 +134,9 @@ def lessons(output: Path, minutes: Mapping[str, float]) -> Iterator[dict[str, An
         title = next((line[2:] for line in page.cells[0].source.splitlines() if line.startswith("# ")), name)
         for cell in page.cells:
             if cell.cell_type == "markdown":
-                cell.source = draw_formulas(cell.source).replace(".ipynb)", ".html)")
+                cell.source = draw_formulas(cell.source).replace(".ipynb)", ".html)").replace("](../", beside)
+            else:  # warnings, and a progress bar once for each of its steps
+                cell.outputs = [found for found in cell.get("outputs", []) if found.get("name") != "stderr"]
         resources = {"metadata": {"name": name}}
         write_text(exporter.from_notebook_node(page, resources)[0], path.with_suffix(".html"))
         shown, order = [], list(told)
@@ -137,6 +147,7 @@ def lessons(output: Path, minutes: Mapping[str, float]) -> Iterator[dict[str, An
                 width, height = picture.size
             alt = re.sub(r"[*$`]|\\\w+", "", caption.split("\n\n")[0]) or file.stem
             caption = re.sub(r"\]\((\w+)\.ipynb", r"](executed/\1.html", caption.split("\n\n")[0])
+            caption = caption.replace("](../", within)
             html = Markup(markdown2html(draw_formulas(caption)))
             words = {"alt": alt, "caption": html, "place": order.index(start) if start else len(order)}
             shown.append({"file": file.name, "width": width, "height": height, **words})
@@ -179,7 +190,8 @@ def provenance(
 
 
 def html_table(table: pd.DataFrame) -> str:
-    """Write a table as escaped HTML; numbers have four digits."""
+    """Write a table of means as escaped HTML, its columns in words; numbers have four digits."""
+    table = table.rename(columns=HEADS)
     numbers = table.select_dtypes("number").columns
     style = table.style.hide(axis="index").format(escape="html", na_rep="").format_index(escape="html", axis=1)
     style = style.format("{:.4g}", subset=numbers, na_rep="")
@@ -227,7 +239,7 @@ def write_page(
         paper=[words for claim, words in told.items() if claim.source != "ours"],
         ours=[words for claim, words in told.items() if claim.source == "ours"],
         tables=[table for name in TABLES if root and (table := paper_table(name, root, recorded))],
-        lessons=list(lessons(output, minutes)),
+        lessons=list(lessons(output, minutes, root or output)),
         provenance=provenance(root or output, recorded, len(minutes), took, profile, experiments),
         photos=pd.read_csv(output / "tables" / "demo_photos.csv"),
         checks=checks.to_dict("records"),

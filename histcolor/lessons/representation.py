@@ -104,7 +104,8 @@ def pixel_figure(places: Sequence[tuple[float, float]]) -> Figure:
         for i, j in (one > 0.005).nonzero().tolist():
             x, y = bin_centres(FEW)[[i, j]].tolist()
             ink = "white" if one[i, j] > 0.6 else "black"
-            axis.text(x, y + 9.5, f"{one[i, j]:.0%}", ha="center", va="center", fontsize=9, color=ink)
+            beside = -9.5 if y < b else 9.5  # away from the dot
+            axis.text(x, y + beside, f"{one[i, j]:.0%}", ha="center", va="center", fontsize=9, color=ink)
         axis.plot(a, b, "o", color=ORANGE, mec="white", ms=9)
         some = int((one > 0.005).sum())
         shared = "one bin gets all" if some == 1 else f"{some} bins share it"

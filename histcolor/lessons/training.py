@@ -38,10 +38,8 @@ PAPER_RULES = {
     "lr": 1e-4, "schedule": "constant", "warmup": 1, "weight_decay": 0.0, "cross": 0.0, "ema": 0.0, "clip": 1e9,
     "precision": "float32",
 }  # fmt: skip
-TINY_SET, LARGE_SET = (
-    10_000,
-    1_281_167 - 10_000,
-)  #: photos of the paper's D_t, and of ImageNet's training set without it
+#: photos of the paper's D_t, and of ImageNet's training set without it
+TINY_SET, LARGE_SET = 10_000, 1_281_167 - 10_000
 
 # --- section 1: the loss ---
 

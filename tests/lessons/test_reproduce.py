@@ -60,6 +60,7 @@ def test_reports_escape_what_they_show(tmp_path):
         assert text in page, text
     assert page.count('<li class="open">') == 1
     assert page.count('<td class="holds">') == page.count('<td class="refuted">') == 1, "a verdict each"
+    assert "PSNR, dB</th>" in page
     assert "None is measured here yet" in page, "no claim of our own"
 
 
@@ -88,7 +89,10 @@ def test_the_papers_tables_mark_the_papers_numbers():
 
 def test_a_report_shows_the_lessons_with_their_captions_and_needs_no_network(tmp_path):
     code = nbformat.v4.new_code_cell('show_figure(figure, folder / "09_bars.png")\nshow(figure, "09_bars_2")')
-    words = nbformat.v4.new_markdown_cell("**Figure 1. Bars** of $R_P$, see [01](01_x.ipynb).\n\nMore.")
+    code.outputs = [nbformat.v4.new_output("stream", name=name, text=f"to {name}") for name in ("stdout", "stderr")]
+    words = nbformat.v4.new_markdown_cell(
+        "**Figure 1. Bars** of $R_P$, see [01](01_x.ipynb), [notes](../notes.md).\n\nMore."
+    )
     title = nbformat.v4.new_markdown_cell("# 09 · A page\n\n$$x^2$$")
     page = nbformat.v4.new_notebook(cells=[title, code, words], metadata={"widgets": {}})
     (tmp_path / "executed").mkdir()
@@ -96,7 +100,7 @@ def test_a_report_shows_the_lessons_with_their_captions_and_needs_no_network(tmp
     (tmp_path / "figures").mkdir()
     for name in ("09_bars", "09_bars_2", "09_another"):
         Image.new("RGB", (40, 20)).save(tmp_path / "figures" / f"{name}.png")
-    (lesson,) = lessons(tmp_path, {"09_page": 0.5, "10_failed": 0.1})
+    (lesson,) = lessons(tmp_path, {"09_page": 0.5, "10_failed": 0.1}, tmp_path.parent)
     assert lesson["title"] == "09 · A page"
     assert [figure["file"] for figure in lesson["figures"]] == ["09_bars.png", "09_bars_2.png", "09_another.png"]
     assert lesson["figures"][1]["caption"] == lesson["figures"][0]["caption"] != ""
@@ -104,10 +108,14 @@ def test_a_report_shows_the_lessons_with_their_captions_and_needs_no_network(tmp
     assert "<strong>Figure 1. Bars</strong>" in caption
     assert "<svg" in caption
     assert 'href="executed/01_x.html"' in caption
+    assert 'href="../notes.md"' in caption
     assert "More" not in caption
     html = (tmp_path / "executed" / "09_page.html").read_text(encoding="utf-8")
     assert html.count("<svg") >= 2
+    assert "to stdout" in html
+    assert "to stderr" not in html, "progress bars"
     assert 'href="01_x.html"' in html
+    assert 'href="../../notes.md"' in html
     assert not re.search(r'(src|href)="https?:', html), "nothing is fetched"
 
 
