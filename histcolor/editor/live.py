@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -27,7 +26,6 @@ class Result:
 
     target: Tensor  #: target histogram, ``[bins, bins]``
     rgb: Tensor  #: RGB ``[3, h, w]`` in [0, 1], at the size that is shown
-    seconds: float  #: from :meth:`Live.ask` to the picture
 
     @cached_property
     def achieved(self) -> Tensor:
@@ -98,7 +96,7 @@ class Live:
             fail: called with the exception, in the worker's thread, if there is no result.
         """
         with self._changed:
-            self._request = ((hist, transport, automatic, tuple(points)), following, time.perf_counter(), then, fail)
+            self._request = ((hist, transport, automatic, tuple(points)), following, then, fail)
             if not self._busy:
                 self._busy = True
                 self._worker.submit(self._work)
@@ -156,7 +154,7 @@ class Live:
                     self._busy = False
                     self._changed.notify_all()
                     return
-            wanted, following, began, then, fail = request
+            wanted, following, then, fail = request
             try:
                 hist, transport, automatic, points = wanted
                 said = self._said
@@ -167,7 +165,7 @@ class Live:
                 rgb = self._finish(self.small, hist, transport, automatic, *said[2])
                 if self._overtaken(following):
                     continue
-                result = Result(hist, rgb, time.perf_counter() - began)
+                result = Result(hist, rgb)
                 with self._changed:
                     self.result, self._failed = result, None
                 if then and not self._overtaken(following):

@@ -110,7 +110,7 @@ def record(output: Path) -> None:
         clip.release(1)
         clip.go(at(plane, 10, 24), 5)
         clip.press()
-        clip.go(at(plane, 38, 40), 9, 500)
+        clip.go(at(plane, 28, 40), 9, 500)
         clip.release()
 
         clip.go(middle(tool("button", name="Pin")), 5)  # and pin a colour
@@ -122,7 +122,9 @@ def record(output: Path) -> None:
         picture = photo.bounding_box()
         clip.go((picture["x"] + 0.92 * picture["width"], picture["y"] + 0.12 * picture["height"]), 7)
         clip.press()
-        clip.release(12)
+        clip.release(2)
+        clip.go(at(plane, 70, 70), 5)
+        clip.frame(stay=14)
         if page.errors:
             sys.exit("\n".join(page.errors))
     first, *others = clip.frames
@@ -144,4 +146,4 @@ def record(output: Path) -> None:
 
 
 if __name__ == "__main__":
-    record(Path(sys.argv[1] if len(sys.argv) > 1 else "results/reproduce/editor/editor_clip.webp"))
+    record(Path(sys.argv[1] if len(sys.argv) > 1 else "results/figures/editor_clip.webp"))
