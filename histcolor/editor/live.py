@@ -66,6 +66,7 @@ class Live:
         self.result: Result | None = None  #: the newest result that is ready
         self._said: tuple | None = None  # histogram; automatic, points; and for them the pins and the network's colours
         self._quick = execution(self.photo.features.L.device).autocast()
+        self._made: tuple | None = None  # what the newest result was made from
         self._request: tuple | None = None  # the newest one that the worker has not yet taken
         self._failed: Exception | None = None
         self._changed = threading.Condition()
@@ -156,16 +157,9 @@ class Live:
                     return
             wanted, following, then, fail = request
             try:
-                hist, transport, automatic, points = wanted
-                said = self._said
-                if said is None or said[0] is not hist or said[1] != (automatic, points):
-                    said = self._said = (hist, (automatic, points), self._predict(hist, automatic, points, quick=True))
-                if self._overtaken(following):  # nobody needs this result any more
+                result = self._make(wanted, following)
+                if result is None:
                     continue
-                rgb = self._finish(self.small, hist, transport, automatic, *said[2])
-                if self._overtaken(following):
-                    continue
-                result = Result(hist, rgb)
                 with self._changed:
                     self.result, self._failed = result, None
                 if then and not self._overtaken(following):
@@ -175,6 +169,22 @@ class Live:
                     self._failed = error
                 if fail:
                     fail(error)
+
+    def _make(self, wanted: tuple, following: bool) -> Result | None:
+        """Make a picture, of which what the last ones have is not computed again; None: it was overtaken."""
+        hist, *options = wanted
+        if self._made and self._made[0] is hist and self._made[1] == options:
+            return self.result  # a preview was the same
+        transport, automatic, points = options
+        if self._said is None or self._said[0] is not hist or self._said[1] != (automatic, points):
+            self._said = (hist, (automatic, points), self._predict(hist, automatic, points, quick=True))
+        if self._overtaken(following):
+            return None
+        rgb = self._finish(self.small, hist, transport, automatic, *self._said[2])
+        if self._overtaken(following):
+            return None
+        self._made = (hist, options)
+        return Result(hist, rgb)
 
     def _overtaken(self, following: bool) -> bool:
         with self._changed:
