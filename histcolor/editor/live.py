@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -27,7 +26,6 @@ class Result:
 
     target: Tensor  #: target histogram, ``[bins, bins]``
     rgb: Tensor  #: RGB ``[3, h, w]`` in [0, 1], at the size that is shown
-    seconds: float  #: from :meth:`Live.ask` to the picture
 
     @cached_property
     def achieved(self) -> Tensor:
@@ -68,6 +66,7 @@ class Live:
         self.result: Result | None = None  #: the newest result that is ready
         self._said: tuple | None = None  # histogram; automatic, points; and for them the pins and the network's colours
         self._quick = execution(self.photo.features.L.device).autocast()
+        self._made: tuple | None = None  # what the newest result was made from
         self._request: tuple | None = None  # the newest one that the worker has not yet taken
         self._failed: Exception | None = None
         self._changed = threading.Condition()
@@ -98,7 +97,7 @@ class Live:
             fail: called with the exception, in the worker's thread, if there is no result.
         """
         with self._changed:
-            self._request = ((hist, transport, automatic, tuple(points)), following, time.perf_counter(), then, fail)
+            self._request = ((hist, transport, automatic, tuple(points)), following, then, fail)
             if not self._busy:
                 self._busy = True
                 self._worker.submit(self._work)
@@ -156,18 +155,11 @@ class Live:
                     self._busy = False
                     self._changed.notify_all()
                     return
-            wanted, following, began, then, fail = request
+            wanted, following, then, fail = request
             try:
-                hist, transport, automatic, points = wanted
-                said = self._said
-                if said is None or said[0] is not hist or said[1] != (automatic, points):
-                    said = self._said = (hist, (automatic, points), self._predict(hist, automatic, points, quick=True))
-                if self._overtaken(following):  # nobody needs this result any more
+                result = self._make(wanted, following)
+                if result is None:
                     continue
-                rgb = self._finish(self.small, hist, transport, automatic, *said[2])
-                if self._overtaken(following):
-                    continue
-                result = Result(hist, rgb, time.perf_counter() - began)
                 with self._changed:
                     self.result, self._failed = result, None
                 if then and not self._overtaken(following):
@@ -177,6 +169,22 @@ class Live:
                     self._failed = error
                 if fail:
                     fail(error)
+
+    def _make(self, wanted: tuple, following: bool) -> Result | None:
+        """Make a picture, of which what the last ones have is not computed again; None: it was overtaken."""
+        hist, *options = wanted
+        if self._made and self._made[0] is hist and self._made[1] == options:
+            return self.result  # a preview was the same
+        transport, automatic, points = options
+        if self._said is None or self._said[0] is not hist or self._said[1] != (automatic, points):
+            self._said = (hist, (automatic, points), self._predict(hist, automatic, points, quick=True))
+        if self._overtaken(following):
+            return None
+        rgb = self._finish(self.small, hist, transport, automatic, *self._said[2])
+        if self._overtaken(following):
+            return None
+        self._made = (hist, options)
+        return Result(hist, rgb)
 
     def _overtaken(self, following: bool) -> bool:
         with self._changed:

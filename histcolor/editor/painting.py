@@ -82,6 +82,7 @@ class Painting:
         self.undone: list[State] = []
         self._last = ""  # the last edit's tool
         self._target: tuple[tuple, Tensor] | None = None  # the target histogram, after what it was computed from
+        self._previewed: tuple | None = None  # the state before the last preview, its action in words, its outcome
 
     @property
     def bins(self) -> int:
@@ -146,7 +147,8 @@ class Painting:
         """
         if not isinstance(action, Mapping) or action.get("tool") not in STROKES:
             raise ValueError(f"Only {', '.join(STROKES)} can be previewed.")
-        state, hist = self._outcome(action)
+        state, hist = outcome = self._outcome(action)
+        self._previewed = (self.state, repr(action), outcome)
         return hist, state.points
 
     def _outcome(self, action: Mapping[str, Any]) -> tuple[State, Tensor]:
@@ -154,6 +156,8 @@ class Painting:
         tool = options.pop("tool", None)
         if not isinstance(tool, str) or tool not in TOOLS:
             raise ValueError(f"There is no tool {reprlib.repr(tool)}; there are undo, redo, {', '.join(TOOLS)}.")
+        if self._previewed and self._previewed[0] is self.state and self._previewed[1] == repr(action):
+            return self._previewed[2]  # the same tensor: its picture need not be made again
         for name, value in options.items():
             if isinstance(value, Sized) and name in LISTS and len(value) > MOST:
                 raise ValueError(f"{tool}: {name} has {len(value):,} entries, at most {MOST:,} are taken.")

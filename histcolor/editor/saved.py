@@ -21,6 +21,7 @@ from histcolor.points import Point
 
 FORMAT = "histcolor editor 1"  #: what a state's ``format`` says
 MOST = 4 * 2**20  #: bytes of a state
+PICTURES = 12  #: that a film has at most
 
 
 def photo_hash(image: Tensor) -> str:
@@ -89,18 +90,29 @@ def compared(L: Tensor, after: Tensor) -> Tensor:
     return torch.cat([gray_rgb(L), gap, after], dim=2)
 
 
-def animated(pictures: Sequence[np.ndarray], seconds: float = 0.6) -> bytes:
-    """Make an animated WebP, which begins again and again; the last picture stays three times as long.
+class Film:
+    """Keeps small pictures of the last edits, at most :data:`PICTURES`, and makes an animation of them."""
 
-    Args:
-        pictures: uint8 ``[H, W, 3]``, of one size; at least one.
-        seconds: how long each one is shown.
-    """
-    first, *others = map(Image.fromarray, pictures)
-    durations = [round(1000 * seconds)] * len(others) + [round(3000 * seconds)]
-    file = io.BytesIO()
-    first.save(file, "webp", save_all=True, append_images=others, duration=durations, loop=0, quality=85)
-    return file.getvalue()
+    def __init__(self) -> None:
+        self.frames: list[tuple[object, Image.Image]] = []
+
+    def add(self, began: object, rgb: Tensor) -> None:
+        """Add an edit's picture, RGB ``[3, H, W]`` in [0, 1].
+
+        If ``began``, what the edit changed, is that of the last picture, as with a slider, it takes its place.
+        """
+        kept = self.frames[: -1 if self.frames and self.frames[-1][0] is began else None]
+        self.frames = [*kept, (began, Image.fromarray(to_uint8(rgb)))][-PICTURES:]
+
+    def animated(self) -> bytes:
+        """Make an animated WebP, which begins again and again; the last picture stays longer."""
+        if not self.frames:
+            raise ValueError("There is no picture yet: wait for the first one.")
+        first, *others = (picture for _, picture in self.frames)
+        file = io.BytesIO()
+        duration = [600] * len(others) + [1800]
+        first.save(file, "webp", save_all=True, append_images=others, duration=duration, loop=0, quality=85)
+        return file.getvalue()
 
 
 def npy(hist: Tensor) -> bytes:

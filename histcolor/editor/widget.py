@@ -9,14 +9,12 @@ from __future__ import annotations
 import io
 import math
 import threading
-from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ipywidgets
-import numpy as np
 import traitlets
 from torch import Tensor
 
@@ -30,20 +28,13 @@ from histcolor.editor.painting import Painting
 from histcolor.editor.parts import UNKNOWN, short
 from histcolor.editor.photos import as_photo, encoded, shrunk
 from histcolor.editor.pointing import COLOUR, Pointing
-from histcolor.editor.saved import animated, compared, npy, photo_hash, read_state, state_text
+from histcolor.editor.saved import Film, compared, npy, photo_hash, read_state, state_text
 from histcolor.editor.starts import PALETTES, REFERENCES, surprise
 from histcolor.histogram import ab_histogram, read_histogram
-from histcolor.images import atomic, to_uint8, write_image, write_text
+from histcolor.images import atomic, write_image, write_text
 from histcolor.model import Colorizer
 from histcolor.plots import gamut_outline, histogram_picture, mass_outline, plane_picture, visible_mass
 from histcolor.points import Point
-
-PICTURES = 12  #: pictures of the last edits that are kept, for the animation
-
-
-def as_bytes(strength: Tensor) -> bytes:
-    """Encode numbers in [0, 1] as one byte each."""
-    return (strength * 255).round().byte().numpy().tobytes()
 
 
 class HistogramEditor(ipywidgets.VBox):
@@ -92,13 +83,12 @@ class HistogramEditor(ipywidgets.VBox):
         self.size = size
         self._showing = threading.Lock()
         self._hist: Tensor | None = None  # the one that the plane shows
-        # of each of the last edits, what it began from, and its picture
-        self._pictures: deque[tuple[object, np.ndarray]] = deque(maxlen=PICTURES)
+        self.film = Film()
         self.controls = Controls(self.model.config.bins, REFERENCES)
         self.plane, self.photo_view = self.controls.plane, self.controls.photo
         self.reference_view = self.controls.reference
         image, other = as_photo(photo), None if reference is None else as_photo(reference)
-        self.live = self._live(image)
+        self.live = Live(self.model, image, size=size)
         first, average = self._first(image)
         shape, self._photo = tuple(image.shape[-2:]), photo_hash(image)
         self.painting = Painting(first, None if other is None else self._histogram(other), average=average, shape=shape)
@@ -108,7 +98,7 @@ class HistogramEditor(ipywidgets.VBox):
         self.controls.buttons["average"].layout.display = None if self.model.automatic else "none"
         super().__init__(self.controls.layout)
         self.add_class("histcolor-editor")
-        self.transport = self._first_transport = self.controls.transport.value = transport
+        self.transport = self._first_transport = transport
         self._connect()
         self._name("photo", photo)
         self._name("reference", reference)
@@ -169,12 +159,12 @@ class HistogramEditor(ipywidgets.VBox):
     def use_photo(self, photo: Tensor | str | Path, name: str = "") -> None:
         """Change the photo; edits stay. The menu shows its name."""
         image = as_photo(photo, name)
-        live = self._live(image)
+        live = Live(self.model, image, size=self.size)
         self.live.close()
         self.live = live
         first, average = self._first(image)
         self._photo = photo_hash(image)
-        self._pictures.clear()
+        self.film = Film()
         self.painting.use_photo(first, average=average, shape=tuple(image.shape[-2:]))
         self._name("photo", photo, name)
         self._show_photo()
@@ -210,7 +200,8 @@ class HistogramEditor(ipywidgets.VBox):
 
     def _connect(self) -> None:
         self.observe(lambda change: self._edit(change.new) if change.new else None, "edit")
-        self.observe(lambda change: self._guard(self._show_transport), "transport")
+        self.observe(lambda change: self._guard(self._ask, following=True), "transport")
+        traitlets.dlink((self, "transport"), (self.controls.transport, "value"))
         self.observe(lambda change: self.controls.say(change.new), "message")
         point = self.pointing
         self.controls.tools.observe(lambda change: point.show_tool(), "index")
@@ -237,7 +228,7 @@ class HistogramEditor(ipywidgets.VBox):
             edit=self._edit,
             transport=lambda value: self.set_trait("transport", check_number("transport", value, 0, 1)),
             choose=lambda what, name: self._guard(self._use, what, self._own[what].get(name, name), name),
-            load=self._take,
+            load=lambda what, content, name: self._guard(self._use, what, content, name),
             save=lambda what: self._guard(self._download, what),
             colour=point.choose,
         )
@@ -283,7 +274,7 @@ class HistogramEditor(ipywidgets.VBox):
         self.plane.fresh = self.plane.fresh and not self.painting.done
         if self.hist is not self._hist:
             self._hist = self.hist
-            self.plane.mass = as_bytes(visible_mass(self._hist))
+            self.plane.mass = (visible_mass(self._hist) * 255).round().byte().numpy().tobytes()
             self.pointing.show_tool()
         self.pointing.show_pins()
 
@@ -304,12 +295,8 @@ class HistogramEditor(ipywidgets.VBox):
             points=points,
             following=following,
             then=partial(self._show_result, began),
-            fail=self._show_failure,
+            fail=lambda error: self.set_trait("message", f"The picture could not be made: {error}"),
         )
-
-    def _show_transport(self) -> None:
-        self.controls.transport.value = self.transport
-        self._ask(following=True)
 
     def _full(self) -> Tensor:
         return self.live.full(self.hist, self.transport, automatic=self.painting.automatic, points=self.points)
@@ -327,6 +314,7 @@ class HistogramEditor(ipywidgets.VBox):
             self.transport = transport
         else:
             self.painting.apply({"tool": "load", "hist": read_histogram(io.BytesIO(content), name)})
+        self.controls.files["saved"].held = short(Path(name).name)
         self._update()
 
     def _state(self) -> str:
@@ -345,17 +333,9 @@ class HistogramEditor(ipywidgets.VBox):
 
     # --- from photos and results to the page ---
 
-    def _take(self, what: str, content: bytes, name: str) -> None:
-        """Use a file from the user's computer."""
-        if what == "saved":
-            self._guard(self._load, content, name)
-            if not self.message:
-                self.controls.files["saved"].held = name
-        else:
-            self._guard(self._use, what, content, name)
-
     def _use(self, what: str, source: Tensor | str | Path | bytes, name: str) -> None:
-        (self.use_photo if what == "photo" else self.use_reference)(source, name)
+        """Use what was chosen in a menu, or a file from the user's computer."""
+        {"photo": self.use_photo, "reference": self.use_reference, "saved": self._load}[what](source, name)
 
     def _name(self, what: str, source: Tensor | str | Path | bytes | None, name: str = "") -> None:
         """Show in a menu which photo or reference image is in use, and keep the user's own for later."""
@@ -365,9 +345,6 @@ class HistogramEditor(ipywidgets.VBox):
             name += " (yours)" if name in REFERENCES else ""
             self._own[what][name] = source
         self.controls.show_source(what, name, list(self._own[what]))
-
-    def _live(self, image: Tensor) -> Live:
-        return Live(self.model, image, size=self.size)
 
     def _histogram(self, image: Tensor) -> Tensor:
         return ab_histogram(rgb_to_lab(shrunk(image))[1:], self.model.config.bins)
@@ -397,29 +374,19 @@ class HistogramEditor(ipywidgets.VBox):
             self.controls.show_distance(result.distance)
             self.version += 1
             if began is not None:
-                if self._pictures and self._pictures[-1][0] is began:  # a slider sends many, which are one edit
-                    self._pictures.pop()
-                self._pictures.append((began, to_uint8(shrunk(result.rgb, 256))))
-
-    def _show_failure(self, error: Exception) -> None:
-        self.message = f"The picture could not be made: {error}"
+                self.film.add(began, shrunk(result.rgb, 256))
 
     def _download(self, what: str) -> None:
         """Send the page a file to save."""
         name, content = {
             "picture": ("coloured.png", lambda: encoded(self._full(), "png")),
             "pair": ("before_after.png", lambda: encoded(compared(self.live.photo.L, self._full()), "png")),
-            "edits": ("edits.webp", self._animation),
+            "edits": ("edits.webp", self.film.animated),
             "histogram": ("histogram.npy", lambda: npy(self.hist)),
             "plane": ("histogram.png", lambda: encoded(self._plane_picture(), "png")),
             "state": ("editor.json", lambda: self._state().encode()),
         }[what]
         self.photo_view.send({"kind": "download", "name": name}, [content()])
-
-    def _animation(self) -> bytes:
-        self.wait()
-        with self._showing:
-            return animated([picture for _, picture in self._pictures])
 
     def _plane_picture(self) -> Tensor:
         return histogram_picture(self.hist, self.live.lightness, scale=8)

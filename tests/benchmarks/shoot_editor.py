@@ -1,7 +1,6 @@
 """Take the pictures of the editor and the explorer, light and dark: python -m tests.benchmarks.shoot_editor [FOLDER].
 
-``editor_light.webp`` is the one in ``results/figures``, which the README shows; ``screen_*`` are to be looked at. Needs
-Chromium.
+They are to be looked at; the README shows the clip that ``record_editor`` makes. Needs Chromium.
 """
 
 import io
@@ -26,7 +25,7 @@ def save(screenshot: bytes, path: Path) -> None:
 
 
 def shoot(theme: str, output: Path) -> None:
-    """Pictures in one theme: the editor for the README, the explorer both ways, and whole screens of two widths."""
+    """Pictures in one theme: the editor, the explorer both ways, and whole screens of several widths."""
     name = theme.rpartition(" ")[2].lower()
     with (
         tempfile.TemporaryDirectory() as folder,

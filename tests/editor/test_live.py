@@ -117,8 +117,11 @@ def test_what_an_edit_does_not_change_is_not_computed_again(model, live, monkeyp
     points = [(20, 30, "#c33")]
     for strength in (0.0, 1.0):
         live.ask(BLUE, strength, points=points)
-        live.wait()
+        before = live.wait()
     assert len(asked) == 3
+    shown = []
+    live.ask(BLUE, 1.0, points=points, then=shown.append)
+    assert live.wait() is before is shown[0], "the same once more is only shown once more"
 
 
 def test_in_bfloat16_pictures_look_the_same_and_the_saved_one_is_exact(model, monkeypatch):

@@ -109,6 +109,19 @@ def test_a_stroke_changes_the_histogram_that_is_shown():
     assert painting.hist.equal(seen)
 
 
+def test_an_edit_that_was_previewed_is_not_computed_again():
+    painting = Painting(PHOTO, OTHER)
+    stroke = {"tool": "paint", "path": [[0.0, 50.0], [60.0, -50.0]]}
+    seen, _ = painting.preview(stroke)
+    painting.apply({**stroke, "path": [(0.0, 50.0)]})
+    assert not painting.hist.equal(seen)
+    painting.apply({"tool": "undo"})
+    painting.apply({**stroke})
+    assert painting.hist is seen
+    painting.apply(stroke)
+    assert not painting.hist.equal(seen), "once more is another edit"
+
+
 def test_a_slider_is_one_step():
     painting = Painting(PHOTO, OTHER)
     for degrees in range(10, 60, 10):

@@ -21,8 +21,9 @@ import histcolor as hc
 from histcolor import edit
 from histcolor.editor.painting import MOST, PINS
 from histcolor.editor.parts import STATIC, FileButton, Slider
+from histcolor.editor.saved import PICTURES
 from histcolor.editor.starts import PALETTES, REFERENCES, real_histograms
-from histcolor.editor.widget import PICTURES, HistogramEditor
+from histcolor.editor.widget import HistogramEditor
 from histcolor.histogram import resize_histogram
 from histcolor.plots import visible_mass
 
@@ -400,7 +401,7 @@ def test_the_last_edits_are_saved_as_an_animation(editor, monkeypatch):
     for i in range(PICTURES + 2):
         editor.edit = {"tool": "paint", "path": [(-5 * i, 0)]}
         editor.wait()
-    assert len(editor._pictures) == PICTURES, "bounded"
+    assert len(editor.film.frames) == PICTURES, "bounded"
     editor.use_photo("coffee")
     editor.wait()
     assert [frame.shape for frame in frames_of(editor, monkeypatch)] == [(170, 256, 3)]
