@@ -110,6 +110,13 @@ def read_config(path: str | os.PathLike, mend: str = "") -> dict[str, Any]:
     return values
 
 
+def flat(values: Any, name: str = "") -> dict[str, Any]:
+    """Make one dictionary of nested ones, with names like ``model.bins``."""
+    if not isinstance(values, dict):
+        return {name: values}
+    return {k: v for key, value in values.items() for k, v in flat(value, f"{name}.{key}".lstrip(".")).items()}
+
+
 def visible(said: object) -> str:
     """Escape what a terminal would obey or hide: control characters, as a file's name may hold them."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(said))

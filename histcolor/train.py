@@ -29,7 +29,7 @@ from tqdm import tqdm
 from histcolor.backbone import free, load_imagenet_weights
 from histcolor.batch import Batch, look_at, make_batch, mean_histogram, plan_batch
 from histcolor.checkpoint import build, fill, load_state, save_model, save_state
-from histcolor.checks import Range, check_fields, one_of, read_config, within
+from histcolor.checks import Range, check_fields, flat, one_of, read_config, within
 from histcolor.data import Pack
 from histcolor.device import PRECISIONS, Execution, execution
 from histcolor.files import clear_temporaries, hold
@@ -487,8 +487,8 @@ def check_same_run(config: dict, path: Path) -> None:
         ValueError: they differ, the message names the first such field; or the file is damaged.
         OSError: the file is missing.
     """
-    now = json.loads(json.dumps(config))
-    then = {"init": now.get("init"), **read_config(path)}  # older runs do not tell what they started from
+    now = flat(json.loads(json.dumps(config)))
+    then = {"init": now.get("init"), **flat(read_config(path))}  # older runs do not tell what they started from
     if different := sorted(k for k in {**then, **now} if then.get(k) != now.get(k)):
         key = different[0]
         raise ValueError(

@@ -363,6 +363,8 @@ def test_another_configuration_does_not_resume(pack, tmp_path):
     run(CONFIG, pack, tmp_path, minutes=0)
     with pytest.raises(ValueError, match=r"holds a run with lr = 0\.0005, now it is 0.1"):
         run(replace(CONFIG, lr=0.1), pack, tmp_path)
+    with pytest.raises(ValueError, match=r"holds a run with model\.width = 4, now it is 8"):
+        run(CONFIG, pack, tmp_path, model=replace(TINY, width=8))
 
 
 def test_nan_stops_and_the_last_checkpoint_is_kept(pack, tmp_path):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from histcolor.checks import read_config
+from histcolor.checks import flat, read_config
 from histcolor.experiments.recipe import Recipe
 from histcolor.images import PACKED, atomic, read_table, write_table, write_text
 
@@ -53,13 +53,6 @@ def refuse_another(place: Path, record: dict, plan: dict, recipe: Recipe | None)
         key = different[0]
         mend = f"remove its {TABLE} to measure it anew" if key == "photos" else "give the same"
         raise ValueError(f"{place}: was made with {key} = {then.get(key)}, not {now[key]}: {mend}, or another folder.")
-
-
-def flat(values: Any, name: str = "") -> dict[str, Any]:
-    """Make one dictionary of nested ones, with names like ``model.bins``."""
-    if not isinstance(values, dict):
-        return {name: values}
-    return {k: v for key, value in values.items() for k, v in flat(value, f"{name}.{key}".lstrip(".")).items()}
 
 
 def options(recipe: Recipe) -> dict[str, Any]:

@@ -15,11 +15,12 @@ from typing import Any
 
 import pandas as pd
 
+from histcolor.checks import flat
 from histcolor.data import build_pack
 from histcolor.demo import save_demo_crops
 from histcolor.experiments.claims import claims_table
 from histcolor.experiments.definition import Experiment, read_experiment
-from histcolor.experiments.records import flat, read_record
+from histcolor.experiments.records import read_record
 from histcolor.experiments.run import collect, tabulate
 from histcolor.experiments.statements import measure_statements
 from histcolor.lessons.notebook import project_root
