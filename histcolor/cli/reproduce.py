@@ -27,8 +27,11 @@ def add(subparsers: Subparsers) -> None:
 
 def reproduce(args: argparse.Namespace) -> int:
     """``histcolor reproduce``: one at a time in a folder, which nothing else has filled."""
+    from histcolor.lessons.notebook import project_root
     from histcolor.lessons.reproduce import reproduce as run
+    from histcolor.lessons.runner import read_profile
 
+    read_profile(project_root() / "notebooks", args.profile)  # is there such a one? Before a folder is made
     ours = os.path.isdir(args.output) and ((args.output / "executed").is_dir() or not any(args.output.iterdir()))
     if os.path.lexists(args.output) and not ours:
         raise ValueError(f"{args.output}: is there already, and this command did not make it; choose another --output.")
