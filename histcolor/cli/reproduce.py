@@ -13,7 +13,7 @@ from histcolor.files import hold, lock_beside
 REPRODUCE = """\
 Run all notebooks headlessly and check the claims; writes the report results/reproduce/index.html.
 
-  histcolor reproduce                     about five minutes on two cores
+  histcolor reproduce                     three minutes on two cores
   histcolor reproduce --profile smoke     two minutes or three, for tests
 """
 

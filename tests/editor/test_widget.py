@@ -708,7 +708,17 @@ def test_damaged_states_are_refused_in_a_sentence(editor, change, words):
     assert editor.controls.files["saved"].held == ""
 
 
+@pytest.fixture
+def one_thread():
+    """Small pictures are computed twice as fast by one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_a_thousand_random_edits(model, photo):
     """No exception, the state consistent after each sequence, and memory flat."""
     editor = HistogramEditor(model, photo, size=32)
