@@ -105,9 +105,7 @@ class Controls:
         self.saves = {
             "picture": button("Picture", "", "Save the coloured photo at its full size, as PNG"),
             "pair": button("Before/after", "", "Save the gray and the coloured photo side by side, as PNG"),
-            "edits": button(
-                "Animation", "", "Save the pictures of the last edits, one after the other, as animated WebP"
-            ),
+            "edits": button("Film", "", "Save the pictures of the last edits, one after the other, as animated WebP"),
             "histogram": button("Histogram", "", "Save the target histogram's numbers, as .npy"),
             "plane": button("Plane", "", "Save the target histogram as a picture, PNG"),
             "state": button("State", "", "Save target histogram, pins and transport strength, to load them again"),
