@@ -46,9 +46,6 @@ from histcolor.plots import save_sheet
 from histcolor.train import train
 from histcolor.validate import make_validator
 
-MEASURED = frozenset(("psnr", "ssim", "ssim_gauss", "hellinger", "intersection", "earth_movers", "colourfulness")) | {
-    "colourfulness_reference"
-}  #: columns of numbers in per-image results
 GRAY = 1.0  #: colourfulness below which a photo is gray in tables that do not mark gray ones, as older ones
 
 
@@ -309,7 +306,7 @@ def _check_lines(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     own = table["reference_kind"] == "self" if needed <= set(table) else pd.Series(dtype=bool)
     if missing := (needed | ({"psnr"} if own.any() else set())) - set(table):
         raise ValueError(f"{path}: lacks the column {min(missing)!r}; measure it anew.")
-    numbers = table[[name for name in table if name in MEASURED]]
+    numbers = table[[name for name in table if name in DIGITS]]
     if wrong := [name for name in numbers if not pd.api.types.is_numeric_dtype(numbers[name])]:
         raise ValueError(f"{path}: the column {wrong[0]!r} holds something else than numbers; measure it anew.")
     if "gray" in table and table["gray"].dtype != bool:

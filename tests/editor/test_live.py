@@ -74,8 +74,9 @@ def test_newer_requests_overtake_older_ones(model, live, monkeypatch):
     assert shown == [result]
 
 
-def test_previews_are_shown_although_the_next_one_waits(live, monkeypatch):
-    """A hand that moves asks for more than can be computed: something is seen all the time, and the end counts."""
+@pytest.fixture
+def slow_network(monkeypatch):
+    """A network that says when it begins, and waits until it may go on: these two events."""
     module, begun, go = sys.modules["histcolor.editor.live"], threading.Event(), threading.Event()
     real = module.predict
 
@@ -85,6 +86,12 @@ def test_previews_are_shown_although_the_next_one_waits(live, monkeypatch):
         return real(*args, **options)
 
     monkeypatch.setattr(module, "predict", slow)
+    return begun, go
+
+
+def test_previews_are_shown_although_the_next_one_waits(live, slow_network):
+    """A hand that moves asks for more than can be computed: something is seen all the time, and the end counts."""
+    begun, go = slow_network
     hists, shown = [edit.paint(RED, (0, b), strength=0.5) for b in (-60, -20, 20)], []
     live.ask(hists[0], following=True, then=shown.append)
     assert begun.wait(30)
@@ -154,17 +161,9 @@ def test_pins_are_those_of_colorize(model, live, automatic):
     assert (pinned - shown).abs().mean() < 0.02, "the same colours at both sizes"
 
 
-def test_an_edit_stops_a_preview(live, monkeypatch):
+def test_an_edit_stops_a_preview(live, slow_network, monkeypatch):
     """When the pointer is up while the network computes a preview, no more is computed of that."""
-    module, begun, go, finished = sys.modules["histcolor.editor.live"], threading.Event(), threading.Event(), []
-    real = module.predict
-
-    def slow(*args, **options):
-        begun.set()
-        assert go.wait(30)
-        return real(*args, **options)
-
-    monkeypatch.setattr(module, "predict", slow)
+    (begun, go), module, finished = slow_network, sys.modules["histcolor.editor.live"], []
     monkeypatch.setattr(module, "join", lambda *args, join=module.join: finished.append(1) or join(*args))
     live.ask(RED, following=True)
     assert begun.wait(30)
