@@ -5,6 +5,8 @@ PYTHON ?= python3
 PIP_ARGS ?=
 PAGES ?=
 BIN := .venv/bin
+# a process for each core; a file's tests stay together, the slow files come first (tests/conftest.py)
+PARALLEL := -n auto --dist loadscope --no-loadscope-reorder
 
 .PHONY: env reproduce test unit lab notebooks lint clean
 
@@ -20,10 +22,10 @@ reproduce: env
 	$(BIN)/histcolor reproduce
 
 test: env
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 unit: env
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not slow'
 
 lab: env
 	$(BIN)/jupyter lab notebooks

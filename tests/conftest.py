@@ -1,5 +1,11 @@
 """What the tests share: a fixed seed, hypothesis without deadlines, and photos that need no network."""
 
+import os
+from collections import Counter
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one of several processes: a thread each, also for what they start
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 import hypothesis
 import numpy as np
 import pytest
@@ -10,6 +16,8 @@ torch.set_num_threads(min(2, torch.get_num_threads()))
 # derandomised, so that a failure seen on one machine is seen on all; without deadline, as machines may be busy
 hypothesis.settings.register_profile("histcolor", deadline=None, derandomize=True, max_examples=50, database=None)
 hypothesis.settings.load_profile("histcolor")
+
+TRIED: Counter[str] = Counter()  #: bad inputs by kind, which pytest prints at its end
 
 # name, and the top left corner of a 160×160 cut with plenty of colour
 CUTS = {
@@ -68,3 +76,25 @@ def pack(pack_folder):
     from histcolor.data import Pack
 
     return Pack.open(pack_folder)
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that have slow tests, so that no process starts on one when the others are done."""
+    slow = {item.module for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.module not in slow)
+
+
+def pytest_runtest_logreport(report):
+    """Count the bad inputs that a test has tried; with several processes they are counted here alone."""
+    if report.when == "teardown":
+        TRIED.update(
+            {name.removeprefix("tried "): n for name, n in report.user_properties if name.startswith("tried ")}
+        )
+
+
+def pytest_terminal_summary(terminalreporter):
+    if TRIED:
+        terminalreporter.section("bad input: kinds and cases")
+        for kind, count in sorted(TRIED.items()):
+            terminalreporter.write_line(f"{kind:<40}{count:>6,}")
+        terminalreporter.write_line(f"{'all':<40}{TRIED.total():>6,}")

@@ -1,8 +1,7 @@
-"""Good files to damage, and the table of what was tried, which pytest prints at its end."""
+"""Good files to damage, and what tries cases on them."""
 
 import sys
 import tempfile
-from collections import Counter
 from functools import cache
 
 import arena
@@ -15,8 +14,6 @@ import histcolor as hc
 from histcolor.backbone import imagenet_weights
 from histcolor.checkpoint import load, save_model
 from histcolor.data import build_pack
-
-TRIED: Counter[str] = Counter()
 
 
 def picture(seed=0, height=32, width=40):
@@ -49,7 +46,7 @@ def world(tmp_path_factory):
 
 
 @pytest.fixture
-def tries(world, tmp_path, monkeypatch):
+def tries(world, tmp_path, monkeypatch, record_property):
     """Try cases of a kind; gives what went wrong. The one good model is loaded once."""
     model = load(world.model)
 
@@ -69,18 +66,10 @@ def tries(world, tmp_path, monkeypatch):
         faults = []
         for number in numbers:
             faults.append(arena.attempt(kind, number, world, tmp_path / "room"))
-            TRIED[kind] += 1
             if left := list((tmp_path / "temporary").iterdir()):
                 faults.append(f"\n{kind} {number}: leaves {left[0].name} among temporary files")
                 left[0].unlink() if left[0].is_file() else None
+        record_property(f"tried {kind}", len(numbers))
         return "".join(faults)
 
     return run
-
-
-def pytest_terminal_summary(terminalreporter):
-    if TRIED:
-        terminalreporter.section("bad input: kinds and cases")
-        for kind, count in TRIED.items():
-            terminalreporter.write_line(f"{kind:<40}{count:>6,}")
-        terminalreporter.write_line(f"{'all':<40}{TRIED.total():>6,}")
