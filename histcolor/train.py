@@ -12,7 +12,7 @@ import sys
 import time
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -191,18 +191,27 @@ def make_optimizer(model: nn.Module, config: TrainConfig, *, fused: bool = False
     )
 
 
-def moving_average(model: nn.Module, decay: float) -> AveragedModel:
-    """Make the moving average of the weights, which is the model that is saved for use.
+class MovingAverage(AveragedModel):
+    """The moving average of the trained weights, which is the model that is saved for use.
 
-    It moves faster in the first steps, to forget the first weights.
+    It moves faster in the first steps, to forget the first weights. What is not trained stays as it is.
     """
 
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
-        torch._foreach_lerp_(averaged, current, 1 - min(decay, int(count) / (9 + int(count))))
+    def __init__(self, model: nn.Module, decay: float):
+        super().__init__(model)
+        self.n_averaged = torch.ones((), dtype=torch.long)  # the first weights count; on the CPU: no wait for a GPU
+        self.decay, self.averaged = decay, list(trained(self.module).values())
+        self.eval()
 
-    averaged = AveragedModel(model, multi_avg_fn=update)
-    averaged.n_averaged = torch.ones((), dtype=torch.long)  # the first weights count; on the CPU: no wait for a GPU
-    return averaged.eval()
+    @torch.no_grad()
+    def follow(self, weights: Sequence[Tensor]) -> None:
+        """Move towards the weights, those of :func:`trained`.
+
+        ``update_parameters`` would walk through all modules and copy what never changes, a twentieth of a step.
+        """
+        count = int(self.n_averaged)
+        torch._foreach_lerp_(self.averaged, weights, 1 - min(self.decay, count / (9 + count)))
+        self.n_averaged += 1
 
 
 # --- a step ---
@@ -321,11 +330,12 @@ def train(
         )
         how.apply()
         model = model.to(how.device, memory_format=torch.channels_last)
-        average, optimizer = moving_average(model, config.ema), make_optimizer(model, config, fused=how.fused)
+        average, optimizer = MovingAverage(model, config.ema), make_optimizer(model, config, fused=how.fused)
         step, seconds, history = resume(
             run, describe(model, loss, config), model, average, optimizer, pack, chief=chief
         )
         model.train()
+        weights = list(trained(model).values())
         pack = pack.to(how.device) if how.resident else pack
         batch = batches(config, model, loss, pack, part, how.device)
         objective, look = forward_pass(DistributedDataParallel(model) if world > 1 else model, loss, how), look_at
@@ -348,9 +358,9 @@ def train(
             value, terms = objective(batch(step, look))  # the forward pass and the loss (3)
             optimizer.zero_grad(set_to_none=True)
             value.backward()
-            norm = nn.utils.clip_grad_norm_(trained(model).values(), config.clip)
+            norm = nn.utils.clip_grad_norm_(weights, config.clip)
             optimizer.step()
-            average.update_parameters(model)
+            average.follow(weights)
             step += 1
             for name, term in {"loss": value.detach(), **terms, "gradient_norm": norm}.items():
                 sums[name] = sums.get(name, 0) + term

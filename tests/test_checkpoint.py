@@ -24,7 +24,7 @@ from histcolor.checkpoint import (
     save_state,
     save_tensors,
 )
-from histcolor.train import moving_average
+from histcolor.train import MovingAverage
 
 TINY = hc.PRESETS["tiny"]
 
@@ -219,7 +219,7 @@ def test_a_file_that_grows_too_large(saved, tmp_path, write):
     """As on a full disk, for real: the system refuses to write past 50 kB."""
     resource = pytest.importorskip("resource")
     model, path = saved
-    average, optimizer = moving_average(model, 0.9), torch.optim.AdamW(model.parameters())
+    average, optimizer = MovingAverage(model, 0.9), torch.optim.AdamW(model.parameters())
     about = {"step": 1, "pack": "p", "seconds": 1.0}
     writers = {
         r"tiny\.safetensors": lambda: save_model(model, path),
@@ -243,7 +243,7 @@ def test_training_states_with_keys_missing(tmp_path, state):
     parts = {"average": {}, "optimizer": {}} if "model" in state else {}
     torch.save({**state, **parts} if isinstance(state, dict) else state, path)
     with pytest.raises(CheckpointError, match=r"state\.pt: (is damaged|holds something else than named tensors)"):
-        load_state(path, model, moving_average(model, 0.9), torch.optim.AdamW(model.parameters()), "p")
+        load_state(path, model, MovingAverage(model, 0.9), torch.optim.AdamW(model.parameters()), "p")
 
 
 def test_a_method_that_is_not_known(saved):

@@ -28,11 +28,11 @@ from histcolor.histogram import ab_histogram, soft_ab_histogram
 from histcolor.losses import Loss
 from histcolor.model import PRESETS, Colorizer
 from histcolor.train import (
+    MovingAverage,
     TrainConfig,
     batches,
     forward_pass,
     learning_rate,
-    moving_average,
     seconds_a_step,
     set_up,
     train,
@@ -484,12 +484,12 @@ def test_too_small_a_pack(pack, tmp_path):
 
 def test_the_moving_average_moves_faster_at_first():
     model = build(TINY)
-    average, first = moving_average(model, 0.9), {k: v.clone() for k, v in trained(model).items()}
+    average, first = MovingAverage(model, 0.9), {k: v.clone() for k, v in trained(model).items()}
     for step in range(100):
         with torch.no_grad():
             for p in trained(model).values():
                 p.add_(1.0)
-        average.update_parameters(model)
+        average.follow(list(trained(model).values()))
         if step == 0:  # a decay of 1/10: nine tenths of the way
             for name, p in trained(average.module).items():
                 torch.testing.assert_close(p.detach(), first[name] + 0.9)

@@ -26,7 +26,7 @@ SHOWN = 6  #: photos shown with self-reference
 REFERENCES = 4  #: other photos that are the reference image of one of them
 WORST = 4  #: photos shown for their low PSNR
 STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)  #: how far the target moves from the photo's own histogram to another's
-PICTURE = 128  #: pixels along each side of a picture
+PICTURE = 256  #: pixels along each side of a picture, at most
 FIDELITY, PICTURES = f"fidelity{PACKED}", "pictures.csv"
 
 

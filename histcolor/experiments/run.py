@@ -230,10 +230,14 @@ def _leave_out_backbone(recipe: Recipe, path: Path) -> None:
 
 
 def _function(method: Method, place: Path, work: Work) -> ColorizeFunction:
-    """Give the function that colours; a network works at the size measured at, however large the picture."""
+    """Give the function that colours; a network works at the size it was trained at, unless measured at less.
+
+    What it paints there is joined to the whole L. Methods that lay the histogram's features over the photo know one
+    size alone: trained at 128 pixels, the paper's baseline paints nonsense at 256.
+    """
     if method.function:
         return UNTRAINED[method.function]
-    return model_method(load(place / MODEL, work.device), size=work.size)
+    return model_method(load(place / MODEL, work.device), size=min(work.size, method.recipe.train.size))
 
 
 def _leave_pictures(method: Method, place: Path, work: Work) -> str:

@@ -22,12 +22,12 @@ from histcolor.device import execution
 from histcolor.losses import Loss
 from histcolor.model import PRESETS
 from histcolor.train import (
+    MovingAverage,
     TrainConfig,
     batches,
     compiled,
     forward_pass,
     make_optimizer,
-    moving_average,
     set_up,
     trained,
 )
@@ -68,19 +68,21 @@ def make_step(preset, config, how):
     pack, loss = Pack(noise), Loss()
     model = set_up(config, PRESETS[preset], pack).to(how.device, memory_format=torch.channels_last).train()
     pack = pack.to(how.device) if how.resident else pack
-    average, optimizer = moving_average(model, config.ema), make_optimizer(model, config, fused=how.fused)
+    average, optimizer = MovingAverage(model, config.ema), make_optimizer(model, config, fused=how.fused)
     batch, objective = batches(config, model, loss, pack, slice(None), how.device), forward_pass(model, loss, how)
     look = look_at
     if how.compile:
         objective, look = compiled(objective, batch(0)), torch.compile(look_at, dynamic=False)
 
+    weights = list(trained(model).values())
+
     def step(i):
         value, _ = objective(batch(i, look))
         optimizer.zero_grad(set_to_none=True)
         value.backward()
-        torch.nn.utils.clip_grad_norm_(trained(model).values(), config.clip)
+        torch.nn.utils.clip_grad_norm_(weights, config.clip)
         optimizer.step()
-        average.update_parameters(model)
+        average.follow(weights)
 
     return step
 
