@@ -58,6 +58,12 @@ def add(subparsers: Subparsers) -> None:
         help="transport strength of the model; several by commas (default: %(default)s)",
     )
     sub.add_argument("--size", type=options.pixels, default=256, help="pixels along each side (default: %(default)s)")
+    sub.add_argument(
+        "--working-size",
+        type=options.pixels,
+        metavar="SIZE",
+        help="pixels that the network works at, as 'histcolor colorize --size' (default: --size)",
+    )
     sub.add_argument("--limit", type=options.count(), help="only so many photos, spread evenly over the folder")
     sub.add_argument(
         "--sheet", type=options.path, metavar="FILE.png", help="also a contact sheet of the model's colours"
@@ -108,8 +114,9 @@ def evaluate(args: argparse.Namespace) -> int:
                     if name in methods or name in {*args.methods} & {*UNTRAINED}:
                         raise ValueError(f"Two methods would be named {name!r}; leave one out, or rename the model.")
                     methods[name] = ev.model_method(
-                        model, transport=strength, flips=args.flips, automatic=method == "automatic", pins=count
-                    )
+                        model, transport=strength, flips=args.flips, automatic=method == "automatic", pins=count,
+                        size=args.working_size,
+                    )  # fmt: skip
             elif method in UNTRAINED:
                 methods[method] = UNTRAINED[method]
             else:

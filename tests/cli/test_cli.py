@@ -182,6 +182,22 @@ def test_evaluate_with_pins(photos, tmp_path, capsys):
     assert "--pins: must be a whole number from 0 to 1,000, got '-1'" in capsys.readouterr().err
 
 
+def test_the_working_size_is_what_the_network_sees(photos, tmp_path, monkeypatch):
+    from histcolor import evaluate
+
+    seen, encode = [], evaluate.encode
+
+    def look(model, rgb, *, size):
+        seen.append((rgb.shape[-1], size))
+        return encode(model, rgb, size=size)
+
+    monkeypatch.setattr(evaluate, "encode", look)
+    given = ["evaluate", str(photos), "--size", "64", "--limit", "2", "--output", str(tmp_path / "table.csv")]
+    assert main(given) == 0
+    assert main([*given, "--working-size", "32"]) == 0
+    assert seen == [(64, 64)] * 2 + [(64, 32)] * 2
+
+
 def test_evaluate_scores_another_programs_folder(photos, tmp_path, capsys):
     table = tmp_path / "x.csv"
     given = [

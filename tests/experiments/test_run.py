@@ -111,6 +111,16 @@ def files(folder):
     }
 
 
+def test_networks_work_at_the_size_they_were_trained_at(work, tmp_path, monkeypatch):
+    from histcolor.experiments import run as module
+
+    sizes, make = [], module.model_method
+    monkeypatch.setattr(module, "model_method", lambda model, size: sizes.append(size) or make(model, size=size))
+    said, failed = work(tmp_path, size=64, methods=["ours"], seeds=[0])
+    assert not failed, said
+    assert set(sizes) == {32}, "they are measured at 64 pixels, and were trained at 32"
+
+
 def test_what_a_run_leaves(unbroken, toml, photos):
     folders = sorted(path.parent.relative_to(unbroken).as_posix() for path in unbroken.rglob(TABLE))
     assert folders == sorted(name.lower() for name in DONE)
