@@ -7,11 +7,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+class GroupNorm(nn.GroupNorm):
+    """Group normalisation in float32: on a processor torch has no fast one in bfloat16, for channels last."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, C, h, w]`` → the same shape and precision."""
+        return super().forward(x.float()).to(x.dtype)
+
+
 def make_norm(kind: str, channels: int) -> nn.Module:
     """Make a normalisation: ``instance`` (the paper's), or ``group`` (about 8 channels), which keeps uniform colour."""
     if kind == "instance":
         return nn.InstanceNorm2d(channels, affine=True)
-    return nn.GroupNorm(max(1, channels // 8), channels)
+    return GroupNorm(max(1, channels // 8), channels)
 
 
 def in_eights(layer: nn.Conv2d, x: Tensor, *, fill: bool | None = None) -> Tensor:
