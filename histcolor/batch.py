@@ -51,7 +51,7 @@ def plan_batch(
 ) -> Plan:
     """Draw a step's photos, crops and histograms from the seed and the step's number; each epoch takes each photo once.
 
-    The shares and strengths are those of :class:`histcolor.train.TrainConfig`.
+    The shares and strengths are those of :class:`histcolor.optimize.TrainConfig`.
     """
     n = batch_size
     epoch, place = np.divmod(np.arange(step * n, (step + 1) * n), photos)

@@ -6,15 +6,13 @@ and started again, or that uses several processes, computes the same numbers as 
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,76 +21,18 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from histcolor.backbone import free, load_imagenet_weights
 from histcolor.batch import Batch, look_at, make_batch, mean_histogram, plan_batch
-from histcolor.checkpoint import build, fill, load_state, save_model, save_state
-from histcolor.checks import Range, check_fields, flat, one_of, read_config, within
+from histcolor.checkpoint import build, fill, save_model, save_state
 from histcolor.data import Pack
-from histcolor.device import PRECISIONS, Execution, execution
-from histcolor.files import clear_temporaries, hold
-from histcolor.images import write_table, write_text
+from histcolor.device import Execution, execution
+from histcolor.files import hold
+from histcolor.images import write_table
 from histcolor.model import ModelConfig
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a model is trained. Together with model, loss and packs it decides every number (on one kind of device).
-
-    Raises:
-        ValueError: a value is out of its range; the message names the field.
-    """
-
-    steps: int = within(10_000, 1, 10**9)  #: optimiser steps in all
-    batch_size: int = within(8, 1, 10**5)  #: photos a step, over all processes together
-    size: int = within(128, 32, 1024)  #: pixels along each side of a crop; a multiple of 32
-    lr: float = within(5e-4, 0, 100, above=True)  #: peak learning rate
-    temperature_lr: float = within(10.0, 0, 1000)  #: learning rate of the temperature, as a multiple of lr
-    backbone_lr: float = within(0.0, 0, 1000)  #: that of the backbone after its first map, likewise; 0: frozen
-    betas: tuple[float, float] = (0.9, 0.98)
-    weight_decay: float = within(1e-4, 0, 10)
-    #: "cosine" to zero, "constant", or "step": times 0.1 after each third (the paper at 256)
-    schedule: str = one_of("cosine", ("cosine", "constant", "step"))
-    #: if above 0, the run ends after so many seconds, and not after ``steps``; so does its schedule
-    until: float = within(0.0, 0, 1e9)
-    warmup: int = within(200, 0, 10**9)  #: steps of linear warm-up
-    clip: float = within(1.0, 0, 1e9, above=True)  #: largest norm of the gradient
-    #: decay of the weights' moving average, which is the model that is saved for use
-    ema: float = within(0.999, 0, 1, below=True)
-    #: share of photos with cross-reference (half of them mixed with self-reference), and only L_H
-    cross: float = within(0.2, 0, 1)
-    dropped: float = within(0.0, 0, 1)  #: share of photos without a histogram, and without L_H: for automatic colouring
-    #: crops show from 1/zoom of the photo's height and width to all of it, resized; 1: plain crops
-    zoom: float = within(1.0, 1, 4)
-    #: how much L's curve, chroma and (half as much, in radians) hue are changed at random
-    jitter: float = within(0.0, 0, 1)
-    seed: int = within(0, 0, 2**32 - 1)
-    precision: str = one_of("auto", PRECISIONS)  #: of the network in training, see histcolor.device
-    log_every: int = within(50, 1, 10**9)  #: steps between lines of the history
-    save_every: int = within(500, 1, 10**9)  #: steps between checkpoints, which are validated; a multiple of log_every
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        if len(self.betas) != 2 or not all(beta in Range(0, 1, below=True) for beta in self.betas):
-            raise ValueError(f"betas must be two numbers of at least 0 and below 1, got {self.betas}.")
-        if self.size % 32:
-            raise ValueError(f"size must be a multiple of 32, got {self.size}.")
-        if self.save_every % self.log_every:
-            raise ValueError(f"save_every must be a multiple of log_every, got {self.save_every} and {self.log_every}.")
-
-
-def learning_rate(config: TrainConfig, step: int, seconds: float = 0.0) -> float:
-    """Compute the learning rate of a step, counted from 0, or with ``until`` of a time, in seconds since the start."""
-    rate = config.lr * min(1.0, (step + 1) / max(1, config.warmup))
-    done = min(1.0, seconds / config.until if config.until else step / config.steps)
-    if config.schedule == "cosine":
-        return rate * 0.5 * (1 + math.cos(math.pi * done))
-    if config.schedule == "step":
-        return rate * 0.1 ** min(2, int(3 * done))
-    return rate
-
+from histcolor.optimize import MovingAverage, TrainConfig, learning_rate, make_optimizer, trained
+from histcolor.resume import describe, resume
 
 # --- set-up: before the first step ---
 
@@ -164,54 +104,6 @@ def fingerprint(model: nn.Module) -> str:
     for tensor in model.state_dict().values():
         total = zlib.crc32(tensor.detach().cpu().contiguous().numpy().tobytes(), total)
     return f"{total:08x}"
-
-
-def trained(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Return the parameters that training changes, by name."""
-    return {name: p for name, p in model.named_parameters() if p.requires_grad}
-
-
-def make_optimizer(model: nn.Module, config: TrainConfig, *, fused: bool = False) -> torch.optim.AdamW:
-    """Make AdamW, with own learning rates for temperature and backbone, and no weight decay for the temperature."""
-    groups: dict[str, list] = {"rest": [], "temperature": [], "backbone": []}
-    for name, p in trained(model).items():
-        kind = "temperature" if name == "log_temperature" else "backbone" if ".backbone." in name else "rest"
-        groups[kind].append(p)
-    factors = {"rest": 1.0, "temperature": config.temperature_lr, "backbone": config.backbone_lr}
-    decays = {"temperature": 0.0}
-    return torch.optim.AdamW(
-        [
-            {"params": group, "factor": factors[kind], "weight_decay": decays.get(kind, config.weight_decay)}
-            for kind, group in groups.items()
-            if group
-        ],
-        lr=config.lr,
-        betas=config.betas,
-        fused=fused,
-    )
-
-
-class MovingAverage(AveragedModel):
-    """The moving average of the trained weights, which is the model that is saved for use.
-
-    It moves faster in the first steps, to forget the first weights. What is not trained stays as it is.
-    """
-
-    def __init__(self, model: nn.Module, decay: float):
-        super().__init__(model)
-        self.n_averaged = torch.ones((), dtype=torch.long)  # the first weights count; on the CPU: no wait for a GPU
-        self.decay, self.averaged = decay, list(trained(self.module).values())
-        self.eval()
-
-    @torch.no_grad()
-    def follow(self, weights: Sequence[Tensor]) -> None:
-        """Move towards the weights, those of :func:`trained`.
-
-        ``update_parameters`` would walk through all modules and copy what never changes, a twentieth of a step.
-        """
-        count = int(self.n_averaged)
-        torch._foreach_lerp_(self.averaged, weights, 1 - min(self.decay, count / (9 + count)))
-        self.n_averaged += 1
 
 
 # --- a step ---
@@ -420,91 +312,6 @@ def check_share(config: TrainConfig, pack: Pack, rank: int, world: int) -> slice
         )
     share = config.batch_size // world
     return slice(rank * share, (rank + 1) * share)
-
-
-def describe(model: nn.Module, loss: Callable, config: TrainConfig) -> dict[str, Any]:
-    """Collect everything that decides a run's numbers, as ``config.json`` holds it."""
-    about_loss = {k: v for k, v in vars(loss).items() if isinstance(v, int | float | str)}
-    about = {"method": model.method, "init": getattr(model, "origin", ""), "model": asdict(model.config)}
-    return {**about, "loss": about_loss, **asdict(config)}
-
-
-def resume(
-    run: Path,
-    about: dict[str, Any],
-    model: nn.Module,
-    average: AveragedModel,
-    optimizer: torch.optim.AdamW,
-    pack: Pack,
-    *,
-    chief: bool,
-) -> tuple[int, float, list[dict]]:
-    """Go on from a run's folder, or begin in it. Returns the step, the seconds since the start, and the history.
-
-    Raises:
-        ValueError: the folder holds a run of another model or configuration, or on other photos, or other files.
-    """
-    step, seconds, history = 0, 0.0, []
-    if (run / "state.pt").is_file():
-        check_same_run(about, run / "config.json")
-        step, seconds = load_state(run / "state.pt", model, average, optimizer, pack.fingerprint())
-        history = read_history(run / "history.csv", step)
-    elif chief:
-        check_unused(about, run)
-        write_text(json.dumps(about, indent=2), run / "config.json")
-    if chief:
-        clear_temporaries(run)
-    return step, seconds, history
-
-
-def read_history(path: Path, step: int) -> list[dict]:
-    """Read a run's history up to a step; without the file it is empty.
-
-    Raises:
-        ValueError: it is damaged.
-    """
-    if not path.is_file():
-        return []
-    try:
-        table = pd.read_csv(path)
-        lines = table[table["step"] <= step].to_dict("records")
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path}: is damaged, or is no history; without it the run goes on, with a new one."
-        ) from error
-    return [{k: v for k, v in line.items() if v == v} for line in lines]
-
-
-def check_unused(config: dict, run: Path) -> None:
-    """Refuse to begin in a folder with another program's files, or with a model of another run.
-
-    Raises:
-        ValueError: there is one of these; the message names it.
-        OSError: the file can not be read.
-    """
-    path, model = run / "config.json", run / "model.safetensors"
-    taken = [] if path.exists() else [run / name for name in ("history.csv", "sheets") if (run / name).exists()]
-    if taken or (path.exists() and "model" not in read_config(path)):
-        raise ValueError(f"{[*taken, path][0]}: is there already, and is no run's; choose another folder.")
-    if model.exists():  # of a finished run without its state, or of one that was killed before its first state
-        check_same_run(config, path)
-
-
-def check_same_run(config: dict, path: Path) -> None:
-    """Compare a configuration with the ``config.json`` of the run that is to be resumed.
-
-    Raises:
-        ValueError: they differ, the message names the first such field; or the file is damaged.
-        OSError: the file is missing.
-    """
-    now = flat(json.loads(json.dumps(config)))
-    then = {"init": now.get("init"), **flat(read_config(path))}  # older runs do not tell what they started from
-    if different := sorted(k for k in {**then, **now} if then.get(k) != now.get(k)):
-        key = different[0]
-        raise ValueError(
-            f"{path.parent}: holds a run with {key} = {then.get(key)}, now it is {now.get(key)}: "
-            "start it again with the same options, or choose another folder."
-        )
 
 
 def agree(value: float, device: torch.device) -> float:

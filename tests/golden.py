@@ -18,7 +18,8 @@ from histcolor.color import AB_MAX
 from histcolor.colorize import resize
 from histcolor.data import Pack
 from histcolor.demo import DEMO_PHOTOS
-from histcolor.train import TrainConfig, set_up, train
+from histcolor.optimize import TrainConfig
+from histcolor.train import set_up, train
 
 FILE = Path(__file__).with_name("golden.json")
 

@@ -24,7 +24,7 @@ from histcolor.checkpoint import (
     save_state,
     save_tensors,
 )
-from histcolor.train import MovingAverage
+from histcolor.optimize import MovingAverage
 
 TINY = hc.PRESETS["tiny"]
 

@@ -9,7 +9,8 @@ from histcolor.checks import Range, check_fields, one_of, read_config, visible, 
 from histcolor.experiments.records import read_options, read_record
 from histcolor.losses import Loss
 from histcolor.model import ModelConfig
-from histcolor.train import TrainConfig, check_same_run
+from histcolor.optimize import TrainConfig
+from histcolor.resume import check_same_run
 
 CONFIGS = (ModelConfig, Loss, TrainConfig)
 

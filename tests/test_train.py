@@ -27,17 +27,8 @@ from histcolor.files import HeldError
 from histcolor.histogram import ab_histogram, soft_ab_histogram
 from histcolor.losses import Loss
 from histcolor.model import PRESETS, Colorizer
-from histcolor.train import (
-    MovingAverage,
-    TrainConfig,
-    batches,
-    forward_pass,
-    learning_rate,
-    seconds_a_step,
-    set_up,
-    train,
-    trained,
-)
+from histcolor.optimize import MovingAverage, TrainConfig, learning_rate, trained
+from histcolor.train import batches, forward_pass, seconds_a_step, set_up, train
 from histcolor.validate import make_validator
 
 TINY = PRESETS["tiny"]

@@ -13,7 +13,7 @@ from histcolor.cli.options import Subparsers, add_command, quiet_bars, report_fa
 from histcolor.images import write_table
 from histcolor.lessons.notebook import project_root
 from histcolor.model import PRESETS
-from histcolor.train import TrainConfig
+from histcolor.optimize import TrainConfig
 
 EXPERIMENT = """\
 Train and measure the methods of one of the paper's tables: same photos, same budget, same protocol. The experiments and

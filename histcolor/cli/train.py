@@ -17,7 +17,7 @@ from histcolor.data import Pack
 from histcolor.experiments.recipe import make_recipe, option_fields
 from histcolor.losses import Loss
 from histcolor.model import PRESETS, ModelConfig
-from histcolor.train import TrainConfig
+from histcolor.optimize import TrainConfig
 from histcolor.train import train as train_model
 from histcolor.validate import make_validator
 

@@ -14,7 +14,8 @@ from histcolor.checkpoint import METHODS
 from histcolor.data import Pack
 from histcolor.losses import Loss
 from histcolor.model import PRESETS, Colorizer, ModelConfig
-from histcolor.train import TrainConfig, set_up
+from histcolor.optimize import TrainConfig
+from histcolor.train import set_up
 
 
 @dataclass(frozen=True)

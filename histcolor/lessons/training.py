@@ -28,8 +28,8 @@ from histcolor.lessons.stub import Stub
 from histcolor.losses import Loss, huber, sobel
 from histcolor.metrics import FIDELITY_BINS, colourfulness, psnr, round8
 from histcolor.model import PRESETS, ModelConfig
+from histcolor.optimize import TrainConfig, learning_rate
 from histcolor.plots import image_grid, show_histogram, show_image
-from histcolor.train import TrainConfig, learning_rate
 from histcolor.validate import make_validator
 
 TRAIN_ON, TEST_ON = ("astronaut", "motorcycle", "rocket"), ("chelsea", "coffee")  #: no photo is in both

@@ -18,7 +18,8 @@ from histcolor.checkpoint import build, save_model
 from histcolor.color import AB_MAX
 from histcolor.experiments.recipe import Recipe
 from histcolor.losses import Loss
-from histcolor.train import TrainConfig, train
+from histcolor.optimize import TrainConfig
+from histcolor.train import train
 
 TINY = hc.PRESETS["tiny"]
 AUTOMATIC = [name for name, kind in TRAINED.items() if not kind.sees_histogram]

@@ -21,16 +21,8 @@ from histcolor.data import Pack
 from histcolor.device import execution
 from histcolor.losses import Loss
 from histcolor.model import PRESETS
-from histcolor.train import (
-    MovingAverage,
-    TrainConfig,
-    batches,
-    compiled,
-    forward_pass,
-    make_optimizer,
-    set_up,
-    trained,
-)
+from histcolor.optimize import MovingAverage, TrainConfig, make_optimizer, trained
+from histcolor.train import batches, compiled, forward_pass, set_up
 
 
 def synchronize(device):

@@ -21,7 +21,7 @@ from histcolor.device import execution
 from histcolor.histogram import ab_histogram, soft_ab_histogram
 from histcolor.losses import Loss
 from histcolor.model import PRESETS
-from histcolor.train import TrainConfig
+from histcolor.optimize import TrainConfig
 
 
 def step_of_plain(preset, config, device):

@@ -24,7 +24,7 @@ from histcolor.images import read_table
 from histcolor.lessons import training
 from histcolor.lessons.notebook import project_root
 from histcolor.lessons.runner import read_profile
-from histcolor.train import TrainConfig, learning_rate
+from histcolor.optimize import TrainConfig, learning_rate
 
 pytestmark = pytest.mark.usefixtures("style")
 RESULTS = project_root() / "results"
