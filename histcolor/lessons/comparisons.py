@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -16,13 +16,14 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from histcolor.baselines import load
 from histcolor.baselines.classical import UNTRAINED
-from histcolor.checkpoint import load
 from histcolor.color import rgb_to_lab
 from histcolor.demo import demo_photo
 from histcolor.evaluate import ColorizeFunction, Task, model_method
 from histcolor.experiments.definition import Experiment
 from histcolor.experiments.figures import told
+from histcolor.experiments.records import MODEL
 from histcolor.experiments.statistics import differences
 from histcolor.histogram import ab_histogram, intersection, palette
 from histcolor.images import read_table
@@ -42,6 +43,22 @@ def at_hand() -> dict[str, ColorizeFunction]:
     small = load("small")
     methods = {CLASSICAL[name]: function for name, function in UNTRAINED.items()}
     return methods | {"small": model_method(small), "small, transport 0.5": model_method(small, transport=0.5)}
+
+
+def trained(results: Results, names: Sequence[str] = ("ablation", "comparison")) -> dict[str, ColorizeFunction]:
+    """Load the methods of experiments whose checkpoints are among the results, each at the size it was trained at.
+
+    Args:
+        results: where they are.
+        names: of the experiments; a method that several have is taken from the first.
+    """
+    found: dict[str, ColorizeFunction] = {}
+    for name in names:
+        experiment = results.experiment(name)
+        for method, _, place in experiment.places(results.tables / name):
+            if method.recipe and method.name not in found and (place / MODEL).is_file():
+                found[method.name] = model_method(load(place / MODEL), size=method.recipe.train.size)
+    return found
 
 
 def square(name: str, size: int) -> Tensor:

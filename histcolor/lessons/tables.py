@@ -80,6 +80,15 @@ class Results:
         found = groups.agg(runs=("hours", "size"), minutes_each=("minutes", "mean"), photos_a_second=rate)
         return found.rename(columns=lambda name: name.replace("_", " ")).reset_index()
 
+    def budgets(self, names: Sequence[str]) -> dict[float, pd.DataFrame]:
+        """Read the per-image results of experiments that differ in their budget, by the images seen in training."""
+        found = {}
+        for name in names:
+            experiment = self.experiment(name)
+            if len(runs := self.runs(experiment)):
+                found[float(runs["photos_seen"].max())] = collect(experiment, self.tables / name)
+        return found
+
     def facts(self, experiment: Experiment) -> str:
         """Say what an experiment's numbers come from, as its runs recorded it, and the command that repeats it."""
         runs = self.runs(experiment).dropna(subset="hours")

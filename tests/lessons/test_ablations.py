@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -15,10 +16,11 @@ import pytest
 import torch
 
 import histcolor as hc
+from histcolor.checkpoint import build, save_model
 from histcolor.images import write_image, write_table
 from histcolor.lessons import ablations, comparisons
 from histcolor.lessons.notebook import figure_saver, project_root
-from histcolor.lessons.tables import open_results
+from histcolor.lessons.tables import Results, open_results
 
 pytestmark = pytest.mark.usefixtures("style")
 FOLDER = Path(__file__).parents[2] / "notebooks"
@@ -148,6 +150,29 @@ def test_methods_side_by_side(coffee):
     assert float(notes[3].split()[0]) > 40 > float(notes[2].split()[0])
     other = comparisons.side_by_side(coffee, coffee.flip(0), methods).axes
     assert "dB" not in other[2].texts[0].get_text(), "no truth, no PSNR"
+
+
+def test_budgets_are_told_by_the_images_seen(tmp_path):
+    there = open_results(Path("unused"), "results/tables", "", [])
+    found = there.budgets(["ablation", "longer"])
+    assert list(found) == sorted(found), "the second experiment has seen more"
+    assert all("Baseline" in set(table["method"]) for table in found.values())
+    assert replace(there, tables=tmp_path).budgets(["ablation"]) == {}
+
+
+def test_trained_methods_are_at_hand_where_their_checkpoints_are(coffee, tmp_path):
+    model = build(hc.PRESETS["tiny"], "zhang2017")
+    there = Results(FOLDER / "experiments.toml", tmp_path)
+    assert comparisons.trained(there) == {}
+    place = tmp_path / "comparison" / "zhang-et-al-2017" / "seed0"
+    place.mkdir(parents=True)
+    save_model(model, place / "model.safetensors")
+    found = comparisons.trained(there)
+    assert list(found) == ["Zhang et al. 2017"]
+    task = comparisons.make_task(coffee, coffee)
+    assert found["Zhang et al. 2017"](task).shape == coffee.shape
+    (seen,) = (method.recipe.train.size for method in there.experiment("comparison").methods if method.name in found)
+    assert task.encoded[1].features.L.shape[-2:] == (seen, seen)
 
 
 def test_every_method_at_hand_colours(coffee):
