@@ -120,7 +120,7 @@ def run_notebook(page, address: str, name: str, done: Path) -> None:
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name=re.compile("^Run All Cells")).click()
     failed = page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']")
-    for _ in range(600):
+    for _ in range(2400):  # ten minutes: machines may be busy
         page.wait_for_timeout(250)
         if failed.count():
             raise RuntimeError(failed.first.inner_text())

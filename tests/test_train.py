@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -147,7 +149,9 @@ def test_a_run_starts_from_another_models_weights(pack, tmp_path, capsys):
         set_up(CONFIG, narrow, pack, init=first)
 
 
-def test_a_run_by_the_clock_ends_with_the_rate_at_zero(pack, tmp_path):
+def test_a_run_by_the_clock_ends_with_the_rate_at_zero(pack, tmp_path, monkeypatch):
+    clock = SimpleNamespace(perf_counter=count(0, 0.1).__next__)  # a tenth of a second passes whenever it is asked
+    monkeypatch.setattr("histcolor.train.time", clock)
     config = replace(CONFIG, until=1.5, steps=1, log_every=1, save_every=1000)
     rows = []
     run(config, pack, tmp_path, callback=rows.append)
