@@ -74,6 +74,61 @@ def test_shipped_runs_are_in_results(name):
                 assert value == pytest.approx(means.loc[method, column], abs=3e-4), (method, column)  # both are rounded
 
 
+#: columns of the tables in Markdown → of per-image results, and their decimals
+SHOWN = {
+    "PSNR, dB": ("psnr", 2), "SSIM": ("ssim", 4), "SSIM (gauss)": ("ssim_gauss", 4), "Hellinger": ("hellinger", 3),
+    "intersection": ("intersection", 3), "colourfulness": ("colourfulness", 1),
+    "earth mover's, units of ab": ("earth_movers", 2),
+}  # fmt: skip
+
+
+def tables_of(path):
+    """The tables of a Markdown file that have a column "method": for each a table of words, as they stand there."""
+    for text in re.findall(r"(?:^\|.*\|\n)+", path.read_text(encoding="utf-8"), re.M):
+        rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in text.splitlines()]
+        if rows[0][0] == "method":
+            yield pd.DataFrame(rows[2:], columns=rows[0]).set_index("method")
+
+
+@pytest.mark.parametrize(
+    ("page", "number", "results"),
+    [
+        ("MODEL_CARD.md", 0, "diverse_self"), ("MODEL_CARD.md", 1, "imagenette_val_self"),
+        ("MODEL_CARD.md", 2, "imagenette_val_cross"), ("README.md", 0, "imagenette_val_self"),
+        ("README.md", 1, "imagenette_val_cross"),
+    ],
+)  # fmt: skip
+def test_tables_of_the_shipped_models_are_those_of_the_results(page, number, results):
+    said = list(tables_of(ROOT / "results" / page))[number]
+    means = summarise(read_table(ROOT / f"results/tables/{results}.json.xz")).set_index("method")
+    shown = [column for column in said if column in SHOWN]
+    assert len(said) >= 7
+    assert len(shown) >= 4
+    for method, row in said.iterrows():
+        name = re.sub(r"^(\w+)(.*), before$", r"\1 before\2", method.replace("`", ""))
+        for column in shown:
+            value, digits = SHOWN[column]
+            assert float(row[column]) == pytest.approx(means.loc[name, value], abs=0.501 * 10**-digits), (name, column)
+
+
+@pytest.mark.parametrize(("number", "experiment"), [(2, "ablation"), (3, "comparison")])
+def test_the_papers_tables_are_those_of_the_results(number, experiment):
+    said = list(tables_of(ROOT / "results/README.md"))[number]
+    table = pd.read_csv(ROOT / f"results/tables/{experiment}/table.csv").set_index("method")
+    assert list(said.index) == [name for name in table.index if table.loc[name, ["psnr", "paper_psnr"]].notna().any()]
+    for method, row in said.iterrows():
+        for column, value, digits in (
+            ("PSNR, dB", "psnr", 2),
+            ("SSIM", "ssim", 4),
+            ("cross: intersection", "cross_intersection", 3),
+        ):
+            numbers = [table.loc[method, value], table.loc[method, f"{value}_spread"]]
+            words = [f"{number:.{digits}f}" for number in numbers if number == number]
+            assert row[column] == (" ± ".join(words) or "–"), (method, column)
+        paper = [f"{table.loc[method, f'paper_{name}']:.{digits}f}" for name, digits in (("psnr", 2), ("ssim", 3))]
+        assert row.iloc[-1] == ("–" if "nan" in paper else f"*{', '.join(paper)}*"), method
+
+
 def test_readme_commands_exist():
     readme = (ROOT / "README.md").read_text()
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
