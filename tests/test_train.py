@@ -243,6 +243,7 @@ def test_the_backbone_learns_only_when_it_is_freed(pack, tmp_path):
     assert all(torch.equal(free[k], frozen[k]) for k in frozen if "running" in k), "ImageNet's statistics stay"
 
 
+@pytest.mark.slow
 def test_compiling_changes_nothing_and_need_not_work(pack, tmp_path, monkeypatch):
     config = replace(CONFIG, steps=2, log_every=1, save_every=2)
     plain, rows = [], []
