@@ -158,20 +158,18 @@ def method_table(experiment: Experiment) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["method", "told", "about"])
 
 
-def gaps(results: Results, methods: list[str], against: str, *, experiments: Mapping[str, str]) -> pd.DataFrame:
-    """Compute how far methods are ahead of another one in PSNR, in several experiments, with 95 % intervals.
+def gaps(budgets: Mapping[float, pd.DataFrame], methods: list[str], against: str) -> pd.DataFrame:
+    """Compute how far methods are ahead of another one in PSNR, at several budgets, with 95 % intervals.
 
     Args:
-        results: where they are.
-        methods: names.
+        budgets: per-image results by the images seen in training, see :meth:`histcolor.lessons.tables.Results.budgets`.
+        methods: names; one that a budget lacks has no line there.
         against: the other one.
-        experiments: what each experiment's budget is called.
     """
     found = []
-    for name, budget in experiments.items():
-        per_image = results.read(name)[1]
+    for seen, per_image in sorted(budgets.items()):
         lines = differences(per_image, [(method, against) for method in methods]).query("number == 'psnr'")
-        found.append(lines.assign(budget=budget)[["budget", "method", "difference", "low", "high"]])
+        found.append(lines.assign(images=f"{seen:,.0f}")[["images", "method", "difference", "low", "high"]])
     return pd.concat(found, ignore_index=True)
 
 
