@@ -5,8 +5,8 @@ PYTHON ?= python3
 PIP_ARGS ?=
 PAGES ?=
 BIN := .venv/bin
-# a process for each core; a file's tests stay together, the slow files come first (tests/conftest.py)
-PARALLEL := -n auto --dist loadscope --no-loadscope-reorder
+# a process for each core, up to four; a file's tests stay together, the slow files come first (tests/conftest.py)
+PARALLEL := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 .PHONY: env reproduce test unit lab notebooks lint clean
 
