@@ -26,8 +26,9 @@ and longer.
   histcolor experiment ablation … --methods 'Baseline + R_P' --seeds 0,1             a part of it
 
 Each method and seed has a folder in the output: the model, run.json (options, hours, hardware, commit) and
-photos.json.xz (the per-image results). Networks work at the size they were trained at. table.csv there has the means and their spread over seeds, differences.csv the
-paired differences with intervals. Killed at any moment and started again, it goes on; what is done is left alone.
+photos.json.xz (the per-image results). Networks work at the size they were trained at. table.csv there has the means
+and their spread over seeds, differences.csv the paired differences with intervals. Killed at any moment and started
+again, it goes on; what is done is left alone.
 
 Several processes may work in one output folder; each takes methods that no other has. --processes 2 starts two, each
 with half of the CPU's cores, or with a GPU of its own.
