@@ -8,7 +8,7 @@ BIN := .venv/bin
 # a process for each core, up to four; a file's tests stay together, the slow files come first (tests/conftest.py)
 PARALLEL := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
-.PHONY: env reproduce test unit lab notebooks lint clean
+.PHONY: env reproduce test unit float32 lab notebooks lint clean
 
 env: .venv/ready
 
@@ -26,6 +26,10 @@ test: env
 
 unit: env
 	$(BIN)/python -m pytest $(PARALLEL) -m 'not slow'
+
+# training as on a processor without bfloat16: the answer is forced, whatever this one can
+float32: env
+	HISTCOLOR_PRECISION=float32 $(BIN)/python -m pytest $(PARALLEL) -q tests/test_train.py tests/test_device.py tests/experiments/test_run.py
 
 lab: env
 	$(BIN)/jupyter lab notebooks
