@@ -141,12 +141,15 @@ def test_readme_commands_exist():
 
 
 def test_the_project_stays_small():
-    """What everybody who clones it gets: 50 MB, most of it weights, and beside them the lessons with their pictures."""
+    """What everybody who clones it gets: 50 MB, most of it weights, beside them the lessons with their pictures; and the
+    compared methods' checkpoints, 12 MB."""
     if not (ROOT / ".git").exists() or not shutil.which("git"):
         pytest.skip("no git, or not a clone: nothing says which files belong to the project")
     words = ["git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT), "ls-files", "-z"]
     names = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split("\0")
     sizes = {name: (ROOT / name).stat().st_size for name in names if (ROOT / name).is_file()}
+    compared = {name: sizes.pop(name) for name in list(sizes) if re.fullmatch(r"results/.*\.safetensors", name)}
+    assert sum(compared.values()) <= 12e6, compared
     assert sum(sizes.values()) <= 50e6
     lessons = {name: sizes.pop(name) for name in list(sizes) if name.startswith("notebooks/")}
     assert sum(lessons.values()) <= 4.8e6, lessons  # 3 MB of PNG, which base64 makes 4 MB
