@@ -141,8 +141,7 @@ def test_readme_commands_exist():
 
 
 def test_the_project_stays_small():
-    """What everybody who clones it gets: 50 MB, most of it weights, beside them the lessons with their pictures; and the
-    compared methods' checkpoints, 12 MB."""
+    """What everybody gets: 50 MB, most of it weights and lessons; and the compared methods' checkpoints, 12 MB."""
     if not (ROOT / ".git").exists() or not shutil.which("git"):
         pytest.skip("no git, or not a clone: nothing says which files belong to the project")
     words = ["git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT), "ls-files", "-z"]
