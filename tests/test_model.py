@@ -81,6 +81,7 @@ def test_vgg_layers_by_name():
     assert [names.index(layer) for layer in VGG_LAYERS] == [8, 13, 22, 31]
 
 
+@pytest.mark.slow
 def test_vgg_backbone_equals_torchvision():
     from torchvision.models import vgg19
 

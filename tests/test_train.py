@@ -266,6 +266,7 @@ def test_compiling_changes_nothing_and_need_not_work(pack, tmp_path, monkeypatch
     assert [row["loss"] for row in rows[2:]] == [row["loss"] for row in plain]
 
 
+@pytest.mark.slow
 def test_a_step_is_compiled_once(pack):
     """Batches differ in how many histograms are mixed, from other photos or dropped; the compiler must not notice."""
     config = replace(CONFIG, cross=0.4, dropped=0.4, zoom=1.2, jitter=0.1)
@@ -442,6 +443,7 @@ def test_a_damaged_configuration_or_history_is_named(pack, tmp_path, finished, t
         run(CONFIG, pack, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_is_held_by_one_training(pack, tmp_path):
     """The second one says who holds it, and changes nothing; the first goes on to the same end."""
     run(CONFIG, pack, tmp_path / "alone")

@@ -178,6 +178,7 @@ def test_a_finished_method_is_left_alone(unbroken, work):
     assert [line.split(": ")[1] for line in said] == ["done before."] * 5
 
 
+@pytest.mark.slow
 def test_stopped_half_way_the_next_run_goes_on(unbroken, work, toml, tmp_path):
     seen = []
 

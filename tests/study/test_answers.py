@@ -97,6 +97,7 @@ def test_a_later_answer_is_a_new_line(path):
     assert read_answers(path)["method"].tolist() == ["ours", "transport", "ours"]
 
 
+@pytest.mark.slow
 def test_several_processes_at_once_lose_nothing(path):
     people, start = [f"P{i}" for i in range(4)], PROCESSES.Barrier(4, timeout=60)
     started = [PROCESSES.Process(target=write, args=(path, name, 20, start)) for name in people]
