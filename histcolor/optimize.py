@@ -112,7 +112,7 @@ class MovingAverage(AveragedModel):
     def follow(self, weights: Sequence[Tensor]) -> None:
         """Move towards the weights, those of :func:`trained`.
 
-        ``update_parameters`` would walk through all modules and copy what never changes, a twentieth of a step.
+        ``update_parameters`` would walk through all modules and copy what never changes, 3 % of a step of `mini`.
         """
         count = int(self.n_averaged)
         torch._foreach_lerp_(self.averaged, weights, 1 - min(self.decay, count / (9 + count)))
