@@ -17,8 +17,8 @@ from histcolor.optimize import TrainConfig
 
 EXPERIMENT = """\
 Train and measure the methods of one of the paper's tables: same photos, same budget, same protocol. The experiments and
-their methods stand in notebooks/experiments.toml: ablation (Table 1), comparison (Table 2), losses, bins, temperature
-and longer.
+their methods stand in notebooks/experiments.toml: ablation (Table 1), comparison (Table 2), shorter and longer (the
+same with fewer and more images), losses, bins, temperature, readout.
 
   histcolor experiment ablation --data data/imagenette-144 data/caltech-144 --validation data/val-144 \\
       --photos imagenette/val --output results/ablation
@@ -48,7 +48,7 @@ def add(subparsers: Subparsers) -> None:
         "experiment",
         type=options.text,
         metavar="EXPERIMENT",
-        help="ablation, comparison, losses, bins, temperature or longer",
+        help="ablation, comparison, shorter, longer, losses, bins, temperature or readout",
     )
     parser.add_argument("--data", type=options.path, nargs="+", default=[], metavar="PACK", help="packs to train on")
     parser.add_argument(

@@ -229,16 +229,24 @@ def _name_ends(axes: Axes, ends: Mapping[str, tuple[float, float, str]]) -> None
         axes.annotate(label(name), (x, lowest), xytext=(8, 0), textcoords="offset points", **options)
 
 
-def learning_curve(results: Mapping[float, pd.DataFrame], methods: Sequence[str], against: str) -> Figure:
+def learning_curve(
+    results: Mapping[float, pd.DataFrame],
+    methods: Sequence[str],
+    against: str,
+    *,
+    paper: Mapping[str, float] | None = None,
+) -> Figure:
     """Draw how methods learn: their PSNR at several budgets, and how far each is from one of them.
 
     Left the means over images and seeds, self-reference; right the paired differences from ``against``, with their
-    95 % intervals. The order of the lines at the right edge is the order of the methods at the largest budget.
+    95 % intervals. The order of the lines at their right end is the order of the methods at the largest budget; beside
+    it stands the paper's order.
 
     Args:
         results: by the images seen in training, per-image results as :func:`histcolor.experiments.run.collect` gives.
         methods: names in the order of their colours; those that a budget lacks are left out there.
         against: the one that the others are compared with.
+        paper: PSNR that the paper printed; its differences are diamonds beyond the largest budget.
 
     Raises:
         ValueError: ``against`` was measured at no budget.
@@ -266,6 +274,13 @@ def learning_curve(results: Mapping[float, pd.DataFrame], methods: Sequence[str]
         axes.set_xticks([*budgets], [f"{n:,.0f}" for n in budgets])
         axes.xaxis.set_minor_locator(NullLocator())
         axes.margins(x=0.08)
+    if paper and against in paper:
+        beyond = max(budgets) * (max(budgets) / min(budgets)) ** 0.22 if len(budgets) > 1 else 2 * max(budgets)
+        right.axvline((max(budgets) * beyond) ** 0.5, color=GRAY, lw=1, ls=(0, (2, 3)))
+        for name in (name for name in ends if name in paper):
+            right.plot(beyond, paper[name] - paper[against], "D", ms=8, mfc="white", mec=ends[name][2], mew=1.8)
+        right.set_xticks([*budgets, beyond], [*(f"{n:,.0f}" for n in budgets), "the paper,\nits photos"])
+        ends = {name: (1.05 * beyond, y, colour) for name, (_, y, colour) in ends.items()}
     _name_ends(right, ends)
     return figure
 

@@ -91,9 +91,10 @@ def read_experiment(path: Path, name: str, budget: Mapping[str, Any] | None = No
     pictures = _take(table, "pictures", bool, where, False)
     if not raw or not all(isinstance(one, dict) for one in raw):
         raise ValueError(f"{where}: has no methods; write each one below [[{name}.methods]].")
+    raw = [_fill_in(dict(one), tables, where) for one in raw]
     common = {**_options(defaults, f"{path}: [defaults]"), **_options(table, where)}
     common |= _options(budget or {}, f"{where}, the budget given")
-    methods = tuple(_read_method(dict(one), common, seeds, where) for one in raw)
+    methods = tuple(_read_method(one, common, seeds, where) for one in raw)
     seen: dict[str, str] = {}
     for method in methods:
         if (like := seen.get(method.slug)) is not None:
@@ -105,6 +106,18 @@ def read_experiment(path: Path, name: str, budget: Mapping[str, Any] | None = No
         if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(n, str) and n in measured for n in pair)):
             raise ValueError(f"{where}: a pair must name two methods that are measured, got {pair}.")
     return Experiment(name, about, methods, tuple(map(tuple, pairs)), seeds, pictures)
+
+
+def _fill_in(method: dict[str, Any], tables: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Fill in what a method has ``like`` that of its name in another experiment: all but seeds and paper."""
+    if "like" not in method:
+        return method
+    name, like = method.get("name"), _take(method, "like", str, f"{where}, method {method.get('name')!r}")
+    other = tables[like].get("methods") if isinstance(tables.get(like), dict) else None
+    for one in other if isinstance(other, list) else []:
+        if isinstance(one, dict) and one.get("name") == name and "like" not in one:
+            return {key: value for key, value in one.items() if key not in ("seeds", "paper")} | method
+    raise ValueError(f"{where}, method {name!r}: is like that of [{like}], which has none of this name.")
 
 
 def _read_method(table: dict[str, Any], common: dict[str, Any], seeds: tuple[int, ...], where: str) -> Method:

@@ -100,7 +100,8 @@ def paper_table(name: str, root: Path, tables: Path) -> dict[str, Any] | None:
 def captions(page: NotebookNode) -> dict[str, str]:
     """Find the figures of a lesson: the name of each file, as far as its code tells it, and its caption in Markdown.
 
-    A caption is the first cell below the figure's that begins with "**Figure".
+    A caption is the first cell below the figure's that begins with "**Figure"; of several figures above it each has its
+    own paragraph, if there are as many.
     """
     found: dict[str, str] = {}
     waiting: list[str] = []
@@ -108,7 +109,9 @@ def captions(page: NotebookNode) -> dict[str, str]:
         if cell.cell_type == "code":
             waiting += re.findall(r"\b(\d\d_[a-z0-9_]+?)(?:\.png|\{|\"\))", cell.source)
         elif cell.source.startswith("**Figure"):
-            found |= dict.fromkeys(waiting, cell.source)
+            own = [text for text in cell.source.split("\n\n") if text.startswith("**Figure")]
+            own = own if len(own) == len(waiting) else own[:1] * len(waiting)
+            found |= dict(zip(waiting, own, strict=True))
             waiting = []
     return found
 
@@ -145,8 +148,8 @@ def lessons(output: Path, minutes: Mapping[str, float], root: Path) -> Iterator[
             caption = told.get(start, "")
             with Image.open(file) as picture:
                 width, height = picture.size
-            alt = re.sub(r"[*$`]|\\\w+", "", caption.split("\n\n")[0]) or file.stem
-            caption = re.sub(r"\]\((\w+)\.ipynb", r"](executed/\1.html", caption.split("\n\n")[0])
+            alt = re.sub(r"[*$`]|\\\w+", "", caption) or file.stem
+            caption = re.sub(r"\]\((\w+)\.ipynb", r"](executed/\1.html", caption)
             caption = caption.replace("](../", within)
             html = Markup(markdown2html(draw_formulas(caption)))
             words = {"alt": alt, "caption": html, "place": order.index(start) if start else len(order)}

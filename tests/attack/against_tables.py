@@ -73,7 +73,7 @@ def experiments_function(world, room, random):
     path = room / "experiments.toml"
     path.write_text(mangled((NOTEBOOKS / "experiments.toml").read_text(), random))
     name = random.choice(
-        ("ablation", "comparison", "losses", "bins", "temperature", "longer", "defaults", "claims", "")
+        ("ablation", "comparison", "losses", "bins", "temperature", "shorter", "longer", "defaults", "claims", "")
     )
 
     def do():

@@ -282,6 +282,15 @@ def test_the_learning_curve_has_a_point_a_budget(results):
     assert [tick.get_text() for tick in left.get_xticklabels()] == ["10,000", "40,000"]
 
 
+def test_the_papers_order_stands_beyond_the_learning_curve(results):
+    paper = {"one": 29.0, "two": 28.5, "three": 99.0}
+    right = charts.learning_curve({10_000: results, 40_000: results}, METHODS[:2], "two", paper=paper).axes[1]
+    diamonds = {tuple(line.get_xydata()[0]) for line in right.lines if line.get_marker() == "D"}
+    assert {y for _, y in diamonds} == {0.0, 0.5}
+    assert min(x for x, _ in diamonds) > 40_000
+    assert right.get_xticklabels()[-1].get_text() == "the paper,\nits photos"
+
+
 def test_a_learning_curve_needs_the_method_compared_with(results):
     figure = charts.learning_curve({1: results, 2: results[results["method"] == "one"]}, METHODS[:2], "two")
     assert len(figure.axes[0].lines[0].get_xydata()) == 1, "the budget without it is left out"

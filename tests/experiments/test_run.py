@@ -440,13 +440,16 @@ def test_the_folder_of_a_killed_process_is_free(work, tmp_path):
     assert said[0].startswith("gray: done")
 
 
-@pytest.mark.parametrize("name", ["ablation", "losses", "bins", "temperature"])
+@pytest.mark.parametrize(
+    "name", ["ablation", "shorter", "longer", "losses", "bins", "temperature", "readout", "comparison"]
+)
 def test_the_shipped_experiments_can_be_read(name):
     read = read_experiment(SHIPPED, name)
     assert len(read.seeds) == (3 if name == "ablation" else 1)
     assert len(read.pairs) >= 2
-    assert all(one.recipe.train.steps == read.methods[0].recipe.train.steps for one in read.methods), "the same budget"
-    tokens = {one.name: one.recipe.model.bins // one.recipe.model.stride for one in read.methods}
+    recipes = {one.name: one.recipe for one in read.methods if one.recipe}
+    assert len({recipe.train.steps for recipe in recipes.values()}) == 1, "the same budget"
+    tokens = {name: recipe.model.bins // recipe.model.stride for name, recipe in recipes.items()}
     if name == "bins":
         assert list(tokens.values()) == [16, 32, 32, 32]
 
@@ -500,6 +503,9 @@ def test_options_go_from_experiment_over_budget_to_method(toml):
         ("lr = 1\n", "lr = true\n", "method 'ours': lr must be a number, got True"),
         ("steps = 2\n", "steps = 2.5\n", "steps must be a whole number, got 2.5"),
         ("steps = 2\n", "seed = 2\n", "unknown option 'seed'; is 'seeds' meant?"),
+        ("lr = 1\n", 'like = "maxi"\n', r"method 'ours': is like that of \[maxi\], which has none of this name"),
+        ("lr = 1\n", 'like = "mini"\n', r"method 'ours': is like that of \[mini\], which has none of this name"),
+        ("lr = 1\n", "like = 3\n", "method 'ours': has a wrong 'like'; it must be a text"),
         ("lr = 1\n", "stride = 3\n", "method 'ours': bins must be at least 4 and a multiple of stride"),
         ("lr = 1\n", "size = 33\n", "method 'ours': size must be a multiple of 32, got 33"),
         ('name = "gray"', 'name = "ours"', "method 'ours': is there twice"),
@@ -552,6 +558,19 @@ def test_a_method_may_have_seeds_of_its_own(tmp_path):
     assert found == [*first, "baseline/seed1", "ours/seed0", "ours/seed7"], "every method has its first numbers early"
     found = [place.relative_to(tmp_path).as_posix() for _, _, place in experiment.places(tmp_path, [3])]
     assert found == ["baseline/seed3", "ours/seed3", "gray/seed0"], "the command's seeds go before"
+
+
+def test_a_method_may_be_like_that_of_another_experiment(tmp_path):
+    path = tmp_path / "two.toml"
+    more = '[more]\nabout = "x"\nseeds = [4]\npreset = "tiny"\nsize = 64\n'
+    for name, own in (("Baseline", 'about = "As there."\nlr = 0.5\n'), ("gray", "")):
+        more += f'[[more.methods]]\nname = "{name}"\nlike = "mini"\n{own}'
+    path.write_text(MINI.replace("attention = false", "attention = false\nseeds = [5]") + more, encoding="utf-8")
+    baseline, gray = read_experiment(path, "more").methods
+    assert (baseline.about, baseline.paper, baseline.seeds) == ("As there.", {}, (4,))
+    assert not baseline.recipe.model.attention
+    assert (baseline.recipe.train.lr, baseline.recipe.train.size) == (0.5, 64)
+    assert (gray.function, gray.about) == ("gray", "No colour.")
 
 
 def test_missing_files_and_experiments(toml, tmp_path):

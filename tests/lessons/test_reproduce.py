@@ -10,7 +10,7 @@ from PIL import Image
 from histcolor.experiments.claims import Claim, claims_table, read_claims
 from histcolor.images import write_table
 from histcolor.lessons.notebook import project_root, record_claims
-from histcolor.lessons.page import count_words, in_words, lessons, paper_table, write_page
+from histcolor.lessons.page import captions, count_words, in_words, lessons, paper_table, write_page
 from histcolor.lessons.reproduce import committed_claims, free_cores, run_pages
 from histcolor.lessons.runner import read_profile
 
@@ -117,6 +117,13 @@ def test_a_report_shows_the_lessons_with_their_captions_and_needs_no_network(tmp
     assert 'href="01_x.html"' in html
     assert 'href="../../notes.md"' in html
     assert not re.search(r'(src|href)="https?:', html), "nothing is fetched"
+
+
+def test_two_figures_of_a_cell_have_captions_of_their_own():
+    code = nbformat.v4.new_code_cell('show(one, "09_one")\nshow(two, "09_two")')
+    words = nbformat.v4.new_markdown_cell("**Figure 1. One.**\n\n**Figure 2. Two.**\n\nMore.")
+    found = captions(nbformat.v4.new_notebook(cells=[code, words]))
+    assert found == {"09_one": "**Figure 1. One.**", "09_two": "**Figure 2. Two.**"}
 
 
 def test_missing_profiles(tmp_path):
