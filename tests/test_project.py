@@ -116,7 +116,9 @@ def test_the_papers_tables_are_those_of_the_results(number, experiment):
     said = list(tables_of(ROOT / "results/README.md"))[number]
     table = pd.read_csv(ROOT / f"results/tables/{experiment}/table.csv").set_index("method")
     assert list(said.index) == [name for name in table.index if table.loc[name, ["psnr", "paper_psnr"]].notna().any()]
+    assert ("told" in said) == (experiment == "comparison")
     for method, row in said.iterrows():
+        assert row.get("told") == table.get("told", {}).get(method), method
         for column, value, digits in (
             ("PSNR, dB", "psnr", 2),
             ("SSIM", "ssim", 4),

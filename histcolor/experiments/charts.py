@@ -350,7 +350,7 @@ def styled(table: pd.DataFrame, differences: pd.DataFrame | None = None, *, numb
     without = table.loc[~numbered, "method"].tolist() if numbered.any() else []
     table = table[~table["method"].isin(without)].reset_index(drop=True)
     text = printed(table)
-    shown = {("", name): text[name] for name in ("method", "photos", "seeds")}
+    shown = {("", name): text[name] for name in ("method", "told", "photos", "seeds") if name in text}
     heads = {number: (f"{NUMBERS[number][0]}-reference", name_of(number, alone=False)) for number in numbers}
     shown |= {head: text[number].str.removesuffix(" ± –") for number, head in heads.items()}
     if differences is not None and len(differences):
@@ -362,7 +362,8 @@ def styled(table: pd.DataFrame, differences: pd.DataFrame | None = None, *, numb
             shown[f"less “{against}”, 95 %", name_of(number)] = [found.get(name, "") for name in table["method"]]
     quoted = [name for name in ("psnr", "ssim") if f"paper_{name}" in table and table[f"paper_{name}"].notna().any()]
     muted = {(PAPER, name_of(name)): text[f"paper_{name}"] for name in quoted}
-    style = dressed(pd.DataFrame(shown | muted), [("", "method")], HEADS).format_index(escape="html", axis=1)
+    texts = [("", name) for name in ("method", "told") if name in text]
+    style = dressed(pd.DataFrame(shown | muted), texts, HEADS).format_index(escape="html", axis=1)
     for number in (number for number in numbers if number != "colourfulness" and table[number].notna().any()):
         best = table[number].idxmin() if number.endswith("hellinger") else table[number].idxmax()
         style = style.set_properties(subset=pd.IndexSlice[[best], [heads[number]]], **{"font-weight": "bold"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,15 @@ class Method:
         """The name of the method's folder: letters and digits, joined by hyphens."""
         return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
+    @property
+    def told(self) -> str | None:
+        """What it is told of the colours; None if it is only quoted."""
+        if self.recipe:
+            kinds = {"xiao2019": "a global palette", "zhang2017": "the histogram, as one vector"}
+            return (kinds | {"colorizer": "the histogram, as tokens"}).get(self.recipe.method, "nothing")
+        kinds = {"gray": "nothing", "reinhard": "the reference image", "welsh": "the reference image"}
+        return kinds.get(self.function, "the histogram") if self.function else None
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -50,6 +59,7 @@ class Experiment:
     pairs: tuple[tuple[str, str], ...]  #: (method, the method it is compared with)
     seeds: tuple[int, ...]
     pictures: bool = False  #: whether its methods also leave pictures and the fidelity curve
+    others: Mapping[str, str] = field(default_factory=dict)  #: other programs → what they are told
 
     def places(self, folder: Path, seeds: Sequence[int] | None = None) -> Iterator[tuple[Method, int, Path]]:
         """List method, seed and folder of all that is measured, seed by seed; what is not trained has seed 0 alone.
@@ -88,7 +98,9 @@ def read_experiment(path: Path, name: str, budget: Mapping[str, Any] | None = No
     table, where = dict(tables[name]), f"{path}: [{name}]"
     about, seeds = _take(table, "about", str, where), _take_seeds(table, where)
     raw, pairs = _take(table, "methods", list, where), _take(table, "pairs", list, where, [])
-    pictures = _take(table, "pictures", bool, where, False)
+    pictures, others = _take(table, "pictures", bool, where, False), _take(table, "others", dict, where, {})
+    if not all(isinstance(told, str) and told for told in others.values()):
+        raise ValueError(f"{where}: others must say in words what each program is told, got {others}.")
     if not raw or not all(isinstance(one, dict) for one in raw):
         raise ValueError(f"{where}: has no methods; write each one below [[{name}.methods]].")
     raw = [_fill_in(dict(one), tables, where) for one in raw]
@@ -105,7 +117,7 @@ def read_experiment(path: Path, name: str, budget: Mapping[str, Any] | None = No
     for pair in pairs:
         if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(n, str) and n in measured for n in pair)):
             raise ValueError(f"{where}: a pair must name two methods that are measured, got {pair}.")
-    return Experiment(name, about, methods, tuple(map(tuple, pairs)), seeds, pictures)
+    return Experiment(name, about, methods, tuple(map(tuple, pairs)), seeds, pictures, others)
 
 
 def _fill_in(method: dict[str, Any], tables: Mapping[str, Any], where: str) -> dict[str, Any]:

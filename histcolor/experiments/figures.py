@@ -24,7 +24,7 @@ from torch import Tensor
 from histcolor.color import AB_MAX, gray_rgb, rgb_to_lab
 from histcolor.evaluate import ColorizeFunction, Task
 from histcolor.experiments.charts import label
-from histcolor.experiments.definition import Experiment, Method
+from histcolor.experiments.definition import Experiment
 from histcolor.experiments.pictures import FIDELITY, PICTURES
 from histcolor.histogram import ab_histogram, intersection, palette
 from histcolor.images import read_image, read_table
@@ -38,16 +38,6 @@ TONES |= {"the reference image": "#8e4ec6"}
 SIDE = 2.1  #: inches of a picture
 ZOOM = (0.28, 0.5)  #: height and width of a zoom's window over the photo's
 BINS = 64  #: bins along each axis in which histograms are drawn
-
-
-def told(method: Method) -> str | None:
-    """Say what a method is told of the colours, one of :data:`TONES`; None if it is only quoted."""
-    if method.recipe:
-        kinds = {"xiao2019": "a global palette", "zhang2017": "the histogram, as one vector"}
-        kinds["colorizer"] = "the histogram, as tokens"
-        return kinds.get(method.recipe.method, "nothing")
-    kinds = {None: None, "gray": "nothing", "reinhard": "the reference image", "welsh": "the reference image"}
-    return kinds.get(method.function, "the histogram")
 
 
 def _find(experiment: Experiment, folder: Path, name: str) -> pd.DataFrame:
@@ -301,7 +291,7 @@ def fidelity_figure(fidelity: pd.DataFrame, experiment: Experiment, methods: Seq
     Raises:
         ValueError: none of the methods has a curve.
     """
-    kinds = {method.name: told(method) for method in experiment.methods if method.name in set(fidelity["method"])}
+    kinds = {method.name: method.told for method in experiment.methods if method.name in set(fidelity["method"])}
     methods = [name for name in methods if name in kinds]
     if not methods:
         raise ValueError(f"[{experiment.name}]: none of these methods has a fidelity curve yet.")
@@ -339,8 +329,9 @@ def ranking_figure(table: pd.DataFrame, experiment: Experiment) -> Figure:
     """
     met = table.dropna(subset="cross_intersection").sort_values("cross_intersection")
     methods = {method.name: method for method in experiment.methods}
-    kinds = [told(methods[name]) if name in methods else "another program" for name in met["method"]]
-    tones = TONES | {"another program": "#111827"}
+    unknown = "another program"
+    kinds = [methods[n].told if n in methods else experiment.others.get(n, unknown) for n in met["method"]]
+    tones = dict.fromkeys(kinds, "#111827") | TONES
     figure, axes = plt.subplots(figsize=(10.5, 0.36 * len(met) + 1.3))
     for y, (line, kind) in enumerate(zip(met.itertuples(), kinds, strict=True)):
         trained = line.method in methods and methods[line.method].recipe is not None

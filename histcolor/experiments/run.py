@@ -313,11 +313,11 @@ def _check_lines(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     numbers = table[[name for name in table if name in DIGITS]]
     if wrong := [name for name in numbers if not pd.api.types.is_numeric_dtype(numbers[name])]:
         raise ValueError(f"{path}: the column {wrong[0]!r} holds something else than numbers; measure it anew.")
-    if "gray" in table and table["gray"].dtype != bool:
-        raise ValueError(f"{path}: the column 'gray' holds something else than True and False; measure it anew.")
     holes = table[["photo", "method", "seed"]].isna().any(axis=None)
     if table.empty or holes or (own.any() and table.loc[own, "psnr"].isna().any()):
         raise ValueError(f"{path}: has no lines, or some without a photo, a method, a seed or a PSNR; measure it anew.")
+    if "gray" in table and table["gray"].dtype != bool:
+        raise ValueError(f"{path}: the column 'gray' holds something else than True and False; measure it anew.")
     if (doubled := table.duplicated(["method", "reference_kind", "photo"])).any():
         name = table.loc[doubled, "photo"].iloc[0]
         raise ValueError(f"{path}: has several lines for the photo {name!r} and one method; measure it anew.")
@@ -336,7 +336,7 @@ def tabulate(experiment: Experiment, folder: Path) -> tuple[pd.DataFrame, pd.Dat
     """Give an experiment's table, with the paper's numbers where it has any, and its pairs' differences.
 
     ``paper_psnr`` and ``paper_ssim`` are the paper's own: its runs, its photos; not to be compared with the others.
-    Other programs come last.
+    Where methods are told different things of the colours, ``told`` says what. Other programs come last.
 
     Raises:
         ValueError: methods were measured on different photos, or see :func:`collect`.
@@ -345,4 +345,7 @@ def tabulate(experiment: Experiment, folder: Path) -> tuple[pd.DataFrame, pd.Dat
     table = experiment_table(results, dict.fromkeys([*paper, *results["method"]]))
     for name in ("psnr", "ssim"):
         table[f"paper_{name}"] = [paper.get(method, {}).get(name, math.nan) for method in table["method"]]
+    told = {**experiment.others, **{method.name: method.told for method in experiment.methods}}
+    if len({kind for kind in told.values() if kind}) > 1:
+        table.insert(1, "told", [told.get(method) or "–" for method in table["method"]])
     return table, differences(results, experiment.pairs)

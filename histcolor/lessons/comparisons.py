@@ -22,7 +22,6 @@ from histcolor.color import rgb_to_lab
 from histcolor.demo import demo_photo
 from histcolor.evaluate import ColorizeFunction, Task, model_method
 from histcolor.experiments.definition import Experiment
-from histcolor.experiments.figures import told
 from histcolor.experiments.records import MODEL
 from histcolor.experiments.statistics import differences
 from histcolor.histogram import ab_histogram, intersection, palette
@@ -154,7 +153,7 @@ def price_of_transport(model: str = "small") -> pd.DataFrame:
 
 def method_table(experiment: Experiment) -> pd.DataFrame:
     """List an experiment's methods, what each is told of the colours, and a sentence about it."""
-    found = [(method.name, told(method) or "not run here", method.about) for method in experiment.methods]
+    found = [(method.name, method.told or "not run here", method.about) for method in experiment.methods]
     return pd.DataFrame(found, columns=["method", "told", "about"])
 
 

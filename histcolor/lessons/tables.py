@@ -134,9 +134,11 @@ class Results:
         for name in names:
             if (file := self.tables / name / "table.csv").is_file():
                 said, now = pd.read_csv(file).set_index("method"), self.read(name)[2].set_index("method")
+                counts = ["photos", "seeds"]
                 shared = [one for one in said.index if one in now.index]
-                same = [one for one in shared if all(said.loc[one, :"seeds"] == now.loc[one, :"seeds"])]
-                found.append(float((said.loc[same] - now.loc[same]).abs().max().max()) if same else 0.0)
+                same = [one for one in shared if all(said.loc[one, counts] == now.loc[one, counts])]
+                apart = (said.loc[same].select_dtypes("number") - now.loc[same].select_dtypes("number")).abs()
+                found.append(float(apart.max().max()) if same else 0.0)
         return max(found)
 
     def changed_verdicts(self, verdicts: pd.DataFrame) -> int | None:

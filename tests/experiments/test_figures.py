@@ -1,5 +1,6 @@
 """The gallery: the right pictures land in the right places, chosen by rule; curves are the table's means."""
 
+from dataclasses import replace
 from functools import partial
 
 import matplotlib
@@ -143,7 +144,7 @@ def test_nothing_there_is_said_in_one_sentence(experiment, folder, tmp_path):
 
 def test_what_methods_are_told():
     methods = read_experiment(project_root() / "notebooks/experiments.toml", "comparison").methods
-    told = {method.name: gallery.told(method) for method in methods}
+    told = {method.name: method.told for method in methods}
     assert {told[name] for name in ("gray", "Automatic regression", "Zhang et al. 2016")} == {"nothing"}
     assert told["Zhang et al. 2017"] == told["Zhang et al. 2017, our losses"] == "the histogram, as one vector"
     assert told["Xiao et al. 2019"] == "a global palette"
@@ -229,6 +230,8 @@ def test_the_ranking_has_the_table_and_what_methods_are_told(experiment):
     assert sorted(dots) == [0.2, 0.5, 0.7]
     assert dots[0.7].get_color() == gallery.TONES["the histogram, as tokens"]
     assert [dots[x].get_markerfacecolor() == "white" for x in (0.2, 0.5, 0.7)] == [True, True, False]
+    (axes,) = gallery.ranking_figure(table, replace(experiment, others={"its": "the reference image"})).axes
+    assert "the reference image" in [text.get_text() for text in axes.texts]
 
 
 def test_faults_tell_missing_colours_from_colours_in_the_wrong_place(experiment, folder):

@@ -162,6 +162,7 @@ def test_the_table_of_an_experiment(unbroken, toml):
     table, pairs = tabulate(read_experiment(toml, "mini"), unbroken)
     table = table.set_index("method")
     assert table.index.tolist() == ["Baseline", "ours", "gray", "Quoted et al."]
+    assert table["told"].tolist() == ["the histogram, as tokens", "the histogram, as tokens", "nothing", "–"]
     assert table["seeds"].tolist() == [2, 2, 1, 0]
     assert table.loc["Baseline", "paper_psnr"] == 28.9036
     assert table.loc["Quoted et al.", ["photos", "paper_psnr"]].tolist() == [0, 25.991]
@@ -374,7 +375,7 @@ def test_other_programs_are_read_beside(unbroken, toml, photos, tmp_path):
     assert main([*words, "4", "--output", str(folder / "others" / "its.csv")]) == 0
     table = tabulate(experiment, folder)[0].set_index("method")
     assert table.index.tolist() == ["Baseline", "ours", "gray", "Quoted et al.", "its outputs"]
-    assert table.loc["its outputs", ["photos", "seeds"]].tolist() == [4, 1]
+    assert table.loc["its outputs", ["told", "photos", "seeds"]].tolist() == ["–", 4, 1]
     assert 5 < table.loc["its outputs", "psnr"] < 40
     assert pd.isna(table.loc["its outputs", "cross_intersection"]), "it was measured with self-reference alone"
     assert main([*words, "3", "--output", str(folder / "others" / "its.csv")]) == 0
@@ -503,6 +504,7 @@ def test_options_go_from_experiment_over_budget_to_method(toml):
         ("lr = 1\n", "lr = true\n", "method 'ours': lr must be a number, got True"),
         ("steps = 2\n", "steps = 2.5\n", "steps must be a whole number, got 2.5"),
         ("steps = 2\n", "seed = 2\n", "unknown option 'seed'; is 'seeds' meant?"),
+        ('preset = "tiny"', "others = { its = 3 }", "others must say in words what each program is told"),
         ("lr = 1\n", 'like = "maxi"\n', r"method 'ours': is like that of \[maxi\], which has none of this name"),
         ("lr = 1\n", 'like = "mini"\n', r"method 'ours': is like that of \[mini\], which has none of this name"),
         ("lr = 1\n", "like = 3\n", "method 'ours': has a wrong 'like'; it must be a text"),
