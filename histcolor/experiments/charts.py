@@ -335,8 +335,8 @@ def shipped_curves(tables: Mapping[str, pd.DataFrame]) -> Figure:
 def styled(table: pd.DataFrame, differences: pd.DataFrame | None = None, *, numbers: Sequence[str] = SHOWN) -> Styler:
     """Style an experiment's table for a notebook: mean ± spread over seeds, a column's best mean bold, "–" for none.
 
-    The paper's own numbers stand to the right, in gray italics, under a head that says whose they are. Methods without
-    any number, measured or the paper's, are named below the table.
+    The paper's own numbers stand to the right, in gray italics, under a head that says whose they are. Methods that
+    were not measured are named below the table, with the paper's numbers.
 
     Args:
         table: from :func:`histcolor.experiments.run.tabulate`.
@@ -346,9 +346,9 @@ def styled(table: pd.DataFrame, differences: pd.DataFrame | None = None, *, numb
     Raises:
         ValueError: ``differences`` are with several methods.
     """
-    numbered = table[[*numbers, *(name for name in table if name.startswith("paper_"))]].notna().any(axis=1)
-    without = table.loc[~numbered, "method"].tolist() if numbered.any() else []
-    table = table[~table["method"].isin(without)].reset_index(drop=True)
+    measured = table[[*numbers]].notna().any(axis=1)
+    below = not_run(table[~measured]) if measured.any() and not measured.all() else ""
+    table = table[measured | (not below)].reset_index(drop=True)
     text = printed(table)
     shown = {("", name): text[name] for name in ("method", "told", "photos", "seeds") if name in text}
     heads = {number: (f"{NUMBERS[number][0]}-reference", name_of(number, alone=False)) for number in numbers}
@@ -367,11 +367,21 @@ def styled(table: pd.DataFrame, differences: pd.DataFrame | None = None, *, numb
     for number in (number for number in numbers if number != "colourfulness" and table[number].notna().any()):
         best = table[number].idxmin() if number.endswith("hellinger") else table[number].idxmax()
         style = style.set_properties(subset=pd.IndexSlice[[best], [heads[number]]], **{"font-weight": "bold"})
-    if without:
-        below = [("caption-side", "bottom"), ("font-weight", "normal"), ("white-space", "normal")]
-        style = style.set_caption(f"Without any number, here or in the paper: {html.escape('; '.join(without))}.")
-        style = style.set_table_styles([{"selector": "caption", "props": below}], overwrite=False)
+    if below:
+        rules = [("caption-side", "bottom"), ("font-weight", "normal"), ("white-space", "normal")]
+        style = style.set_caption(html.escape(below))
+        style = style.set_table_styles([{"selector": "caption", "props": rules}], overwrite=False)
     return style.set_properties(subset=[*muted], **{"font-style": "italic", "color": "#8a8f98"})
+
+
+def not_run(table: pd.DataFrame) -> str:
+    """Name methods that were not measured, with the paper's numbers for them, in a sentence."""
+    found = []
+    for line in table.to_dict("records"):
+        values = [(line.get(f"paper_{name}"), digits) for name, digits in (("psnr", ".2f"), ("ssim", ".3f"))]
+        numbers = ", ".join(format(value, digits) for value, digits in values if not pd.isna(value))
+        found.append(f"{line['method']} ({numbers or '–'})")
+    return f"Not run here; in brackets the paper's PSNR and SSIM: {'; '.join(found)}."
 
 
 def styled_verdicts(claims: pd.DataFrame) -> Styler:

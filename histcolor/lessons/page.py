@@ -71,10 +71,7 @@ def in_words(claims: Sequence[Claim]) -> list[dict[str, str]]:
 
 
 def paper_table(name: str, root: Path, tables: Path) -> dict[str, Any] | None:
-    """Make one of the paper's tables with our numbers and, marked apart, the paper's; None if nothing is measured.
-
-    Methods that were not run here are named below it.
-    """
+    """Make one of the paper's tables with our numbers and, marked apart, the paper's; None if nothing is measured."""
     from markupsafe import Markup
 
     from histcolor.experiments.charts import label_html, styled
@@ -85,16 +82,11 @@ def paper_table(name: str, root: Path, tables: Path) -> dict[str, Any] | None:
     if not any((place / "run.json").is_file() for _, _, place in experiment.places(tables / name)):
         return None
     table, _ = tabulate(experiment, tables / name)
-    missing = table[table["psnr"].isna() & table["paper_psnr"].notna()]
-    quoted = ", ".join(
-        f"{line.method} {line.paper_psnr:.2f} dB" + ("" if pd.isna(line.paper_ssim) else f" and {line.paper_ssim:.3f}")
-        for line in missing.itertuples()
-    )
-    html = styled(table.dropna(subset=["psnr"]).reset_index(drop=True)).to_html()
+    html = styled(table).to_html()
     about = experiment.about.split(": ", 1)[-1]
     words = {"title": TABLES[name], "short": TABLES[name].split(":")[0]}
     words["about"] = Markup(label_html(about[:1].upper() + about[1:]))
-    return {"name": name, "html": Markup(html), "quoted": quoted, **words}
+    return {"name": name, "html": Markup(html), **words}
 
 
 def captions(page: NotebookNode) -> dict[str, str]:

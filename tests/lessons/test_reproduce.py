@@ -81,8 +81,9 @@ def test_a_claim_that_goes_on_is_told_whole():
 def test_the_papers_tables_mark_the_papers_numbers():
     root = project_root()
     table = paper_table("comparison", root, root / "results" / "tables")
-    assert "Su et al. 2020 25.99 dB and 0.925" in table["quoted"]
-    assert "Su et al. 2020" not in table["html"], "what has no number of ours stands below"
+    below, lines = table["html"].split("</caption>")
+    assert "Su et al. 2020 (25.99, 0.925)" in below
+    assert "Su et al. 2020" not in lines, "what has no number of ours stands below"
     assert "s, on its photos" in table["html"]
     assert "font-style: italic" in table["html"]
 
