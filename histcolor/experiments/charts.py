@@ -181,7 +181,7 @@ def curves(histories: pd.DataFrame, methods: Sequence[str], column: str, against
     """Draw a term of the loss over the photos seen: left as it is, right as a share of what one method has.
 
     Methods with the same seed see the same photos in the same order, so in the share what makes a batch easy or hard
-    cancels. Means over seeds; on the right a band from the lowest to the highest seed.
+    cancels. Means over the seeds that both have; on the right a band from the lowest to the highest seed.
 
     Args:
         histories: each run's ``history.csv``, below one another, with ``method`` and ``seed``.
@@ -204,8 +204,12 @@ def curves(histories: pd.DataFrame, methods: Sequence[str], column: str, against
     figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4.8))
     ends = {}
     for name, table in tables.items():
-        colour, share = SHADES[list(methods).index(name) % len(SHADES)], (table / tables[against]).dropna()
+        colour = SHADES[list(methods).index(name) % len(SHADES)]
+        shared = table.columns.intersection(tables[against].columns)
+        share = (table[shared] / tables[against][shared]).dropna()
         left.plot(table.index, table, color=colour, lw=1.3, alpha=0.75)
+        if share.empty:  # no seed in common, or no photos
+            continue
         right.fill_between(share.index, share.min(axis=1), share.max(axis=1), color=colour, alpha=0.15, lw=0)
         right.plot(share.index, share.mean(axis=1), color=colour, lw=2.6)
         ends[name] = (share.index[-1], share.mean(axis=1).iloc[-1], colour)

@@ -138,6 +138,15 @@ def test_a_method_keeps_its_colour_when_others_are_missing(results):
     assert dot.get_color() == charts.SHADES[1]
 
 
+def test_curves_compare_seeds_that_both_methods_have():
+    run = pd.DataFrame({"photos": [100, 200], "gt": [4.0, 2.0]})
+    runs = {("one", 0): 1, ("one", 1): 2, ("two", 1): 1, ("none yet", 5): 3}  # times the first one's loss
+    history = [run.assign(method=name, seed=seed, gt=times * run["gt"]) for (name, seed), times in runs.items()]
+    left, right = charts.curves(pd.concat(history), METHODS, "gt", "one", smooth=1).axes
+    assert len(left.lines) == len(runs)
+    assert [line.get_ydata().tolist() for line in right.lines] == [[1, 1], [0.5, 0.5]]
+
+
 def test_curves_are_runs_and_their_share_of_one_method():
     photos = [100, 200, 300]
     first = pd.DataFrame({"photos": photos * 2, "seed": [0] * 3 + [1] * 3, "gt": [4.0, 2.0, 6.0, 8.0, 1.0, 3.0]})
