@@ -160,4 +160,4 @@ def test_the_project_stays_small():
     lessons = {name: sizes.pop(name) for name in list(sizes) if name.startswith("notebooks/")}
     assert sum(lessons.values()) <= 4.8e6, lessons  # 3 MB of PNG, which base64 makes 4 MB
     rest = {name: size for name, size in sizes.items() if not name.startswith("histcolor/weights/")}
-    assert sum(rest.values()) <= 6e6, sorted(rest, key=rest.get)[-10:]
+    assert sum(rest.values()) <= 7e6, sorted(rest, key=rest.get)[-10:]
