@@ -354,7 +354,8 @@ def styled(table: pd.DataFrame, differences: pd.DataFrame | None = None, *, numb
     below = not_run(table[~measured]) if measured.any() and not measured.all() else ""
     table = table[measured | (not below)].reset_index(drop=True)
     text = printed(table)
-    shown = {("", name): text[name] for name in ("method", "told", "photos", "seeds") if name in text}
+    about = ["method", "told", *["photos"] * (table["photos"].nunique() > 1), "seeds"]  # not what is the same for all
+    shown = {("", name): text[name] for name in about if name in text}
     heads = {number: (f"{NUMBERS[number][0]}-reference", name_of(number, alone=False)) for number in numbers}
     shown |= {head: text[number].str.removesuffix(" ± –") for number, head in heads.items()}
     if differences is not None and len(differences):
@@ -401,7 +402,7 @@ def styled_verdicts(claims: pd.DataFrame) -> Styler:
 def dressed(table: pd.DataFrame, texts: Sequence, look: Mapping[str, str] | None = None) -> Styler:
     """Style a table without its index, the columns ``texts`` to the left; in them R_P and L_H look as in the paper."""
     where = [table.columns.get_loc(name) for name in texts]
-    left = {f".col{i}": f"text-align: left{'; white-space: normal' * (i > 0)}" for i in where}
+    left = {f".col{i}": f"text-align: left{'; white-space: normal; min-width: 8em' * (i > 0)}" for i in where}
     rules = [{"selector": cells, "props": rule} for cells, rule in (LOOK | (look or {}) | left).items()]
     style = table.style.hide(axis="index").set_table_styles(rules)
     return style.format(escape="html", precision=2, thousands=",").format(label_html, subset=[*texts])

@@ -199,11 +199,17 @@ def test_a_table_shows_its_numbers_and_whose_they_are(results):
     text = cells(style)
     assert text["self-reference", "PSNR, dB"].tolist() == ["26.50 ± 2.12", "22.00"], "the third was not run"
     assert text["the paper's, on its photos", "PSNR, dB"].tolist() == ["28.9036", "–"]
-    assert text.iloc[0, :3].tolist() == ["one", "2", "2"]
+    assert text.iloc[0, :2].tolist() == ["one", "2"], "the seeds; all have the same photos"
     heads = list(text.columns)
     assert heads[-2:] == [("the paper's, on its photos", "PSNR, dB"), ("the paper's, on its photos", "SSIM")]
     assert set_in(style, "font-style: italic") == set(heads[-2:])
-    assert set_in(style, "font-weight: bold") == {heads[3], heads[4]}
+    assert set_in(style, "font-weight: bold") == {heads[2], heads[3]}
+
+
+def test_photos_are_counted_where_methods_differ_in_them(results):
+    table = experiment_table(results, METHODS[:2])
+    assert ("", "photos") not in charts.styled(table).data
+    assert cells(charts.styled(table.assign(photos=[2, 1])))["", "photos"].tolist() == ["2", "1"]
 
 
 @pytest.mark.parametrize(("number", "best"), [("psnr", 0), ("hellinger", 1)])
@@ -211,7 +217,7 @@ def test_the_best_is_bold(results, number, best):
     table = experiment_table(results, METHODS)
     table[number] = [30.0, 20.0, np.nan]
     html_text = charts.styled(table, numbers=(number,)).to_html()
-    (cell,) = re.findall(r"_row(\d)_col3 \{\s*font-weight: bold", html_text)
+    (cell,) = re.findall(r"_row(\d)_col2 \{\s*font-weight: bold", html_text)
     assert int(cell) == best
 
 
