@@ -13,7 +13,7 @@ import yaml
 
 from histcolor.checkpoint import shipped_models
 from histcolor.evaluate import summarise
-from histcolor.experiments.charts import not_run
+from histcolor.experiments.styling import not_run
 from histcolor.images import read_table
 from histcolor.model import PRESETS, config_from_dict
 

@@ -23,9 +23,9 @@ from torch import Tensor
 
 from histcolor.color import AB_MAX, gray_rgb, rgb_to_lab
 from histcolor.evaluate import ColorizeFunction, Task
-from histcolor.experiments.charts import label
 from histcolor.experiments.definition import Experiment
 from histcolor.experiments.pictures import FIDELITY, PICTURES
+from histcolor.experiments.styling import label
 from histcolor.histogram import ab_histogram, intersection, palette
 from histcolor.images import read_image, read_table
 from histcolor.metrics import FIDELITY_BINS, colourfulness

@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from histcolor.checkpoint import build
-from histcolor.experiments.charts import BLUE, INK, ORANGE
+from histcolor.experiments.charts import INK
 from histcolor.experiments.definition import Experiment
 from histcolor.experiments.statistics import gather
+from histcolor.experiments.styling import BLUE, ORANGE
 from histcolor.histogram import palette
 from histcolor.images import read_image
 from histcolor.lessons.notebook import project_root

@@ -49,7 +49,7 @@ def in_words(claims: Sequence[Claim]) -> list[dict[str, str]]:
     """
     from markupsafe import Markup
 
-    from histcolor.experiments.charts import interval_text, label_html, name_of
+    from histcolor.experiments.styling import interval_text, label_html, name_of
 
     found, whole = [], ""
     for claim in claims:
@@ -74,9 +74,9 @@ def paper_table(name: str, root: Path, tables: Path) -> dict[str, Any] | None:
     """Make one of the paper's tables with our numbers and, marked apart, the paper's; None if nothing is measured."""
     from markupsafe import Markup
 
-    from histcolor.experiments.charts import label_html, styled
     from histcolor.experiments.definition import read_experiment
     from histcolor.experiments.run import tabulate
+    from histcolor.experiments.styling import label_html, styled
 
     experiment = read_experiment(root / "notebooks" / "experiments.toml", name)
     if not any((place / "run.json").is_file() for _, _, place in experiment.places(tables / name)):

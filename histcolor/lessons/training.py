@@ -19,8 +19,9 @@ from histcolor.color import AB_MAX, gray_rgb, lab_to_rgb, rgb_to_lab
 from histcolor.colorize import colorize, resize
 from histcolor.data import Pack, build_pack
 from histcolor.demo import demo_photo, save_demo_crops
-from histcolor.experiments.charts import BLUE, FAINT, GRAY, GREEN, INK, ORANGE
+from histcolor.experiments.charts import FAINT, INK
 from histcolor.experiments.recipe import Recipe, option_fields
+from histcolor.experiments.styling import BLUE, GRAY, GREEN, ORANGE
 from histcolor.histogram import ab_histogram, intersection, soft_ab_histogram
 from histcolor.images import write_image
 from histcolor.lessons.notebook import project_root
