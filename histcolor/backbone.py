@@ -139,9 +139,11 @@ def imagenet_weights(name: str, file: str | Path | None = None) -> dict[str, Ten
 
     Raises:
         ValueError: the file is no complete safetensors file.
-        OSError: the weights can not be downloaded.
+        OSError: there is no such file, it may not be read, or the weights can not be downloaded.
     """
     if file:
+        with open(file, "rb"):  # a file that is missing or may not be read has a sentence of its own
+            pass
         try:
             return load_file(file)
         except (SafetensorError, OSError) as error:

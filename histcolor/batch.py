@@ -85,7 +85,7 @@ class Batch:
     L: Tensor  #: ``[N, 1, S, S]`` in [0, 100]
     t_ab: Tensor  #: the true ab divided by 110, ``[N, 2, S, S]``
     hist: Tensor  #: target histograms, ``[N, bins, bins]``; the average histogram where none is given
-    r_h: Tensor  #: the same in the loss's bins, by the differentiable kernel
+    r_h: Tensor  #: the same in the loss's bins, by the differentiable kernel; of the photo where none is given
     self_reference: Tensor  #: ``[N]``, 1 where the target histogram is the photo's own, else 0
     given: Tensor  #: ``[N]``, booleans: false where the histogram was dropped
 

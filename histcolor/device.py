@@ -1,4 +1,4 @@
-"""How to compute on a device: precision, pinned memory, compiling. One function, :func:`execution`, decides it all."""
+"""How to compute on a device: precision, compiling, where the photos are. :func:`execution` decides it all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ class Execution:
     device: torch.device
     bfloat16: bool  #: convolutions and products in bfloat16 (autocast); else float32
     compile: bool  #: use ``torch.compile``
-    pin: bool  #: copy batches from page-locked memory, without waiting for the copy
     resident: bool  #: keep the pack in the device's memory, if it fits
     fused: bool  #: do the optimiser's step in one kernel
     tf32: bool  #: let float32 products use TF32
@@ -56,6 +55,11 @@ def cpu_has_bfloat16(capabilities: Mapping[str, object] | None = None) -> bool:
     return any(bool(capabilities.get(name)) for name in ("amx_bf16", "avx512_bf16", arm))
 
 
+def cuda_has_bfloat16() -> bool:
+    """Tell whether the GPU computes with bfloat16, as those since 2020 do; where there is none, the answer is yes."""
+    return not torch.cuda.is_available() or torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 def execution(
     device: str | torch.device,
     *,
@@ -85,11 +89,11 @@ def execution(
     cuda = device.type == "cuda"
     bfloat16 = precision == "bfloat16"
     if precision == "auto":
-        bfloat16 = cuda or (device.type == "cpu" and cpu_has_bfloat16(capabilities))
+        bfloat16 = cuda_has_bfloat16() if cuda else device.type == "cpu" and cpu_has_bfloat16(capabilities)
     if compile is None:
         compile = cuda and seconds is not None and seconds >= COMPILING_PAYS
     fused = device.type in ("cpu", "cuda")
-    return Execution(device, bfloat16, compile, pin=cuda, resident=cuda, fused=fused, tf32=cuda)
+    return Execution(device, bfloat16, compile, resident=cuda, fused=fused, tf32=cuda)
 
 
 def find_device(name: str = "auto") -> torch.device:
@@ -101,6 +105,6 @@ def find_device(name: str = "auto") -> torch.device:
 
 def send(x: Tensor, device: torch.device) -> Tensor:
     """Copy a tensor to a device, without waiting until the device has finished its work."""
-    if device.type == "cuda" and x.device.type == "cpu":  # only the main memory can be page-locked
+    if device.type == "cuda" and x.device.type == "cpu":  # a GPU copies from page-locked memory without waiting
         x = x.pin_memory()
     return x.to(device, non_blocking=True)

@@ -310,6 +310,15 @@ def parse_palette(colours: str | Iterable[str]) -> list[str]:
     return palette
 
 
+def palette_rgb(colours: str | Iterable[str]) -> Tensor:
+    """Give hex colours as pixels side by side: RGB ``[3, 1, N]`` in [0, 1], double precision.
+
+    ``colours`` are those of :func:`parse_palette`, as are the reasons for a ``ValueError``.
+    """
+    rgb = [list(bytes.fromhex(entry[1:])) for entry in parse_palette(colours)]
+    return torch.tensor(rgb, dtype=torch.float64).T[:, None] / 255
+
+
 def from_palette(
     colours: str | Iterable[str], bins: int, *, weights: Iterable[float] | None = None, radius: float = RADIUS
 ) -> Tensor:
@@ -332,7 +341,6 @@ def from_palette(
     if len(weights) != len(entries):
         raise ValueError(f"{len(entries)} colours need as many weights, got {len(weights)}.")
     shares = torch.tensor(weights, dtype=torch.float64) / max(weights)  # first, so that sums cannot overflow
-    rgb = torch.tensor([list(bytes.fromhex(entry[1:])) for entry in entries], dtype=torch.float64) / 255  # [N, 3]
-    ab = rgb_to_lab(rgb.T.unsqueeze(-1))[1:, :, 0].T.tolist()
+    ab = rgb_to_lab(palette_rgb(entries))[1:, 0].T.tolist()
     blobs = torch.stack([_blob((a, b), radius, bins) for a, b in ab])
     return torch.einsum("n,nij->ij", shares / shares.sum(), blobs).float()

@@ -34,7 +34,8 @@ class Task:
 
     L: Tensor  #: ``[1, H, W]`` in [0, 100]
     reference: Tensor  #: Lab of the reference image, ``[3, H, W]``
-    encoded: tuple[Colorizer, EncodedPhoto] | None = None  #: the last model that saw the photo, and the photo encoded
+    #: the last model that saw the photo, its working size, and the photo encoded
+    encoded: tuple[Colorizer, int, EncodedPhoto] | None = None
     predicted: dict = field(default_factory=dict)  #: what that model predicted, with and without the histogram
 
     def histogram(self, bins: int) -> Tensor:
@@ -63,14 +64,15 @@ def model_method(
 
     With ``automatic`` the model is not given the histogram and chooses the colours itself. So many ``pins`` tell it
     the reference image's colours, see :func:`true_points`; so this is for self-reference. The working size is
-    ``size``, or else the longer side of the task's photo. Methods of one model share what they compute for a task.
+    ``size``, or else the longer side of the task's photo. Methods of one
+    model and working size share what they compute for a task.
     """
 
     def method(task: Task) -> Tensor:
-        if task.encoded is None or task.encoded[0] is not model:
-            task.encoded = (model, encode(model, task.gray, size=size or max(task.L.shape[-2:])))
-            task.predicted = {}
-        photo, hist = task.encoded[1], None if automatic else task.histogram(model.config.bins)
+        working = size or max(task.L.shape[-2:])
+        if task.encoded is None or task.encoded[0] is not model or task.encoded[1] != working:
+            task.encoded, task.predicted = (model, working, encode(model, task.gray, size=working)), {}
+        photo, hist = task.encoded[2], None if automatic else task.histogram(model.config.bins)
         points = true_points(task.reference, pins)
         placed = pin(model, photo.features, photo.L.shape[-2:], points, given=not automatic)
         if (key := (automatic, flips, pins)) not in task.predicted:
@@ -236,7 +238,14 @@ def evaluate(
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """Average per-image results over photos: one line for each method, in their order; an infinite PSNR is 100 dB."""
+    """Average per-image results over photos: one line for each method, in their order; an infinite PSNR is 100 dB.
+
+    Gray photos and references are left out if the table tells them (``gray``), unless all are: a method that leaves
+    them as they are would count 100 dB for each.
+    """
+    if "gray" in table and not table["gray"].all():
+        gray = set(table.loc[table["gray"], "photo"])
+        table = table[~table["photo"].isin(gray) & ~table["reference"].isin(gray)]
     numbers = table.drop(columns=["photo", "reference", "gray"], errors="ignore").replace(np.inf, PERFECT_PSNR)
     means = numbers.groupby("method", sort=False).mean()
     means.insert(0, "photos", numbers.groupby("method", sort=False).size())

@@ -255,9 +255,10 @@ def hellinger(p: Tensor, q: Tensor) -> Tensor:
 
 
 def earth_movers(p: Tensor, q: Tensor, *, directions: int = 16) -> Tensor:
-    """Compute the sliced earth mover's distance: how far mass must move in the ab plane, in units of ab.
+    """Compute the sliced earth mover's distance: the mean over directions of how far mass must move along them.
 
-    It is the mean over directions in the plane. Unlike :func:`intersection`, it tells how far apart two colours are.
+    It is in units of ab. Unlike :func:`intersection`, it tells how far apart two colours are; but a direction sees only
+    its own part of the way, so the number is about 2/π, 0.64, of the distance that all of the mass moves together.
     """
     colours = palette(p.shape[-1], dtype=p.dtype, device=p.device).flatten(0, 1)  # [bins², 2]
     difference = (p - q).flatten(-2)

@@ -278,7 +278,7 @@ def defused(table: Any) -> Any:
 
 
 def read_table(path: str | os.PathLike) -> Any:
-    """Read per-image results that :func:`write_table` wrote; the names of photos stay strings, even "0001".
+    """Read per-image results that :func:`write_table` wrote; the names of photos stay strings, even "0001" and "NA".
 
     Raises:
         OSError: there is no such file, or it may not be read.
@@ -290,7 +290,9 @@ def read_table(path: str | os.PathLike) -> Any:
         refuse_pipe(path)
         if str(path).endswith(PACKED):
             return pd.DataFrame(json.loads(lzma.decompress(Path(path).read_bytes())))
-        table = pd.read_csv(path, dtype={"photo": str, "reference": str})
+        names = ("photo", "reference", "method")  # where NA and 2020 are names as well
+        empty = {column: [""] if column in names else ["", "nan", "NaN"] for column in pd.read_csv(path, nrows=0)}
+        table = pd.read_csv(path, dtype=dict.fromkeys(names, str), keep_default_na=False, na_values=empty)
         texts = table.select_dtypes(exclude=["number", "bool"]).columns
         return table.assign(**{name: table[name].replace(r"^'(?=[=+\-@\t\r])", "", regex=True) for name in texts})
     except OSError:

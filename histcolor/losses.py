@@ -1,6 +1,6 @@
 """The training loss, one function for each equation: (3) to (6) of section 2.3.
 
-All functions take ab divided by 110, in about [-1, 1], and return one number for each photo: the mean over channels and
+All losses take ab divided by 110, in about [-1, 1], and return one number for each photo: the mean over channels and
 pixels (or bins). The paper writes sums; its release takes means, and λ1 = 1, λ2 = 10 belong to means.
 """
 

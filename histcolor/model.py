@@ -152,26 +152,10 @@ class HistogramBranch(nn.Module):
         return self.blocks(self.widen(self.stem[1:](in_eights(self.stem[0], r_i))))
 
 
-class Colorizer(nn.Module):
-    """The whole network, Y_ab = C(T_L, S(T_L, R_I)) (1)."""
+class KnowsAverage:
+    """A network's ``average``: the mean histogram of its training images, zeros if it always had a histogram."""
 
-    method = "colorizer"  #: its name in checkpoints
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.photo = PhotoBranch(config) if config.attention else None
-        self.histogram = HistogramBranch(config)
-        colours = 2 if config.readout == "palette" else 0
-        features = config.squeeze or config.channels
-        self.squeeze = nn.Conv2d(config.channels + colours, features, 1) if config.squeeze else nn.Identity()
-        self.unet = UNet(1 + features + colours, config.width, config.norm)
-        # the average histogram of the training images; zeros: not trained for automatic colouring
-        self.register_buffer("average", torch.zeros(config.bins, config.bins))
-        # the exponent, so that the temperature stays positive while it is learned
-        self.log_temperature = nn.Parameter(torch.tensor(math.log(config.temperature)))
-        self.log_temperature.requires_grad_(config.learn_temperature and config.attention)
-        start(self.histogram, self.unet, self.squeeze, self.photo)
+    average: Tensor  #: ``[bins, bins]``
 
     @property
     def automatic(self) -> bool:
@@ -187,6 +171,27 @@ class Colorizer(nn.Module):
         if not self.automatic:
             raise ValueError("This model was not taught to colour without a histogram: give one.")
         return self.average / self.average.sum()
+
+
+class Colorizer(KnowsAverage, nn.Module):
+    """The whole network, Y_ab = C(T_L, S(T_L, R_I)) (1)."""
+
+    method = "colorizer"  #: its name in checkpoints
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.photo = PhotoBranch(config) if config.attention else None
+        self.histogram = HistogramBranch(config)
+        colours = 2 if config.readout == "palette" else 0
+        features = config.squeeze or config.channels
+        self.squeeze = nn.Conv2d(config.channels + colours, features, 1) if config.squeeze else nn.Identity()
+        self.unet = UNet(1 + features + colours, config.width, config.norm)
+        self.register_buffer("average", torch.zeros(config.bins, config.bins))
+        # the exponent, so that the temperature stays positive while it is learned
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(config.temperature)))
+        self.log_temperature.requires_grad_(config.learn_temperature and config.attention)
+        start(self.histogram, self.unet, self.squeeze, self.photo)
 
     def encode(self, L: Tensor) -> PhotoFeatures:
         """Compute what depends on the photo alone.
@@ -262,7 +267,8 @@ class Colorizer(nn.Module):
                 f_u = self.attend(photo.f_t, tokens, given, pins)
         if self.config.readout == "features":
             return self.unet(torch.cat([L, upsample(self.squeeze(f_u), L.shape[-2:])], dim=1))
-        colours = upsample(f_u[:, -2:], L.shape[-2:])  # the attended colour of each place, which C corrects
+        with torch.autocast(L.device.type, enabled=False):  # … and the colours
+            colours = upsample(f_u[:, -2:], L.shape[-2:])  # the attended colour of each place, which C corrects
         f_u = in_eights(self.squeeze, f_u) if self.config.squeeze else f_u[:, :-2]
         features = upsample(f_u, L.shape[-2:])
         return colours + self.unet(torch.cat([L.to(features), features, colours.to(features)], dim=1))

@@ -290,36 +290,9 @@ def is_sheet(path: Path) -> bool:
     return False
 
 
-def training_curves(history: pd.DataFrame) -> Figure:
-    """Draw the terms of the loss (3) and, where measured, the validation's numbers over the photos seen."""
-    checks = [c for c in ("psnr", "intersection_cross") if c in history and history[c].notna().any()]
-    figure, axes = plt.subplots(1, 1 + len(checks), figsize=(4.2 * (1 + len(checks)), 3), squeeze=False)
-    names = {"gt": r"$\mathcal{L}_{GT}$", "grad": r"$\mathcal{L}_{Grad}$", "hist": r"$\mathcal{L}_H$"}
-    window = max(1, len(history) // 40)
-    for column, label in names.items():
-        smooth = history[column].rolling(window, min_periods=1).mean()
-        line = axes[0, 0].plot(history["photos"], smooth)[0]
-        if window > 1:
-            axes[0, 0].plot(history["photos"], history[column], color=line.get_color(), alpha=0.2, lw=0.6)
-        end = (history["photos"].iloc[-1], smooth.iloc[-1])
-        place = {"textcoords": "offset points", "va": "center", "color": line.get_color()}
-        axes[0, 0].annotate(label, end, xytext=(5, 0), **place)
-    axes[0, 0].set(yscale="log", xlabel="photos seen", title="terms of the loss, each divided by its δ")
-    titles = {"psnr": "validation PSNR, dB", "intersection_cross": "validation intersection, cross-reference"}
-    for axis, column in zip(axes[0, 1:], checks, strict=True):
-        measured = history.dropna(subset=[column])
-        axis.plot(measured["photos"], measured[column], marker="o", ms=3)
-        axis.set(xlabel="photos seen", title=titles[column])
-    return figure
-
-
-def style_table(table: pd.DataFrame, *, best: dict[str, str] | None = None):
-    """Style a table for a notebook: three decimals, a column's best number bold (``best``: column → "max" or "min")."""
+def style_table(table: pd.DataFrame):
+    """Style a table for a notebook: three decimals, two for PSNR and colourfulness."""
     digits = {
         c: "{:.2f}" if c.startswith(("psnr", "colourfulness")) else "{:.3f}" for c in table.select_dtypes("floating")
     }
-    styled = table.style.format(digits, na_rep="–", escape="html").hide(axis="index")
-    for column, kind in (best or {}).items():
-        mark = styled.highlight_max if kind == "max" else styled.highlight_min
-        styled = mark(subset=[column], props="font-weight: bold")
-    return styled
+    return table.style.format(digits, na_rep="–", escape="html").hide(axis="index")

@@ -134,16 +134,21 @@ def forward_pass(network: nn.Module, loss: Callable, how: Execution) -> Callable
     return objective
 
 
-def compiled(objective: Callable, batch: Batch) -> Callable:
-    """Compile the objective and try it on a batch; where that fails, warn and return it as it is."""
+def compiled(objective: Callable, batch: Callable[[Callable], Batch]) -> tuple[Callable, Callable]:
+    """Compile the objective and :func:`look_at`, and try them; where that fails, warn and return both as they are.
+
+    Args:
+        objective: from :func:`forward_pass`.
+        batch: makes the batch to try them on, with the compiled look that it is given.
+    """
     try:
-        fast = torch.compile(objective, dynamic=False)
-        fast(batch)[0].backward()
+        fast, look = torch.compile(objective, dynamic=False), torch.compile(look_at, dynamic=False)
+        fast(batch(look))[0].backward()
     except Exception as error:  # compilers fail in many ways, and none of them should stop a run
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         warnings.warn(f"torch.compile does not work here, training goes on without it: {reason}", stacklevel=3)
-        return objective
-    return fast
+        return objective, look_at
+    return fast, look
 
 
 def seconds_a_step(
@@ -232,7 +237,7 @@ def train(
         batch = batches(config, model, loss, pack, part, how.device)
         objective, look = forward_pass(DistributedDataParallel(model) if world > 1 else model, loss, how), look_at
         if how.compile:
-            objective, look = compiled(objective, batch(step)), torch.compile(look_at, dynamic=False)
+            objective, look = compiled(objective, lambda look: batch(step, look))
             model.zero_grad(set_to_none=True)
 
         limit = math.inf if minutes is None else 60 * minutes
@@ -243,7 +248,8 @@ def train(
             total=None if config.until else steps, initial=step, desc=f"{run.name} ({how})", unit="step",
             disable=quiet or not chief,
         )  # fmt: skip
-        while step < steps:
+        over = step >= steps or 0 < config.until <= seconds
+        while not over:
             rate = learning_rate(config, step, elapsed)
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["factor"]
@@ -286,8 +292,6 @@ def train(
             if callback and chief:
                 callback(line)
             last = time.perf_counter()
-            if over:
-                break
         bar.close()
         if world > 1:
             dist.barrier()

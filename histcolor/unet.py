@@ -19,7 +19,7 @@ def make_norm(kind: str, channels: int) -> nn.Module:
     """Make a normalisation: ``instance`` (the paper's), or ``group`` (about 8 channels), which keeps uniform colour."""
     if kind == "instance":
         return nn.InstanceNorm2d(channels, affine=True)
-    return GroupNorm(max(1, channels // 8), channels)
+    return GroupNorm(next(groups for groups in range(max(1, channels // 8), 0, -1) if channels % groups == 0), channels)
 
 
 def in_eights(layer: nn.Conv2d, x: Tensor, *, fill: bool | None = None) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from histcolor.color import lab_to_rgb, rgb_to_lab, unscale_ab
+from histcolor.color import gray_rgb, lab_to_rgb, rgb_to_lab, unscale_ab
 from histcolor.data import Pack
 from histcolor.device import execution
 from histcolor.histogram import ab_histogram, intersection
@@ -54,8 +54,7 @@ def make_validator(
             )
             fidelity.append(intersection(achieved, target))
             if look and not sheet:
-                gray = lab_to_rgb(torch.cat([lab[:, :1], torch.zeros_like(lab[:, 1:])], dim=1))
-                sheet = [x[:8] for x in (gray, true, self_reference, cross_reference, references)]
+                sheet = [x[:8] for x in (gray_rgb(lab[:, :1]), true, self_reference, cross_reference, references)]
         if look:
             look(step, sheet)
         return {"psnr": float(torch.cat(quality).mean()), "intersection_cross": float(torch.cat(fidelity).mean())}

@@ -54,23 +54,23 @@ def test_the_environment_decides_for_auto(monkeypatch):
 
 def test_a_gpu():
     how = execution("cuda:1")
-    assert (how.bfloat16, how.pin, how.resident, how.fused, how.tf32, how.compile) == (
-        True,
-        True,
-        True,
-        True,
-        True,
-        False,
-    )
+    assert (how.bfloat16, how.resident, how.fused, how.tf32, how.compile) == (True, True, True, True, False)
     assert execution("cuda", seconds=COMPILING_PAYS).compile, "a run known to be long pays for compiling"
     assert not execution("cuda", seconds=60).compile
     assert execution("cuda", compile=True).compile
     assert str(execution("cuda", compile=True)) == "cuda, bfloat16, compile, tf32"
 
 
+def test_a_gpu_that_only_emulates_bfloat16(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for computes in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, computes=computes: computes)
+        assert execution("cuda").bfloat16 is computes
+
+
 def test_the_cpu():
     how = execution("cpu", precision="float32", seconds=1e6)
-    assert (how.compile, how.pin, how.resident, how.tf32) == (False, False, False, False)
+    assert (how.compile, how.resident, how.tf32) == (False, False, False)
     with how.autocast():
         assert (torch.rand(2, 2) @ torch.rand(2, 2)).dtype == torch.float32
     with execution("cpu", precision="bfloat16").autocast():

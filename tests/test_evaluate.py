@@ -1,5 +1,7 @@
 """The protocol: its tables, and the results of other programs."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,6 +54,22 @@ def test_table_and_summary(files):
     assert means["method"].tolist() == ["gray", "small"]
     assert means["photos"].tolist() == [3, 3]
     assert means["psnr"][1] == pytest.approx(table.query("method == 'small'")["psnr"].mean())
+
+
+def test_gray_photos_are_left_out_of_means():
+    lines = [("a", "a", True, math.inf), ("b", "b", False, 20.0), ("b", "a", False, 10.0), ("c", "c", False, 30.0)]
+    table = pd.DataFrame(lines, columns=["photo", "reference", "gray", "psnr"]).assign(method="gray")
+    assert summarise(table)[["photos", "psnr"]].to_numpy().tolist() == [[2, 25.0]], "nor as a reference image"
+    assert summarise(table[:1])["psnr"].tolist() == [100], "there is nothing else"
+
+
+def test_methods_of_one_model_may_work_at_two_sizes(files):
+    model = hc.load("small")
+    small, large = (model_method(model, size=size) for size in (32, 64))
+    both, _ = evaluate(files[:2], {"small": small, "large": large}, size=64, quiet=True)
+    alone, _ = evaluate(files[:2], {"large": large}, size=64, quiet=True)
+    assert both.query("method == 'large'")["psnr"].tolist() == alone["psnr"].tolist()
+    assert both.query("method == 'small'")["psnr"].tolist() != alone["psnr"].tolist()
 
 
 def test_cross_reference_takes_other_photos(files):

@@ -668,7 +668,8 @@ def test_write_text_and_table(tmp_path):
 def test_tables_are_read_as_they_were_written(tmp_path, name):
     import pandas as pd
 
-    table = pd.DataFrame({"photo": ["0001", "ü"], "psnr": [28.5, math.inf], "ssim": [math.nan, 0.9], "seed": [0, 1]})
+    table = pd.DataFrame({"photo": ["0001", "NA"], "psnr": [28.5, math.inf], "ssim": [math.nan, 0.9], "seed": [0, 1]})
+    table["method"] = ["2020", "null"]
     images.write_table(table, tmp_path / name)
     pd.testing.assert_frame_equal(images.read_table(tmp_path / name), table)
     content = (tmp_path / name).read_bytes()

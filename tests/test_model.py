@@ -12,7 +12,7 @@ from histcolor.backbone import VGG19, VGG_LAYERS, build_backbone, free, load_ima
 from histcolor.checkpoint import build
 from histcolor.histogram import ab_histogram, mean_ab, palette
 from histcolor.model import PRESETS, ModelConfig, config_from_dict
-from histcolor.unet import in_eights, upsample
+from histcolor.unet import in_eights, make_norm, upsample
 
 TINY = PRESETS["tiny"]
 SWITCHES = [
@@ -129,6 +129,20 @@ def test_backbone_stays_frozen_and_in_eval_mode():
     before = {k: v.clone() for k, v in model.photo.backbone.state_dict().items()}
     model(*random_input(TINY))
     assert all(torch.equal(before[k], v) for k, v in model.photo.backbone.state_dict().items())
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(3, 1), (16, 2), (17, 1), (28, 2), (100, 10), (256, 32)])
+def test_groups_divide_the_channels(channels, groups):
+    norm = make_norm("group", channels)
+    assert norm.num_groups == groups
+    assert norm(torch.rand(2, channels, 4, 4)).shape == (2, channels, 4, 4)
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float32])
+def test_attended_colours_are_not_rounded(precision):
+    L, hist = random_input(TINY)
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision is torch.bfloat16):
+        assert build(TINY).train()(L, hist).dtype == torch.float32
 
 
 def test_normalise_centres_and_has_unit_length():

@@ -11,7 +11,7 @@ from histcolor.baselines.grid import SIDE, STEP, gamut_cells
 from histcolor.baselines.network import Baseline, fully_connected
 from histcolor.color import AB_MAX, scale_ab
 from histcolor.histogram import palette
-from histcolor.model import ModelConfig, start
+from histcolor.model import KnowsAverage, ModelConfig, start
 from histcolor.unet import UNet
 
 COLOURS = 6  #: K of Xiao et al. 2019
@@ -93,7 +93,7 @@ class ColourHints(nn.Module):
         return self.layers(torch.cat([scale_ab(ab), mass[..., None]], dim=2).flatten(1))
 
 
-class Hinted(Baseline):
+class Hinted(KnowsAverage, Baseline):
     """L through the U-Net; a vector made of the histogram is added at its bottleneck."""
 
     sees_histogram = True
@@ -103,20 +103,8 @@ class Hinted(Baseline):
         super().__init__(config)
         self.unet = UNet(1, config.width, config.norm)
         self.hints = self.kind_of_hints(config.bins, 8 * config.width)
-        # the average histogram of the training images; zeros: never taught to colour without a histogram
         self.register_buffer("average", torch.zeros(config.bins, config.bins))
         start(self.unet, self.hints)
-
-    @property
-    def automatic(self) -> bool:
-        """Whether it was taught to colour without a histogram."""
-        return bool(self.average.any())
-
-    def average_histogram(self) -> Tensor:
-        """See :meth:`histcolor.Colorizer.average_histogram`."""
-        if not self.automatic:
-            raise ValueError("This model was not taught to colour without a histogram: give one.")
-        return self.average / self.average.sum()
 
     def paint(self, L: Tensor, features: Tensor | None, hist: Tensor) -> Tensor:
         """Add the histogram's vector at the bottleneck."""

@@ -6,6 +6,7 @@ import argparse
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 
 from histcolor.cli import options
@@ -113,8 +114,13 @@ def experiment(args: argparse.Namespace) -> int:
     """``histcolor experiment``: exit code 1 if a method failed or a photo could not be read."""
     for name in TABLES:  # before hours of work
         options.is_ours(args.output / name, "method")
+    began, minutes, code = time.monotonic(), args.minutes, 0
     if args.processes > 1:
-        run_processes(args.words, args.processes, args.device)
+        if not run_processes(args.words, args.processes, args.device):
+            show("A process failed, see above; the tables have what is done.")
+            code = 1
+        elif minutes is not None:  # they have used some of it
+            minutes = max(0.0, minutes - (time.monotonic() - began) / 60)
     from histcolor.experiments.definition import read_experiment
     from histcolor.experiments.run import run, tabulate
     from histcolor.experiments.statistics import printed
@@ -129,56 +135,70 @@ def experiment(args: argparse.Namespace) -> int:
             numbers = "  ".join(f"{k} {line[k]:.5g}" for k in shown if k in line)
             show(f"{line['method']}, seed {line['seed']}: {numbers}")
 
-    failed = run(
-        found,
-        args.data,
-        args.validation,
-        args.output,
-        photos=args.photos,
-        methods=args.methods,
-        seeds=args.seeds,
-        size=args.protocol_size,
-        limit=args.limit,
-        reuse=args.reuse,
-        minutes=args.minutes,
-        device=args.device,
-        callback=log,
-        report=show,
-        quiet=quiet_bars,
-    )
+    failed: list[str] = []
+    if not code:
+        failed = run(
+            found,
+            args.data,
+            args.validation,
+            args.output,
+            photos=args.photos,
+            methods=args.methods,
+            seeds=args.seeds,
+            size=args.protocol_size,
+            limit=args.limit,
+            reuse=args.reuse,
+            minutes=minutes,
+            device=args.device,
+            callback=log,
+            report=show,
+            quiet=quiet_bars,
+        )
     table, pairs = tabulate(found, args.output)
     for name, numbers in zip(TABLES, (table, pairs), strict=True):
         write_table(numbers.round(5), args.output / name)
     show(printed(table).to_string(index=False))
-    return report_failed(failed)
+    return report_failed(failed) or code
 
 
-def run_processes(words: Sequence[str], count: int, device: str) -> None:
+def run_processes(words: Sequence[str], count: int, device: str) -> bool:
     """Run a command in several processes at once, each with its share of the machine; waits for all of them.
 
     Args:
         words: what was given after ``histcolor``; ``--processes`` in it is overruled.
         count: how many.
-        device: on "cuda" each process sees one GPU, the i-th the i-th, over again if there are fewer; on "cpu" each
-            has its share of the cores, or as many threads as OMP_NUM_THREADS says (sums depend on it).
-    """
-    import torch
+        device: on "cuda" each process sees one GPU, the i-th the i-th, over again if there are fewer; on "cuda:1" all
+            see that one; on "cpu" each has its share of the cores, or as many threads as OMP_NUM_THREADS says (sums
+            depend on it).
 
-    children = []
+    Returns:
+        Whether all of them ended without a failure.
+    """
+    kind, _, number = device.partition(":")
+    seen, children = visible_gpus() if kind == "cuda" else [], []
     for i in range(count):
-        if device.startswith("cuda"):
-            share = {"CUDA_VISIBLE_DEVICES": str(i % max(1, torch.cuda.device_count()))}
+        if seen:
+            share = {"CUDA_VISIBLE_DEVICES": seen[int(number) if number else i % len(seen)]}
         else:
             share = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))}
-        command = [sys.executable, "-m", "histcolor", *words, "--processes", "1"]
+        command = [sys.executable, "-m", "histcolor", *words, "--processes", "1", "--device", kind]
         children.append(subprocess.Popen(command, env=os.environ | share))
     try:
-        for child in children:
-            child.wait()
+        return not any([child.wait() for child in children])
     finally:  # Ctrl-C ends all of them
         for child in children:
             child.terminate()
             child.wait()
+
+
+def visible_gpus() -> list[str]:
+    """List the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    import torch
+
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return [name.strip() for name in allowed.split(",") if name.strip()] or [
+        str(i) for i in range(max(1, torch.cuda.device_count()))
+    ]
 
 
 def seeds(value: str) -> list[int]:

@@ -27,7 +27,7 @@ Train a model. Started again with the same options, it goes on from the last che
   histcolor train --preset small --data data/train --validation data/val --run results/mine
   torchrun --nproc-per-node 2 -m histcolor train --preset base --data data/train --run results/base --device cuda
 
-Any field of the configuration is an option (--lr, --bins, --lambda-2 …); the preset gives the others.
+Any number or word of the configuration is an option (--lr, --bins, --lambda-2 …); the preset gives the others.
 """
 
 
@@ -58,7 +58,7 @@ def add(subparsers: Subparsers) -> None:
     sub.add_argument(
         "--compile",
         action=argparse.BooleanOptionalAction,
-        help="use torch.compile (default: on a GPU; runs without where it fails)",
+        help="use torch.compile (default: on a GPU, if --minutes or --until says at least 15 minutes)",
     )
     add_config_options(sub)
 
@@ -89,7 +89,12 @@ def train(args: argparse.Namespace) -> int:
         validate = make_validator(Pack.open(args.validation), size=recipe.train.size, look=look)
     init = load(args.init) if args.init else None
     backbone = None
-    if recipe.looks and (init is None or init.config.backbone != recipe.model.backbone):
+    known = getattr(init, "photo", None) is not None and init.config.backbone == recipe.model.backbone
+    if args.backbone_weights and (known or not recipe.looks):
+        raise ValueError(
+            f"--backbone-weights is of no use: {'--init brings its own' if known else 'the method has no backbone'}."
+        )
+    if recipe.looks and not known:  # a method without a backbone has its name in the configuration, but no weights
         backbone = imagenet_weights(recipe.model.backbone, args.backbone_weights)
     model, loss = recipe.make(pack, backbone=backbone, init=init)
 

@@ -175,8 +175,11 @@ def _take(table: dict[str, Any], key: str, kind: type, where: str, *default: Any
 
 
 def _options(table: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Check that options are fields of the configurations, or a preset or method, and of the right type."""
-    known = {name: kind for name, (_, kind) in option_fields().items() if name != "seed"}
+    """Check that options are fields of the configurations, or a preset or method, and of the right type.
+
+    ``until`` is none of them: methods that train by the clock would not see equally many photos.
+    """
+    known = {name: kind for name, (_, kind) in option_fields().items() if name not in ("seed", "until")}
     known |= {"preset": str, "method": str}
     found = {}
     for name, value in table.items():

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from histcolor.color import rgb_to_lab
 from histcolor.demo import demo_photo
-from histcolor.edit import parse_palette
+from histcolor.edit import palette_rgb
 from histcolor.histogram import ab_histogram
 from histcolor.images import read_image
 from histcolor.lessons.stub import Stub
@@ -28,8 +28,7 @@ def read_photo(name: str) -> Tensor:
 
 def swatches(palette: str) -> Tensor:
     """Draw a palette such as ``"#d9823b,#3a6ea5"`` as pixels side by side: RGB ``[3, 1, colours]``."""
-    colours = [list(bytes.fromhex(colour[1:])) for colour in parse_palette(palette)]
-    return torch.tensor(colours).T[:, None] / 255
+    return palette_rgb(palette).float()
 
 
 def histograms_figure(

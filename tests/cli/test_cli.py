@@ -4,6 +4,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ import torch
 from PIL import Image
 
 import histcolor as hc
+from histcolor.backbone import PACKAGED, imagenet_weights
+from histcolor.checkpoint import build, save_model
 from histcolor.cli.datasets import DATASETS
 from histcolor.cli.main import build_parser, main
 from histcolor.data import Pack
@@ -246,6 +249,26 @@ def test_pack_then_train_then_colour(photos, tmp_path, capsys):
     chosen = ["--model", str(run / "model.safetensors"), "--palette", "#c33", "--output", str(out), "--size", "64"]
     assert main(["colorize", str(photos / "coffee_cup.jpg"), *chosen]) == 0
     assert out.is_file()
+
+
+@pytest.mark.parametrize(("start", "method"), [("colorizer", "colorizer"), ("automatic", "iizuka2016")])
+def test_starting_from_a_network_without_a_backbone(start, method, pack_folder, tmp_path, capsys):
+    """Its configuration names a backbone, but it has no weights of one: ImageNet's are needed."""
+    first, run, tiny = tmp_path / "first.safetensors", tmp_path / "run", replace(hc.PRESETS["tiny"], readout="features")
+    save_model(build(replace(tiny, attention=False), start), first)
+    words = shlex.split(
+        "--preset tiny --readout features --steps 1 --batch-size 2 --size 32 --log-every 1 --save-every 1 --cross 0"
+    )
+    given = ["train", "--data", str(pack_folder), "--run", str(run), "--method", method, *words]
+    assert main([*given, "--init", str(first)]) == 0, capsys.readouterr().err
+    weight = hc.load(run / "model.safetensors").state_dict()["photo.backbone.net.conv_stem.weight"]
+    torch.testing.assert_close(weight, imagenet_weights(PACKAGED)["conv_stem.weight"], atol=1e-3, rtol=1e-3)
+    mine = ["--init", str(run / "model.safetensors"), "--backbone-weights", "x.safetensors"]
+    assert main([*given, *mine]) == 1
+    assert "--backbone-weights is of no use: --init brings its own" in capsys.readouterr().err
+    assert main([*given, *mine[2:]]) == 1
+    assert "x.safetensors" in (message := capsys.readouterr().err)
+    assert "No such file" in message
 
 
 def test_small_files_are_packed_if_asked(tmp_path, capsys):

@@ -500,6 +500,7 @@ def test_options_go_from_experiment_over_budget_to_method(toml):
     [
         ("lr = 1\n", "learning_rat = 1\n", "method 'ours': has an unknown option 'learning_rat'"),
         ("lr = 1\n", "lamda_1 = 1\n", "method 'ours': has an unknown option 'lamda_1'; is 'lambda_1' meant?"),
+        ("lr = 1\n", "until = 60\n", "has an unknown option 'until'"),
         ("lr = 1\n", 'lr = "fast"\n', "method 'ours': lr must be a number, got 'fast'"),
         ("lr = 1\n", "lr = true\n", "method 'ours': lr must be a number, got True"),
         ("steps = 2\n", "steps = 2.5\n", "steps must be a whole number, got 2.5"),

@@ -174,7 +174,7 @@ def test_trained_methods_are_at_hand_where_their_checkpoints_are(coffee, tmp_pat
     task = comparisons.make_task(coffee, coffee)
     assert found["Zhang et al. 2017"](task).shape == coffee.shape
     (seen,) = (method.recipe.train.size for method in there.experiment("comparison").methods if method.name in found)
-    assert task.encoded[1].features.L.shape[-2:] == (seen, seen)
+    assert task.encoded[2].features.L.shape[-2:] == (seen, seen)
 
 
 def test_every_method_at_hand_colours(coffee):
