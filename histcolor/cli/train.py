@@ -25,7 +25,7 @@ TRAIN = """\
 Train a model. Started again with the same options, it goes on from the last checkpoint, to the same numbers.
 
   histcolor train --preset small --data data/train --validation data/val --run results/mine
-  torchrun --nproc-per-node 2 -m histcolor train --preset base --data data/train --run results/base --device cuda
+  torchrun --nproc-per-node 2 -m -- histcolor train --preset base --data data/train --run results/base --device cuda
 
 Any number or word of the configuration is an option (--lr, --bins, --lambda-2 …); the preset gives the others.
 """

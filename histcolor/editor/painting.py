@@ -107,12 +107,12 @@ class Painting:
         Earlier edits can still be undone, but pins are gone, as they were places of the photo before. Mixtures are made
         with the new photo's histogram from now on.
         """
-        target, edited = self.hist, bool(self.done)
+        target, automatic, edited = self.hist, self.automatic, bool(self.done)
         self.photo, self.shape = self._fitting(hist), shape
         self.done, self.undone = ([replace(state, points=()) for state in x] for x in (self.done, self.undone))
         if not self._referred:
             self.first = State(self.photo, average=average)
-        self.state = State(target) if edited or self._referred else self.first
+        self.state = State(target, average=automatic) if edited or self._referred else self.first
 
     def use_reference(self, hist: Tensor) -> None:
         """Change the reference image; its histogram becomes the target. This can be undone, like a mixture."""

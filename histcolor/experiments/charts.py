@@ -226,7 +226,8 @@ def learning_curve(
         left.plot(line.index, line, "o-", color=colour, lw=2.2, ms=7, mec="white")
         if len(part := apart[apart["method"] == name]):
             bars = [part["difference"] - part["low"], part["high"] - part["difference"]]
-            right.errorbar(part["images"], part["difference"], bars, fmt="o-", color=colour, lw=2.2, ms=7, mec="white")
+            aside = part["images"] * 1.02 ** (i - len(methods) // 2)  # intervals do not lie upon one another
+            right.errorbar(aside, part["difference"], bars, fmt="o-", color=colour, lw=2.2, ms=7, mec="white")
             ends[name] = (part["images"].iloc[-1], part["difference"].iloc[-1], colour)
     for axes, title in ((left, "PSNR, dB"), (right, f"difference from “{label(against)}”, dB")):
         axes.set_title(title, fontsize=13)

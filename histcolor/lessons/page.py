@@ -165,7 +165,8 @@ def provenance(
     file, records = root / "notebooks" / "experiments.toml", []
     for name in experiments if file.is_file() else ():
         records += [read_record(place) for _, _, place in read_experiment(file, name).places(tables / name)]
-    records = [record for record in records if record.get("measured")]
+    # a run that two tables share counts once
+    records = [record for record in records if record.get("measured") and not record.get("taken_from")]
     every = {key: ", ".join(sorted({str(r[key]) for r in records if r.get(key)})) for key in ("hardware", "torch")}
     commits = sorted({str(r["commit"])[:10] for r in records if r.get("commit")})
     hours = sum(record.get("hours") or 0 for record in records)
@@ -177,7 +178,7 @@ def provenance(
     }
     if records:
         about["From recorded runs"] = (
-            f"Tables 1 and 2, and the claims above: {len(records)} runs, {hours:.1f} hours of training on "
+            f"Tables 1 and 2, and the claims above: {len(records)} methods and seeds, {hours:.1f} hours of training on "
             f"{every['hardware']} with torch {every['torch']}, at commit {', '.join(commits)}; means, intervals and "
             "verdicts were computed again now from their per-image results"
         )

@@ -51,8 +51,8 @@ def main() -> None:
     print(f"{torch.get_num_threads()} threads")
     print(f"256×256, photo and histogram     {anew:7.0f} ms")
     print(f"256×256, one more histogram      {again:7.0f} ms   ({again / anew:.2f} of it)")
+    print(f"… and with transport 0.5         {moved:7.0f} ms   ({moved / anew:.2f} of it)")
     print(f"256×256, eight more, each        {eight:7.0f} ms   ({eight / anew:.2f} of it)")
-    print(f"256×256, with transport 0.5      {moved:7.0f} ms   ({moved / anew:.2f} of it)")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "large.jpg")
         hc.write_image(resize(photo, (3000, 4000)), file)

@@ -144,6 +144,17 @@ def test_undo_is_bounded():
     assert len(painting.done) == STEPS
 
 
+def test_the_average_histogram_stays_one_with_another_photo():
+    """The network goes on to choose the colours: as a target histogram the average would be none that a photo has."""
+    painting = Painting(PHOTO)
+    painting.apply({"tool": "load", "hist": OTHER, "average": True})
+    painting.use_photo(OTHER)
+    assert painting.automatic
+    painting.apply({"tool": "paint", "path": [(0, 50)]})
+    painting.use_photo(PHOTO)
+    assert not painting.automatic, "it was painted over"
+
+
 def test_another_photo_and_another_reference():
     painting = Painting(PHOTO)
     painting.use_photo(OTHER)
