@@ -29,6 +29,12 @@ from histcolor.lessons.notebook import project_root
 BUDGET = {"preset": str, "steps": int, "batch_size": int, "size": int, "lr": float}
 
 
+def _shared(runs: pd.DataFrame) -> str:
+    """Say which of the runs are another experiment's as well."""
+    taken = runs["taken_from"].dropna() if "taken_from" in runs else []
+    return f" ({len(taken)} of them shared with {taken.iloc[0].split('/')[0]})" if len(taken) else ""
+
+
 @dataclass(frozen=True)
 class Results:
     """Where the experiments of ``experiments.toml`` and their results lie."""
@@ -100,7 +106,7 @@ class Results:
             "seen in training": f"{seen} of {side(config['size'])}, in {config['steps']:,} steps",
             "drawn from": packs,
             "measured on": f"{on['count']} photos of {on['folder']} at {side(on['size'])}, without those that are gray",
-            "cost": f"{len(runs)} runs, {runs['hours'].sum():.1f} hours of training",
+            "cost": f"{len(runs)} runs, {runs['hours'].sum():.1f} hours of training{_shared(runs)}",
         }
         lines |= {name: ", ".join(map(str, runs[name].unique())) for name in ("hardware", "threads", "torch")}
         lines["commit"] = ", ".join(runs["commit"].str[:7].unique())
