@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
-from test_statistics import photos_csv
+from test_statistics import photos_csv, two_methods
 
 from histcolor.experiments import charts
 from histcolor.experiments.statistics import differences
@@ -17,6 +17,11 @@ METHODS = ["one", "two", "none yet"]
 
 
 pytestmark = pytest.mark.usefixtures("style")
+
+
+@pytest.fixture
+def results():
+    return two_methods()
 
 
 def pairs(*lines, number="psnr"):

@@ -30,6 +30,12 @@ def photos_csv(method, seed, psnr, shift=0.0):
     return pd.DataFrame(lines)
 
 
+def two_methods():
+    """Per-image results: a method with two seeds, whose means are 25 and 28 dB, and one with a seed, 22 dB."""
+    parts = [photos_csv("one", 0, [20.0, 30.0]), photos_csv("one", 1, [22.0, 34.0]), photos_csv("two", 0, [21.0, 23.0])]
+    return pd.concat(parts, ignore_index=True)
+
+
 @pytest.fixture
 def table(tmp_path):
     """Two methods, the first with two seeds, through files as a run leaves them."""

@@ -6,12 +6,18 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from test_statistics import two_methods
 
 from histcolor.experiments import styling
 from histcolor.experiments.claims import claims_table
 from histcolor.experiments.statistics import differences, experiment_table
 
 METHODS = ["one", "two", "none yet"]
+
+
+@pytest.fixture
+def results():
+    return two_methods()
 
 
 @pytest.mark.parametrize(
