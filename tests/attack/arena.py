@@ -105,6 +105,7 @@ def attempt(kind: str, number: int, world: World, room: Path) -> str:
     _, makers = KINDS[kind]
     maker = makers[number % len(makers)]
     where = f"{kind} {number} ({maker.__name__})"
+    home = Path.cwd()  # what runs after this in the same process must not be left in a folder that goes away
     shutil.rmtree(room, ignore_errors=True)
     room.mkdir()
     torch.manual_seed(number)
@@ -120,7 +121,7 @@ def attempt(kind: str, number: int, world: World, room: Path) -> str:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
-        os.chdir(room.parent)
+        os.chdir(home)
     words = case.do if isinstance(case.do, list) else []
     return "".join(f"\n{where}: {fault}\n    {visible(' '.join(map(str, words)))[:300]}" for fault in faults)
 
