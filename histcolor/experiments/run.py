@@ -24,7 +24,7 @@ from histcolor.backbone import PACKAGED, imagenet_weights
 from histcolor.baselines.classical import UNTRAINED
 from histcolor.checkpoint import load, load_metadata, save_model
 from histcolor.data import Pack
-from histcolor.evaluate import ColorizeFunction, evaluate, evenly, model_method, name_photos
+from histcolor.evaluate import ColorizeFunction, evaluate, evenly, model_method, name_photos, summarise
 from histcolor.experiments.definition import Experiment, Method
 from histcolor.experiments.pictures import FIDELITY, PICTURES, fidelity, save_pictures
 from histcolor.experiments.provenance import about_machine, about_pack, cost, digest
@@ -184,9 +184,9 @@ def _work_on(experiment: str, method: Method, seed: int, place: Path, work: Work
     table, unread = _measure(method, seed, place, work)
     write_table(table.round(DIGITS).assign(experiment=experiment), place / TABLE)
     write_record(place, {**record, **({} if recipe else about_machine(work.device)), "measured": True})
-    means = table[table["reference_kind"] == "self"].replace(math.inf, PERFECT_PSNR)
+    means = summarise(table[table["reference_kind"] == "self"].drop(columns="reference_kind")).iloc[0]
     took = f" in {record['hours']:.2f} h" if recipe else ""
-    return f"done{took}: {means['psnr'].mean():.2f} dB, SSIM {means['ssim'].mean():.4f}", unread
+    return f"done{took}: {means['psnr']:.2f} dB, SSIM {means['ssim']:.4f}", unread
 
 
 def _train(name: str, recipe: Recipe, place: Path, work: Work) -> int:
