@@ -86,13 +86,20 @@ def guided(x: Tensor, L: Tensor, *, radius: int = 2, epsilon: float = 20.0) -> t
     return box(torch.cat([slope, mean_x - slope * mean_L], dim=1), radius).chunk(2, dim=1)
 
 
+def between(x: Tensor, h: int, w: int) -> Tensor:
+    """Interpolate values of every second pixel, from the first one on, to all pixels: ``[N, C, h, w]``."""
+    x = F.pad(x, (0, 1, 0, 1), mode="replicate")  # for even sizes: the last pixel has no neighbour beyond it
+    sides = [2 * side - 1 for side in x.shape[-2:]]
+    return F.interpolate(x, sides, mode="bilinear", align_corners=True)[..., :h, :w]
+
+
 def move_to_histogram(ab: Tensor, hist: Tensor, L: Tensor, strength: float, *, rounds: int = 3) -> Tensor:
     """Move colours towards a target histogram by sliced optimal transport, a part ``strength`` of the way.
 
     Transport knows colours, not places: it may send neighbours of one colour different ways, and the picture gets
     blotches. So in all rounds but the last, the pixels' ways are smoothed everywhere except across the edges of L
-    (Rabin et al. 2011). The last round makes the histogram exact, and counts only as the cube of ``strength``. All of
-    this is computed on every second pixel, and then interpolated along the edges of L.
+    (Rabin et al. 2011). The last round moves each pixel alone, nearly to the histogram, and counts only as the cube of
+    ``strength``. All of this is computed on every second pixel, and then interpolated along the edges of L.
 
     Args:
         ab: ``[N, 2, h, w]``.
@@ -117,6 +124,5 @@ def move_to_histogram(ab: Tensor, hist: Tensor, L: Tensor, strength: float, *, r
             slope, offset = guided(way + rest, guide, radius=4)
             way = slope * guide + offset
     way = way + strength**2 * rest
-    maps = torch.cat([way, guided(way, guide)[0], guide], dim=1)
-    up = F.interpolate(maps, (h, w), mode="bilinear", align_corners=False)
+    up = between(torch.cat([way, guided(way, guide)[0], guide], dim=1), h, w)
     return ab + strength * (up[:, :2] + up[:, 2:4] * (L - up[:, 4:]))

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 import histcolor as hc
-from histcolor.transport import box, move_to_histogram, sample_histogram, sliced_transport, sort_order
+from histcolor.transport import between, box, move_to_histogram, sample_histogram, sliced_transport, sort_order
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +69,12 @@ def test_box_is_the_mean_of_the_pixels_in_the_picture():
     for radius in (0, 1, 4, 9):
         expected = F.avg_pool2d(x, 2 * radius + 1, 1, radius, count_include_pad=False)
         torch.testing.assert_close(box(x, radius), expected)
+
+
+@pytest.mark.parametrize(("h", "w"), [(9, 7), (8, 6), (1, 2)])
+def test_every_second_pixel_keeps_its_place(h, w):
+    ramp = torch.arange(h)[:, None] * 10.0 + torch.arange(w)
+    found = between(ramp[None, None, ::2, ::2], h, w)[0, 0]
+    odd = (slice(h - 1 + h % 2), slice(w - 1 + w % 2))  # an even size's last pixels repeat those before them
+    torch.testing.assert_close(found[odd], ramp[odd])
+    assert found.shape == (h, w)

@@ -69,7 +69,7 @@ def add(subparsers: Subparsers) -> None:
         type=options.number(0, 1),
         default=0.0,
         metavar="STRENGTH",
-        help="how far colours are moved to the histogram: 0: not … 1: all of the way, as near as sRGB allows",
+        help="how far colours are moved to the histogram: 0: not … 1: all of the way",
     )
     pixels = sub.add_mutually_exclusive_group()
     pixels.add_argument(

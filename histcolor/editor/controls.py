@@ -84,7 +84,7 @@ class Controls:
         }
         self.hue = slider("Turn hue", 0, -180, 180, 1, "Degrees, from red towards yellow", 0)
         self.saturation = slider("Saturation", 1, 0, 2, 0.01, "Factor of every colour's chroma")
-        tip = "0: the network's colours; 1: the target histogram is met exactly, as far as sRGB can show it"
+        tip = "0: the network's colours; 1: the target histogram is nearly met"
         self.transport = slider("Transport strength", 0, 0, 1, 0.05, tip)
         tips = ("the photo's own histogram", "the reference image's histogram", "the painted histogram")
         self.mix = [slider(name, 0, 0, 1, 0.01, f"Part of {tip} in the mixture") for name, tip in zip(

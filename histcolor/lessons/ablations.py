@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -71,8 +72,8 @@ def read_price() -> pd.DataFrame:
     """Read what histogram fidelity costs, trained and transported; the lab book says how it was measured.
 
     Returns:
-        Columns ``method`` ("all three" and "without L_H"), ``transport`` (the strength), ``psnr`` (dB) and
-        ``intersection`` with self-reference, and ``cross_intersection``.
+        Columns ``lambda_2`` (of a network of the experiment of the losses), ``transport`` (the strength), ``psnr`` (dB)
+        and ``intersection`` with self-reference, and ``cross_intersection``.
     """
     return pd.read_csv(project_root() / "results/tables/losses/transport.csv")
 
@@ -88,33 +89,31 @@ def two(pictures: pd.DataFrame, photo: int, one: str, other: str) -> Tensor:
 
 
 def price_figure(price: pd.DataFrame) -> Figure:
-    """Draw PSNR over histogram fidelity for networks trained with and without L_H, at several transport strengths.
+    """Draw PSNR over histogram fidelity: along the dashed line λ2 grows, along a coloured one the transport strength.
 
     Args:
-        price: from :func:`read_price`.
+        price: from :func:`read_price`, with the strength 0 for each λ2.
     """
-    figure, axes = plt.subplots(figsize=(9.6, 5.4))
-    names = {"all three": ("trained with $L_H$", ORANGE, "s"), "without L_H": ("trained without $L_H$", BLUE, "o")}
-    for method, (name, colour, marker) in names.items():
-        part = price[price["method"] == method].sort_values("transport")
-        axes.plot("cross_intersection", "psnr", data=part, color=colour, lw=2.4, marker=marker, ms=9)
-        above = method == "without L_H"
-        for line in part.itertuples():
-            offset = (7, 7) if above else (-7, -9)
-            where = {"ha": "left" if above else "right", "va": "bottom" if above else "top"}
-            axes.annotate(f"{line.transport:g}", (line.cross_intersection, line.psnr), offset,
-                          textcoords="offset points", color=colour, fontsize=12, **where)  # fmt: skip
-        first = part.iloc[0]
-        axes.annotate(name, (first["cross_intersection"], first["psnr"]), (0, 26) if above else (-22, -34),
-                      textcoords="offset points", color=colour, fontsize=14, fontweight="bold",
-                      ha="left" if above else "right")  # fmt: skip
-    start, trained = (price[(price["method"] == m) & (price["transport"] == 0)].iloc[0] for m in (*names,)[::-1])
-    ends = [(line["cross_intersection"], line["psnr"]) for line in (trained, start)]
-    arrow = {"arrowstyle": "-|>", "color": INK, "lw": 1.4, "ls": (0, (4, 3)), "shrinkA": 8, "shrinkB": 8}
-    axes.annotate("", *ends, arrowprops=arrow)
+    figure, axes = plt.subplots(figsize=(9.6, 5.8))
+    networks = dict(list(price.sort_values(["lambda_2", "transport"]).groupby("lambda_2")))
+    shades = LinearSegmentedColormap.from_list("", [BLUE, ORANGE])(np.linspace(0, 1, len(networks)))
+    place = {"textcoords": "offset points", "fontsize": 12}
+    starts = pd.concat([network[network["transport"] == 0] for network in networks.values()])
+    axes.plot("cross_intersection", "psnr", data=starts, color=INK, lw=1.4, ls=(0, (4, 3)), zorder=1)
+    for (lambda_2, network), colour in zip(networks.items(), shades, strict=True):
+        thick = not lambda_2  # the one that never saw L_H: transport alone
+        axes.plot("cross_intersection", "psnr", data=network, color=colour, lw=2.6 if thick else 1.6, marker="o", ms=5)
+        start = network.iloc[0]
+        axes.plot(start["cross_intersection"], start["psnr"], "s", color=colour, ms=10)
+        text = f"$\\lambda_2$ = {lambda_2:g}"
+        axes.annotate(text, (start["cross_intersection"], start["psnr"]), (-9, -7), ha="right", va="top", color=colour,
+                      fontweight="bold", **place)  # fmt: skip
+        for i, line in enumerate(network.iloc[1:].itertuples() if thick else ()):
+            text = f"transport {line.transport:g}" if i == 0 else f"{line.transport:g}"
+            axes.annotate(text, (line.cross_intersection, line.psnr), (5, 5), color=colour, **place)
     axes.set(xlabel="histogram fidelity: intersection, cross-reference", ylabel="PSNR with self-reference, dB")
     axes.set_title("The same fidelity costs less if it is transported", fontsize=15, fontweight="bold", loc="left")
-    axes.margins(0.09, 0.16)
+    axes.margins(0.14, 0.1)
     axes.tick_params(labelsize=12)
     axes.xaxis.label.set_size(13)
     axes.yaxis.label.set_size(13)

@@ -154,7 +154,7 @@ def _photo_branch(board: _Board, gray: Tensor) -> None:
         Polygon([(2.85, y + 0.85), (4.0, y + 0.5), (4.0, y - 0.5), (2.85, y - 0.85)], closed=True,
                 fc=LIGHT[PHOTO], ec=PHOTO, lw=1.6, zorder=3)
     )  # fmt: skip
-    board.text(3.43, y, "ImageNet\nnetwork\n(frozen)", zorder=4)
+    board.text(3.43, y, "ImageNet\nnetwork\n(pretrained)", zorder=4)
     for k, side in enumerate((0.42, 0.32, 0.22, 0.14)):
         middle = y + 0.72 - 0.48 * k
         board.axes.plot((4.0, 4.45), (y + 0.3 - 0.2 * k, middle), color=PHOTO, lw=1.2, zorder=1)

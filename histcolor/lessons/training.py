@@ -20,6 +20,7 @@ from histcolor.colorize import colorize, resize
 from histcolor.data import Pack, build_pack
 from histcolor.demo import demo_photo, save_demo_crops
 from histcolor.experiments.charts import FAINT, INK
+from histcolor.experiments.definition import read_experiment
 from histcolor.experiments.recipe import Recipe, option_fields
 from histcolor.experiments.styling import BLUE, GRAY, GREEN, ORANGE
 from histcolor.histogram import ab_histogram, intersection, soft_ab_histogram
@@ -239,28 +240,24 @@ def photos_figure(models: Mapping[str, nn.Module], train_pack: Pack, size: int) 
 
 
 def lambda_2_trials(results: Path) -> pd.DataFrame:
-    """Read what λ2 did in saved runs, each against a run with λ2 = 10 on the same budget and photos.
+    """Read what λ2 did in the experiment of the losses, against its run with λ2 = 10: same budget, photos and seed.
 
-    Budgets differ from line to line. At 0, L_H is off with cross-reference, too (``lambda_cross``): nothing else is.
+    With cross-reference λ2 is the same.
 
     Args:
-        results: the project's folder of results, with ``tables/losses`` and ``tables/lambda_2.csv``.
+        results: the project's folder of results, with ``tables/losses``.
 
     Returns:
-        Columns ``lambda_2``, ``psnr`` (dB) and ``fidelity`` (intersection, cross-reference), both minus those of
-        λ2 = 10, and ``table``: whether per-image results stand behind the numbers.
+        Columns ``lambda_2``, and ``psnr`` (dB) and ``fidelity`` (intersection, cross-reference), both minus those of
+        λ2 = 10.
     """
-    losses = pd.read_csv(results / "tables/losses/differences.csv").query("method == 'without L_H'")
-    zero = losses.set_index("number")["difference"]
-    trials = pd.read_csv(results / "tables/lambda_2.csv")
-    trials = trials.assign(
-        psnr=trials["psnr"] - trials["psnr_at_10"],
-        fidelity=trials["intersection_cross"] - trials["intersection_cross_at_10"],
-        table=False,
-    )
-    ends = {"lambda_2": [0.0, 10.0], "psnr": [zero["psnr"], 0.0], "fidelity": [zero["cross_intersection"], 0.0]}
-    found = pd.concat([pd.DataFrame(ends).assign(table=True), trials[["lambda_2", "psnr", "fidelity", "table"]]])
-    return found.sort_values("lambda_2", ignore_index=True)
+    methods = read_experiment(project_root() / "notebooks/experiments.toml", "losses").methods
+    weights = {method.name: method.recipe.loss.lambda_2 for method in methods if method.recipe.loss.lambda_1}
+    pairs = pd.read_csv(results / "tables/losses/differences.csv").query("method in @weights")
+    trials = pairs.pivot(index="method", columns="number", values="difference")[["psnr", "cross_intersection"]]
+    trials.loc["all three"] = 0.0
+    trials.insert(0, "lambda_2", trials.index.map(weights))
+    return trials.rename(columns={"cross_intersection": "fidelity"}).sort_values("lambda_2", ignore_index=True)
 
 
 def lambda_2_figure(trials: pd.DataFrame, chosen: Sequence[float]) -> Figure:
@@ -271,17 +268,18 @@ def lambda_2_figure(trials: pd.DataFrame, chosen: Sequence[float]) -> Figure:
     axis.plot("fidelity", "psnr", data=trials, color=GRAY, lw=1.6, zorder=1)
     for line in trials.itertuples():
         on = line.lambda_2 in chosen
-        look = {"ms": 15 if on else 9, "color": ORANGE if on else GRAY, "mew": 2.2, "zorder": 2}
-        axis.plot(line.fidelity, line.psnr, "o", mfc=look["color"] if line.table else "white", **look)
+        look = {"ms": 15 if on else 9, "color": ORANGE if on else GRAY, "zorder": 2}
+        axis.plot(line.fidelity, line.psnr, "o", **look)
         text = f"$\\lambda_2$ = {line.lambda_2:g}" if line.lambda_2 else "without $L_H$"
         if on and line.lambda_2 != 10:
             text += f"\n{line.psnr:+.2f} dB, {line.fidelity:+.2f}".replace("-", "−")
-        place = {"xytext": (13, 9), "textcoords": "offset points", "fontsize": 13 if on else 11}
-        axis.annotate(text, (line.fidelity, line.psnr), color=INK if on else "#6b7280", va="center", **place)
+        place = {"xytext": (13, 9) if line.lambda_2 else (-20, -32), "textcoords": "offset points", "va": "center"}
+        look = {"color": INK if on else "#6b7280", "fontsize": 13 if on else 11}
+        axis.annotate(text, (line.fidelity, line.psnr), **look, **place)
     axis.set_title("The more the histogram counts, the nearer to the target, and the lower PSNR", fontsize=13)
     axis.set_xlabel("histogram fidelity (intersection, cross-reference), against $\\lambda_2$ = 10", fontsize=11)
     axis.set_ylabel("PSNR in dB, against $\\lambda_2$ = 10", fontsize=11)
-    axis.margins(x=0.25, y=0.18)
+    axis.margins(x=0.36, y=0.18)
     return figure
 
 

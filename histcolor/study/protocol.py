@@ -1,4 +1,4 @@
-"""The rules of the paper's user study (3.2, Figure 4): the questions, the pictures, and their order."""
+"""The rules of the paper's user study (3.3, Figure 4): the questions, the pictures, and their order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 QUESTIONS = {
     "natural": "Which image is more natural?",
     "consistent": "Which image is more consistent with the exemplar image in color distribution?",
-}  #: the paper's two questions (3.2), by their names in the file of answers
+}  #: the paper's two questions (3.3), by their names in the file of answers
 LONGEST = 100  #: characters of a participant's name
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  #: what participants see in place of the methods' names
 

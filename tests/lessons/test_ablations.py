@@ -120,11 +120,13 @@ def test_attention_without_the_palette_does_not_see_a_shift():
 
 def test_the_price_is_drawn():
     price = ablations.read_price()
+    assert price.groupby("lambda_2")["transport"].apply(list).map(lambda found: found == [0, 0.25, 0.5, 0.75, 1]).all()
     (axes,) = ablations.price_figure(price).axes
-    curves = [line.get_xydata() for line in axes.lines]
-    for method, curve in zip(("all three", "without L_H"), curves, strict=True):
-        expected = price.loc[price["method"] == method, ["cross_intersection", "psnr"]]
-        assert np.allclose(curve, expected)
+    trained, *moved = (line.get_xydata() for line in axes.lines if len(line.get_xdata()) > 1)
+    columns = ["cross_intersection", "psnr"]
+    assert np.allclose(trained, price.loc[price["transport"] == 0, columns])
+    for line, (_, part) in zip(moved, price.groupby("lambda_2"), strict=True):
+        assert np.allclose(line, part[columns])
 
 
 def test_two_versions_stand_beside_the_truth(tmp_path):
