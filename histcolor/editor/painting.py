@@ -17,7 +17,7 @@ from histcolor.points import Point, read_points
 SOURCES = ("photo", "reference", "painted")  #: the histograms that are mixed, in this order
 LISTS = ("path", "colours", "weights", "hist", "points")  #: arguments whose length is limited
 STEPS = 200  #: edits that can be undone
-MOST = 1000  #: points of a path, colours of a palette, bins of a loaded histogram along an axis
+MOST = 1024  #: points of a path, colours of a palette, bins of a loaded histogram along an axis
 PINS = 100  #: pins on a photo
 STROKES = ("paint", "erase", "move", "pin")  #: the tools that can be previewed
 
@@ -107,11 +107,11 @@ class Painting:
         Earlier edits can still be undone, but pins are gone, as they were places of the photo before. Mixtures are made
         with the new photo's histogram from now on.
         """
-        target, automatic, edited = self.hist, self.automatic, bool(self.done)
-        self.photo, self.shape = self._fitting(hist), shape
+        target, automatic, edited = self.hist, self.automatic, self.state is not self.first
+        self.photo, self.shape, self._last = self._fitting(hist), shape, ""
         self.done, self.undone = ([replace(state, points=()) for state in x] for x in (self.done, self.undone))
         if not self._referred:
-            self.first = State(self.photo, average=average)
+            self.reference, self.first = self.photo, State(self.photo, average=average)
         self.state = State(target, average=automatic) if edited or self._referred else self.first
 
     def use_reference(self, hist: Tensor) -> None:

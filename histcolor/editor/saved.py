@@ -66,13 +66,14 @@ def read_state(content: bytes, name: str, photo: str, bins: int) -> tuple[float,
         if state["format"] != FORMAT:
             raise ValueError("no state")
         transport, automatic, points = state["transport"], state["automatic"], state["points"]
+        saved_with = state["photo"]
         hist = check_histogram(torch.tensor(state["target"], dtype=torch.float32))
         whole = type(transport) in (int, float) and 0 <= transport <= 1 and math.isfinite(transport)
         if not (whole and type(automatic) is bool and isinstance(points, list) and hist.ndim == 2):
             raise ValueError("damaged")
-    except (ValueError, TypeError, KeyError, RuntimeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, ArithmeticError, RuntimeError) as error:
         raise ValueError(f"{name}: is no state of the editor, or a damaged one; save it again.") from error
-    if state["photo"] != photo:
+    if saved_with != photo:
         raise ValueError(f"{name}: was saved with another photo; choose that photo first.")
     if len(hist) != bins:
         raise ValueError(f"{name}: has {len(hist)} bins along each axis, and this model {bins}: use the same model.")

@@ -311,7 +311,7 @@ class HistogramEditor(ipywidgets.VBox):
         if content[:1] == b"{" or name.lower().endswith(".json"):
             transport, action = read_state(content, name, self._photo, len(self.hist))
             self.painting.apply(action)
-            self.transport = transport
+            self.transport, self.photo_view.held = transport, 0  # the pin that was held is gone
         else:
             self.painting.apply({"tool": "load", "hist": read_histogram(io.BytesIO(content), name)})
         self.controls.files["saved"].held = short(Path(name).name)
@@ -352,7 +352,7 @@ class HistogramEditor(ipywidgets.VBox):
     def _first(self, image: Tensor) -> tuple[Tensor, bool]:
         """Return a photo's first target histogram, and whether it is the average one, as it is for a gray photo."""
         if self.model.automatic and is_gray(resize(image, (64, 64))):
-            return self.model.average_histogram(), True
+            return self.model.average_histogram().cpu(), True
         return self._histogram(image), False
 
     def _show_photo(self) -> None:

@@ -112,6 +112,8 @@ def shares(
         share, (low, high) = votes.sum(0) / len(part), np.zeros((2, len(methods)))
         some = (share > 0) & (share < 1)
         error = (drawn / drawn.sum(1, keepdims=True)).std(0)[some] * np.sqrt(n / (n - 1))
+        alike = np.sqrt(share * (1 - share) / len(part))[some]  # of independent votes: people who all vote alike
+        error = np.where(error > 1e-9, error, alike)  # show no error at all
         half = stdtrit(n - 1, 0.975) * error / (share * (1 - share))[some]  # on the scale of log odds
         low[some], high[some] = expit(logit(share[some]) - half), expit(logit(share[some]) + half)
         low[share == 1], high[share == 1], high[share == 0] = 0.025 ** (1 / n), 1, 1 - 0.025 ** (1 / n)
@@ -138,7 +140,9 @@ def show_shares(table: pd.DataFrame) -> Figure:
         for axis, (question, part) in zip(axes[0], parts, strict=True):
             share, low, high = (100 * part[column] for column in ("share", "low", "high"))
             names = part["method"].str.replace("$", r"\$")  # else matplotlib sets it as mathematics
-            axis.barh(names, share, xerr=(share - low, high - share), height=0.6, alpha=0.6, capsize=3)
+            axis.barh(
+                names, share, xerr=((share - low).clip(0), (high - share).clip(0)), height=0.6, alpha=0.6, capsize=3
+            )
             for y, (value, end) in enumerate(zip(share, high, strict=True)):
                 place = {"textcoords": "offset points", "va": "center", "bbox": {"fc": "white", "ec": "none", "pad": 1}}
                 axis.annotate(f"{value:.1f}", (end, y), (6, 0), **place)

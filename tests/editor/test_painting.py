@@ -155,6 +155,28 @@ def test_the_average_histogram_stays_one_with_another_photo():
     assert not painting.automatic, "it was painted over"
 
 
+def test_nothing_is_left_of_the_photo_before():
+    painting, new = Painting(PHOTO), check_histogram(OTHER)
+    painting.use_photo(OTHER)
+    painting.apply({"tool": "mix", "weights": (0, 1, 0)})
+    assert torch.allclose(painting.hist, new, atol=1e-7), "without a reference image, the photo's own stands for it"
+    painting = Painting(PHOTO)
+    painting.apply({"tool": "paint", "path": [(0, 50)]})
+    painting.apply({"tool": "reset"})
+    painting.use_photo(OTHER)
+    assert painting.hist.equal(new), "edits that were taken back are none"
+
+
+def test_a_slider_that_is_moved_with_another_photo_is_a_new_edit():
+    painting = Painting(PHOTO)
+    painting.apply({"tool": "hue", "degrees": 90})
+    painting.use_photo(OTHER)
+    before = painting.hist
+    painting.apply({"tool": "hue", "degrees": 30})
+    painting.apply({"tool": "undo"})
+    assert torch.allclose(painting.hist, before, atol=1e-7)
+
+
 def test_another_photo_and_another_reference():
     painting = Painting(PHOTO)
     painting.use_photo(OTHER)

@@ -448,7 +448,7 @@ HOSTILE = [
     ("plane", {"kind": "edit", "tool": {"a": 1}}, "no tool"),
     ("plane", {"kind": "edit"}, "no tool None"),
     ("plane", {"kind": "edit", "tool": "paint"}, "missing 1 required"),
-    ("plane", {"kind": "edit", "tool": "paint", "path": ENDLESS}, "100,000 entries, at most 1,000"),
+    ("plane", {"kind": "edit", "tool": "paint", "path": ENDLESS}, "100,000 entries, at most 1,024"),
     ("plane", {"kind": "preview", "tool": "erase", "path": ENDLESS}, "100,000 entries"),
     ("plane", {"kind": "edit", "tool": "paint", "path": [[float("nan"), 0]]}, "finite number"),
     ("plane", {"kind": "edit", "tool": "paint", "path": [[0, 0]], "radius": float("inf")}, "radius must be"),
@@ -458,7 +458,7 @@ HOSTILE = [
     ("plane", {"kind": "edit", "tool": "hue", "degrees": [1]}, "degrees must be"),
     ("plane", {"kind": "edit", "tool": "saturation", "factor": None}, "factor must be"),
     ("plane", {"kind": "edit", "tool": "mix", "weights": [float("nan")] * 3}, "finite"),
-    ("plane", {"kind": "edit", "tool": "palette", "colours": "#c33," * 999}, "at most 1,000"),
+    ("plane", {"kind": "edit", "tool": "palette", "colours": "#c33," * 1023}, "at most 1,024"),
     ("plane", {"kind": "edit", "tool": "load", "hist": [["x"]]}, "square array of numbers"),
     ("plane", {"kind": "edit", "tool": "load", "hist": [[1], [1, 2]]}, "square array of numbers"),
     ("plane", {"kind": "edit", "tool": "clip", "L": float("nan")}, "L must be"),
@@ -666,9 +666,11 @@ def test_a_state_is_saved_and_loaded(editor, model, photo, tmp_path):
     assert torch.allclose(other.wait().rgb, editor.wait().rgb, atol=1e-3)
     other.edit = {"tool": "undo"}
     assert other.points == []
+    other.photo_view.held = 1
     upload(other.controls.files["saved"], "state.json", (tmp_path / "state.json").read_bytes())
     assert other.points == editor.points
     assert other.controls.files["saved"].held == "state.json"
+    assert other.photo_view.held == 0, "another state's pin is not the one that was held"
     other.use_photo("coffee")
     with pytest.raises(ValueError, match=r"state\.json: was saved with another photo; choose that photo first\."):
         other.load_state(tmp_path / "state.json")
@@ -687,6 +689,11 @@ def test_a_state_is_saved_and_loaded(editor, model, photo, tmp_path):
         ({"transport": True}, "damaged"),
         ({"automatic": "no"}, "damaged"),
         ({"points": {}}, "damaged"),
+        ({"target": [[10**400]]}, "damaged"),
+        (
+            b'{"format": "histcolor editor 1", "transport": 0, "automatic": false, "points": [], "target": [[1]]}',
+            "damaged",
+        ),
         ({"points": [5]}, "Point 1 must be (x, y, colour)"),
         ({"points": [[0, 999, "gray"]]}, "y of point 1 must be"),
         ({"photo": 0}, "another photo"),

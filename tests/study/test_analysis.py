@@ -117,6 +117,17 @@ def test_all_agree():
     assert table.loc[1, ["low", "share", "high"]].tolist() == pytest.approx([0, 0, 1 - bounds.low])
 
 
+@pytest.mark.parametrize(("ours", "others"), [(1, 1), (3, 5), (1, 5)])
+def test_people_who_vote_alike_do_not_make_it_certain(ours, others):
+    groups = [f"group {i}" for i in range(ours + others)]
+    votes = [(f"P{p}", g, "natural", METHODS[i >= ours]) for p in range(4) for i, g in enumerate(groups)]
+    table = shares(some(votes), METHODS)
+    first = table.iloc[0]
+    error = (first["share"] * (1 - first["share"]) / len(votes)) ** 0.5
+    assert first["high"] - first["low"] > 3.9 * error
+    plt.close(show_shares(table))
+
+
 def test_more_people_make_it_narrower():
     answers = simulate_answers(GROUPS, TRUE, 80, likeness=0.2)
     few = answers[answers["participant"] <= "simulated 020"]
