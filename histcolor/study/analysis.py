@@ -112,8 +112,8 @@ def shares(
         share, (low, high) = votes.sum(0) / len(part), np.zeros((2, len(methods)))
         some = (share > 0) & (share < 1)
         error = (drawn / drawn.sum(1, keepdims=True)).std(0)[some] * np.sqrt(n / (n - 1))
-        alike = np.sqrt(share * (1 - share) / len(part))[some]  # of independent votes: people who all vote alike
-        error = np.where(error > 1e-9, error, alike)  # show no error at all
+        independent = np.sqrt(share * (1 - share) / len(part))[some]
+        error = np.where(error > 1e-9, error, independent)  # few people who happen to vote alike prove nothing
         half = stdtrit(n - 1, 0.975) * error / (share * (1 - share))[some]  # on the scale of log odds
         low[some], high[some] = expit(logit(share[some]) - half), expit(logit(share[some]) + half)
         low[share == 1], high[share == 1], high[share == 0] = 0.025 ** (1 / n), 1, 1 - 0.025 ** (1 / n)
