@@ -94,9 +94,14 @@ class Live:
             following: the requests follow a hand that moves, and the next may come before this one is done. If the next
                 is of this kind, too, this result is still shown: else nothing would be seen until the hand rests.
             then: called with the result, in the worker's thread, if no newer request has overtaken it.
-            fail: called with the exception, in the worker's thread, if there is no result.
+            fail: called with the exception, in the worker's thread, if there is no result, or ``then`` raised it.
+
+        Raises:
+            ValueError: it was closed.
         """
         with self._changed:
+            if self._closed:
+                raise ValueError("The editor was closed, and makes no more pictures: make a new one.")
             self._request = ((hist, transport, automatic, tuple(points)), following, then, fail)
             if not self._busy:
                 self._busy = True
@@ -145,7 +150,7 @@ class Live:
         """End the worker's thread; a result that is being computed is dropped."""
         with self._changed:
             self._request, self._closed = None, True
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        self._worker.shutdown(wait=False)
 
     def _work(self) -> None:
         while True:
@@ -165,10 +170,16 @@ class Live:
                 if then and not self._overtaken(following):
                     then(result)
             except Exception as error:  # for `wait` and `fail`; the thread must live on
-                with self._changed:
-                    self._failed = error
-                if fail:
-                    fail(error)
+                self._fail(error)
+                try:
+                    if fail:
+                        fail(error)
+                except Exception as second:
+                    self._fail(second)
+
+    def _fail(self, error: Exception) -> None:
+        with self._changed:
+            self._failed = error
 
     def _make(self, wanted: tuple, following: bool) -> Result | None:
         """Make a picture, of which what the last ones have is not computed again; None: it was overtaken."""

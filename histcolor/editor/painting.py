@@ -27,11 +27,18 @@ class State:
     """Everything that an edit changes and that undo restores."""
 
     painted: Tensor  #: ``[bins, bins]``
+    reference: Tensor | None = None  #: of the reference image in use, ``[bins, bins]``; None: there is none
+    about: Any = None  #: what the caller keeps of that image, and wants back when it is undone
     mix: tuple[float, ...] = (0.0, 0.0, 1.0)  #: weights ≥ 0 of photo, reference, painted
     hue: float = 0.0  #: degrees by which the mixture is turned
     saturation: float = 1.0  #: factor ≥ 0, applied last
     average: bool = False  #: ``painted`` is the average histogram: no histogram is given
     points: tuple[Point, ...] = ()  #: pins: x, y in pixels of the photo, and a colour
+
+    @property
+    def plain(self) -> bool:
+        """Whether the target histogram is ``painted`` itself, neither mixed nor turned."""
+        return (self.mix, self.hue, self.saturation) == ((0.0, 0.0, 1.0), 0.0, 1.0)
 
 
 class Painting:
@@ -59,6 +66,7 @@ class Painting:
     Args:
         photo: the photo's own histogram, ``[bins, bins]``.
         reference: the reference image's histogram; by default, the photo's own.
+        about: see :attr:`State.about`.
         average: ``photo`` is the average histogram, since the photo is gray.
         shape: the photo's height and width in pixels, for pins.
 
@@ -71,13 +79,13 @@ class Painting:
         photo: Tensor,
         reference: Tensor | None = None,
         *,
+        about: Any = None,
         average: bool = False,
         shape: tuple[int, int] = (256, 256),
     ) -> None:
-        self.photo, self.shape = check_histogram(photo), shape
-        self.reference = self._fitting(photo if reference is None else reference)
-        self._referred = reference is not None  # else the photo's own histogram is the first target
-        self.first = self.state = State(self.reference, average=average and reference is None)
+        self.photo, self.shape, self._average = check_histogram(photo), shape, average
+        self.state = State(self.photo, None if reference is None else self._fitting(reference), about)
+        self.state = self.first
         self.done: list[State] = []
         self.undone: list[State] = []
         self._last = ""  # the last edit's tool
@@ -90,6 +98,11 @@ class Painting:
         return len(self.photo)
 
     @property
+    def reference(self) -> Tensor:
+        """The histogram of the reference image in use, or else the photo's own, ``[bins, bins]``."""
+        return self._reference(self.state)
+
+    @property
     def hist(self) -> Tensor:
         """The target histogram, ``[bins, bins]``, summing to 1; the same tensor until it changes."""
         self._target = (self._sources(self.state), self._compute(self.state))
@@ -98,8 +111,7 @@ class Painting:
     @property
     def automatic(self) -> bool:
         """Whether no histogram is given, so that the network chooses the colours: the average one was not edited."""
-        state = self.state
-        return state.average and (state.mix, state.hue, state.saturation) == ((0.0, 0.0, 1.0), 0.0, 1.0)
+        return self.state.average and self.state.plain
 
     def use_photo(self, hist: Tensor, *, average: bool = False, shape: tuple[int, int] = (256, 256)) -> None:
         """Change the photo. Its histogram becomes the target, but not if there are edits: then the target stays.
@@ -107,20 +119,21 @@ class Painting:
         Earlier edits can still be undone, but pins are gone, as they were places of the photo before. Mixtures are made
         with the new photo's histogram from now on.
         """
-        target, automatic, edited = self.hist, self.automatic, self.state is not self.first
-        self.photo, self.shape, self._last = self._fitting(hist), shape, ""
+        state, target, automatic = self.state, self.hist, self.automatic
+        edited = not (state.reference is None and state.painted is self.photo and state.plain)
+        self.photo, self.shape, self._average, self._last = self._fitting(hist), shape, average, ""
         self.done, self.undone = ([replace(state, points=()) for state in x] for x in (self.done, self.undone))
-        if not self._referred:
-            self.reference, self.first = self.photo, State(self.photo, average=average)
-        self.state = State(target, average=automatic) if edited or self._referred else self.first
+        kept = State(target, state.reference, state.about, average=automatic)
+        self.state = kept if edited else self.first
 
-    def use_reference(self, hist: Tensor) -> None:
-        """Change the reference image; its histogram becomes the target. This can be undone, like a mixture."""
-        self.reference, self._referred = self._fitting(hist), True
-        self.first = State(self.reference)
+    def use_reference(self, hist: Tensor, about: Any = None) -> None:
+        """Change the reference image; its histogram becomes the target.
+
+        It is an edit: undo brings back the target, the reference image before, and :attr:`State.about` of it.
+        """
         self._last = ""
-        self.apply({"tool": "mix", "weights": (0, 1, 0)})
-        self._last = ""
+        chosen = {"reference": self._fitting(hist), "about": about, "mix": (0.0, 1.0, 0.0)}
+        self._edited(replace(self.state, **chosen, hue=0.0, saturation=1.0))
 
     def apply(self, action: Mapping[str, Any]) -> None:
         """Apply one edit.
@@ -134,10 +147,8 @@ class Painting:
             self._step(*((self.done, self.undone) if tool == "undo" else (self.undone, self.done)))
             return
         state, hist = self._outcome(action)  # before anything is changed, since it may refuse
-        if not (tool == self._last and tool in ("mix", "hue", "saturation")):
-            self.done = [*self.done[1 - STEPS :], self.state]
-        self.undone, self.state, self._last = [], state, tool
-        self._target = (self._sources(state), hist)
+        self._edited(state, again=tool == self._last and tool in ("mix", "hue", "saturation"))
+        self._last, self._target = tool, (self._sources(state), hist)
 
     def preview(self, action: Mapping[str, Any]) -> tuple[Tensor, tuple[Point, ...]]:
         """Return the target histogram ``[bins, bins]`` and the pins that a stroke would give; nothing changes.
@@ -167,6 +178,20 @@ class Painting:
         except TypeError as error:  # an argument is missing, or the tool does not have it
             raise ValueError(f"{tool}: {str(error).removeprefix('<lambda>() ')}.") from error
 
+    def _edited(self, state: State, *, again: bool = False) -> None:
+        """Go on to another state; ``again``: the last edit and this one are undone in one step."""
+        self.done = self.done if again else [*self.done[1 - STEPS :], self.state]
+        self.undone, self.state = [], state
+
+    @property
+    def first(self) -> State:
+        """The state of a new editor with the photo and the reference image in use."""
+        reference, about = self.state.reference, self.state.about
+        return State(self.reference, reference, about, average=self._average and reference is None)
+
+    def _reference(self, state: State) -> Tensor:
+        return self.photo if state.reference is None else state.reference
+
     def _step(self, source: list[State], target: list[State]) -> None:
         if source:
             target.append(self.state)
@@ -174,12 +199,12 @@ class Painting:
 
     def _sources(self, state: State) -> tuple:
         """List what a target histogram is computed from: pins are not among it."""
-        return state.painted, state.mix, state.hue, state.saturation, self.photo, self.reference
+        return state.painted, state.mix, state.hue, state.saturation, self.photo, self._reference(state)
 
     def _compute(self, state: State) -> Tensor:
         if self._target and all(a is b for a, b in zip(self._target[0], self._sources(state), strict=True)):
             return self._target[1]
-        mixed = edit.mix((self.photo, self.reference, state.painted), state.mix)
+        mixed = edit.mix((self.photo, self._reference(state), state.painted), state.mix)
         turned = edit.rotate_hue(mixed, state.hue) if state.hue != 0 else mixed
         return edit.scale_saturation(turned, state.saturation) if state.saturation != 1 else turned
 
@@ -199,11 +224,11 @@ class Painting:
 
     def _stroke(self, hist: Tensor) -> State:
         """Make the histogram as it is shown, after a stroke, the painted one."""
-        return State(hist, points=self.state.points)
+        return State(hist, self.state.reference, self.state.about, points=self.state.points)
 
     def _load(self, hist: Any, average: bool = False, points: Any = None) -> State:
         pins = self.state.points if points is None else self._pins(points)
-        return State(self._fitting(hist), average=average, points=pins)
+        return replace(self._stroke(self._fitting(hist)), average=average, points=pins)
 
     def _pins(self, points: Any) -> tuple[Point, ...]:
         """Check pins, and make them plain values."""

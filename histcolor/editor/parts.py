@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,22 @@ class Part(anywidget.AnyWidget):
         if sync_data:
             names = ", ".join(map(str, sync_data))
             self.refuse(ValueError(f"The page may not set {names[:80]}: reload the page."))
+
+
+def family(widget: widgets.Widget) -> list[widgets.Widget]:
+    """List a widget and all that belong to it, from its children to their layouts: each lives until it is closed."""
+    found, left = [], [widget]
+    while left:
+        part = left.pop()
+        if any(part is other for other in found):
+            continue
+        found.append(part)
+        for name in part.keys:
+            value = getattr(part, name)
+            left += [
+                x for x in (value if isinstance(value, tuple | list) else [value]) if isinstance(x, widgets.Widget)
+            ]
+    return found
 
 
 class Slider(Part):
@@ -137,7 +155,11 @@ class PlaneView(Part):
 
 
 class PhotoView(Part):
-    """A photo with a before/after divider (``static/photo.js``). It sends the place that the pointer is at."""
+    """A photo with a before/after divider (``static/photo.js``). It sends the place that the pointer is at.
+
+    The thread that makes the pictures changes it, too, and ``hold_sync`` is not made for two threads: a value that one
+    sets while the other's hold ends would never be sent. So each change waits for the other thread's.
+    """
 
     _esm = _script("photo.js")
     before = traitlets.Bytes(help="JPEG; empty: no divider").tag(sync=True)
@@ -150,3 +172,18 @@ class PhotoView(Part):
     pointing = traitlets.List(["pick", "look", "pin"], help="the tools that work on this photo").tag(sync=True)
     label = traitlets.Unicode("A photo").tag(sync=True)
     tools = _other()
+
+    def __init__(self, **traits: Any) -> None:
+        self._changing = threading.RLock()
+        super().__init__(**traits)
+
+    @contextmanager
+    def hold_sync(self) -> Iterator[None]:
+        """Send what is changed within it at its end, in one message."""
+        with self._changing, super().hold_sync():
+            yield
+
+    def notify_change(self, change: Any) -> None:
+        """Send a changed value."""
+        with self._changing:
+            super().notify_change(change)

@@ -10,6 +10,7 @@ import io
 import math
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from histcolor.edit import check_colour, check_number
 from histcolor.editor.controls import Controls
 from histcolor.editor.live import Live, Result
 from histcolor.editor.painting import Painting
-from histcolor.editor.parts import UNKNOWN, short
+from histcolor.editor.parts import UNKNOWN, family, short
 from histcolor.editor.photos import as_photo, encoded, shrunk
 from histcolor.editor.pointing import COLOUR, Pointing
 from histcolor.editor.saved import Film, compared, npy, photo_hash, read_state, state_text
@@ -35,6 +36,14 @@ from histcolor.images import atomic, write_image, write_text
 from histcolor.model import Colorizer
 from histcolor.plots import gamut_outline, histogram_picture, mass_outline, plane_picture, visible_mass
 from histcolor.points import Point
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference image as it is shown."""
+
+    name: str  #: in the menu
+    image: Tensor  #: small, RGB ``[3, h, w]`` in [0, 1]
 
 
 class HistogramEditor(ipywidgets.VBox):
@@ -87,23 +96,22 @@ class HistogramEditor(ipywidgets.VBox):
         self.controls = Controls(self.model.config.bins, REFERENCES)
         self.plane, self.photo_view = self.controls.plane, self.controls.photo
         self.reference_view = self.controls.reference
-        image, other = as_photo(photo), None if reference is None else as_photo(reference)
+        image = as_photo(photo)
         self.live = Live(self.model, image, size=size)
         first, average = self._first(image)
         shape, self._photo = tuple(image.shape[-2:]), photo_hash(image)
-        self.painting = Painting(first, None if other is None else self._histogram(other), average=average, shape=shape)
-        self.pointing = Pointing(self.controls, self.painting, lambda: self.live, self._edit)
-        self.reference = other
         self._own: dict[str, dict[str, Any]] = {"photo": {}, "reference": {}}  # the user's, by name
+        hist, about = (None, None) if reference is None else self._referred(reference)
+        self.painting = Painting(first, hist, about=about, average=average, shape=shape)
+        self.pointing = Pointing(self.controls, self.painting, lambda: self.live, self._edit)
+        self._named, self._shown = self._name("photo", photo), about  # the photo's name, the reference image
         self.controls.buttons["average"].layout.display = None if self.model.automatic else "none"
         super().__init__(self.controls.layout)
         self.add_class("histcolor-editor")
         self.transport = self._first_transport = transport
         self._connect()
-        self._name("photo", photo)
-        self._name("reference", reference)
+        self._show_sources()
         self._show_photo()
-        self._show_reference()
         self._update()
         self._hint(image)
 
@@ -138,7 +146,7 @@ class HistogramEditor(ipywidgets.VBox):
             ValueError, OSError: no saved state, a damaged one, or one of another photo. The message is one sentence,
                 and nothing has changed.
         """
-        self._load(Path(path).read_bytes(), str(path))
+        self._load_state(Path(path).read_bytes(), str(path))
 
     def save_histogram(self, path: str | Path) -> None:
         """Write the target histogram: its numbers, float32 ``[bins, bins]``, as ``.npy``; or a picture of it."""
@@ -154,29 +162,26 @@ class HistogramEditor(ipywidgets.VBox):
         Raises:
             ValueError, OSError: the file holds no histogram. The message is one sentence, and nothing has changed.
         """
-        self._load(Path(path).read_bytes(), str(path))
+        self._load_histogram(Path(path).read_bytes(), str(path))
 
     def use_photo(self, photo: Tensor | str | Path, name: str = "") -> None:
         """Change the photo; edits stay. The menu shows its name."""
         image = as_photo(photo, name)
-        live = Live(self.model, image, size=self.size)
+        live, (first, average) = Live(self.model, image, size=self.size), self._first(image)
         self.live.close()
-        self.live = live
-        first, average = self._first(image)
+        with self._showing:  # no picture of the photo before comes after this
+            self.live, self.film = live, Film()
         self._photo = photo_hash(image)
-        self.film = Film()
         self.painting.use_photo(first, average=average, shape=tuple(image.shape[-2:]))
-        self._name("photo", photo, name)
+        self._named = self._name("photo", photo, name)
+        self._show_sources()
         self._show_photo()
         self._update()
         self._hint(image)
 
     def use_reference(self, photo: Tensor | str | Path, name: str = "") -> None:
-        """Change the reference image; its histogram becomes the target. The menu shows its name."""
-        self.reference = as_photo(photo, name)
-        self._name("reference", photo, name)
-        self.painting.use_reference(self._histogram(self.reference))
-        self._show_reference()
+        """Change the reference image; its histogram becomes the target: an edit. The menu shows its name."""
+        self.painting.use_reference(*self._referred(photo, name))
         self._update()
 
     def reset(self) -> None:
@@ -190,9 +195,9 @@ class HistogramEditor(ipywidgets.VBox):
         self._edit({"tool": "reset"})
 
     def close(self) -> None:
-        """Stop computing, and remove the editor from the page."""
+        """Stop computing, and remove the editor and all its parts from the page and from memory."""
         self.live.close()
-        for part in self.controls.parts:
+        for part in family(self)[1:]:
             part.close()
         super().close()
 
@@ -264,13 +269,16 @@ class HistogramEditor(ipywidgets.VBox):
         if action.get("tool") == "surprise":
             return {"tool": "load", "hist": surprise()}
         if action.get("tool") == "average":
-            return {"tool": "load", "hist": self.model.average_histogram(), "average": True}
+            return {"tool": "load", "hist": self.model.average_histogram().cpu(), "average": True}
         return {"L": self.live.lightness, **action} if action.get("tool") == "clip" else action
 
     def _update(self, *, following: bool = False) -> None:
         """Ask for the picture with the target histogram, which may have changed, and show the histogram."""
         self._ask(following=following)
         self.controls.show_state(self.painting)
+        if self.painting.state.about is not self._shown:  # another one was chosen, or that was undone
+            self._shown = self.painting.state.about
+            self._show_sources()
         self.plane.fresh = self.plane.fresh and not self.painting.done
         if self.hist is not self._hist:
             self._hist = self.hist
@@ -294,8 +302,8 @@ class HistogramEditor(ipywidgets.VBox):
             automatic=self.painting.automatic and hist is self.hist,
             points=points,
             following=following,
-            then=partial(self._show_result, began),
-            fail=lambda error: self.set_trait("message", f"The picture could not be made: {error}"),
+            then=partial(self._show_result, self.live, began),
+            fail=partial(self._show_failure, self.live),
         )
 
     def _full(self) -> Tensor:
@@ -303,17 +311,26 @@ class HistogramEditor(ipywidgets.VBox):
 
     def _hint(self, image: Tensor) -> None:
         """Tell the user how to begin, if the photo is gray and there is no target histogram yet."""
-        if self.reference is None and not self.painting.done and is_gray(resize(image, (64, 64))):
+        if self._shown is None and not self.painting.done and is_gray(resize(image, (64, 64))):
             chosen = " and the network chose its colours" if self.model.automatic else ""
             self.message = f"The photo is gray{chosen}: choose a reference, type hex colours, or paint on the plane."
 
     def _load(self, content: bytes, name: str) -> None:
-        if content[:1] == b"{" or name.lower().endswith(".json"):
-            transport, action = read_state(content, name, self._photo, len(self.hist))
-            self.painting.apply(action)
-            self.transport, self.photo_view.held = transport, 0  # the pin that was held is gone
-        else:
-            self.painting.apply({"tool": "load", "hist": read_histogram(io.BytesIO(content), name)})
+        """Take up a saved state or a histogram."""
+        state = content[:1] == b"{" or name.lower().endswith(".json")
+        (self._load_state if state else self._load_histogram)(content, name)
+
+    def _load_state(self, content: bytes, name: str) -> None:
+        transport, action = read_state(content, name, self._photo, len(self.hist))
+        self.painting.apply(action)
+        self.transport, self.photo_view.held = transport, 0  # the pin that was held is gone
+        self._loaded(name)
+
+    def _load_histogram(self, content: bytes, name: str) -> None:
+        self.painting.apply({"tool": "load", "hist": read_histogram(io.BytesIO(content), name)})
+        self._loaded(name)
+
+    def _loaded(self, name: str) -> None:
         self.controls.files["saved"].held = short(Path(name).name)
         self._update()
 
@@ -335,16 +352,25 @@ class HistogramEditor(ipywidgets.VBox):
 
     def _use(self, what: str, source: Tensor | str | Path | bytes, name: str) -> None:
         """Use what was chosen in a menu, or a file from the user's computer."""
-        {"photo": self.use_photo, "reference": self.use_reference, "saved": self._load}[what](source, name)
+        try:
+            {"photo": self.use_photo, "reference": self.use_reference, "saved": self._load}[what](source, name)
+        except Exception:
+            self._show_sources()  # the menu shows what was chosen, and it is not in use
+            raise
 
-    def _name(self, what: str, source: Tensor | str | Path | bytes | None, name: str = "") -> None:
-        """Show in a menu which photo or reference image is in use, and keep the user's own for later."""
-        if source is not None and not name:
+    def _name(self, what: str, source: Tensor | str | Path | bytes, name: str = "") -> str:
+        """Find a photo's or reference image's name for the menu, and keep the user's own for later."""
+        if not name:
             name = f"{what} from Python" if isinstance(source, Tensor | bytes) else short(Path(source).name)
-        if source is not None and not (isinstance(source, str) and source in REFERENCES):
+        if not (isinstance(source, str) and source in REFERENCES):
             name += " (yours)" if name in REFERENCES else ""
             self._own[what][name] = source
-        self.controls.show_source(what, name, list(self._own[what]))
+        return name
+
+    def _referred(self, source: Tensor | str | Path | bytes, name: str = "") -> tuple[Tensor, Reference]:
+        """Read a reference image: its histogram, and what is shown of it."""
+        image = as_photo(source, name)
+        return self._histogram(image), Reference(self._name("reference", source, name), shrunk(image, 256))
 
     def _histogram(self, image: Tensor) -> Tensor:
         return ab_histogram(rgb_to_lab(shrunk(image))[1:], self.model.config.bins)
@@ -360,15 +386,25 @@ class HistogramEditor(ipywidgets.VBox):
         self.plane.colours, self.plane.gamut = encoded(plane_picture(L), "png"), gamut_outline(L)
         self.photo_view.before = encoded(gray_rgb(self.live.small.L), "jpeg")
 
-    def _show_reference(self) -> None:
-        if self.reference is not None:
-            self.reference_view.after = encoded(shrunk(self.reference, 256), "jpeg")
+    def _show_sources(self) -> None:
+        """Show which photo and which reference image are in use."""
+        self.controls.show_source("photo", self._named, list(self._own["photo"]))
+        reference = self._shown
+        self.controls.show_source("reference", reference.name if reference else "", list(self._own["reference"]))
+        self.reference_view.after = encoded(reference.image, "jpeg") if reference else b""
 
-    def _show_result(self, began: object, result: Result) -> None:
-        with self._showing:  # the worker of the last photo may still be busy when that of the next one begins
+    def _show_failure(self, live: Live, error: Exception) -> None:
+        if live is self.live:
+            self.message = f"The picture could not be made: {error}"
+
+    def _show_result(self, live: Live, began: object, result: Result) -> None:
+        picture = encoded(result.rgb, "jpeg")
+        with self._showing:
+            if live is not self.live:  # the worker of the photo before was still busy when another one was chosen
+                return
             with self.photo_view.hold_sync():
                 self.photo_view.version = self.version + 1
-                self.photo_view.after = encoded(result.rgb, "jpeg")
+                self.photo_view.after = picture
             # the picture is sent first; the rest may come a moment later
             self.plane.achieved = mass_outline(result.achieved, 0.97)
             self.controls.show_distance(result.distance)
@@ -392,6 +428,6 @@ class HistogramEditor(ipywidgets.VBox):
         return histogram_picture(self.hist, self.live.lightness, scale=8)
 
     def _reference_pixels(self) -> Tensor:
-        if self.reference is None:
+        if self._shown is None:
             raise ValueError("There is no reference image yet: choose one.")
-        return shrunk(self.reference, 256)
+        return self._shown.image

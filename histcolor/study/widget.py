@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from histcolor.images import to_uint8
 from histcolor.study.answers import append_answer, read_answers, storable
 from histcolor.study.protocol import LETTERS, QUESTIONS, Group, check_groups, check_participant, plan
 
+HASTE = (
+    0.5  #: seconds after a question is shown in which its buttons do nothing: nobody has looked, it is a double click
+)
 SHOWN_PIXELS = 512  #: largest longer side of a picture that is sent; on the page it is at most 300 pixels wide
 
 
@@ -81,7 +85,7 @@ class StudyWidget(widgets.VBox):
             for letter in LETTERS[: len(methods)]
         ]
         for button in self._buttons:
-            button.on_click(lambda pressed: self.answer(pressed.description))
+            button.on_click(self._pressed)
         self._back = widgets.Button(description="Back", icon="arrow-left", tooltip="Go back to the question before")
         self._back.on_click(lambda _: self.back())
         cards = [widgets.VBox(pair) for pair in zip(self._pictures, self._buttons, strict=True)]
@@ -161,6 +165,10 @@ class StudyWidget(widgets.VBox):
         self._show()
         return True
 
+    def _pressed(self, button: widgets.Button) -> None:
+        if time.monotonic() - self._since >= HASTE and not self.done:
+            self.answer(button.description)
+
     def back(self) -> None:
         """Go back to the question before. A new answer will count instead of the old one; the file keeps both."""
         self._at = max(0, self._at - 1)
@@ -186,5 +194,6 @@ class StudyWidget(widgets.VBox):
                 part.value = picture(group.results[method], f"the photo, coloured: picture {letter}")
             if method := self._answers.get((name, question)):
                 said = f"Your answer so far is {LETTERS[shown.index(method)]}; the next one replaces it."
+        self._since = time.monotonic()
         alert = f'<p role="alert"><b>{html.escape(problem)}</b></p>' if problem else ""
         self._message.value = alert + (f"<p>{said}</p>" if said else "")

@@ -327,10 +327,17 @@ def test_keys_alone_paint(page, lab, plane):
     page.mouse.wheel(0, 100)  # the pointer is not over the plane: nothing
     page.mouse.move(*at(plane, 0, 0))
     page.mouse.wheel(0, 100)
-    wait_until(page, lab, lambda s: s["radius"] < wider["radius"])
+    narrower = wait_until(page, lab, lambda s: s["radius"] < wider["radius"])
+    page.keyboard.down("Control")  # what belongs to the browser and to JupyterLab stays theirs
+    page.mouse.wheel(0, 100)
+    page.keyboard.press("[")
+    page.keyboard.up("Control")
+    page.keyboard.press("Alt+e")
     for key, tool in zip("emclp", ("Erase", "Move", "Pick", "Look", "Paint"), strict=True):
         page.keyboard.press(key)
         wait_until(page, lab, lambda s, tool=tool: s["tool"] == tool)
+    assert state(lab)["radius"] == narrower["radius"]
+    assert state(lab)["done"] == after["done"]
 
 
 def test_it_is_drawn_again_after_scrolling_and_zooming(page, lab, plane):
@@ -444,6 +451,19 @@ def test_reset_resets_everything(page, lab, plane):
     assert sliders(page)["Turn hue"] == 0
 
 
+def test_a_number_out_of_range_becomes_the_nearest_one(page, lab, plane):
+    number = page.locator(".histcolor-slider input[type=number][aria-label=Brush]")
+    number.fill("500")
+    number.press("Tab")
+    wait_until(page, lab, lambda s: s["radius"] == 60)
+    assert number.input_value() == "60"
+    number.fill("700")  # the kernel's value stays as it is, and says nothing
+    number.press("Tab")
+    assert number.input_value() == "60"
+    choose(page, "Reset")
+    wait_until(page, lab, lambda s: s["radius"] == 12)
+
+
 def test_a_photo_of_ones_own(page, lab, plane, tmp_path):
     from PIL import Image
 
@@ -465,6 +485,9 @@ def test_a_photo_of_ones_own(page, lab, plane, tmp_path):
 def test_divider_compares_before_and_after(page, lab, plane):
     divider = page.get_by_role("slider", name=re.compile("before and after"))
     divider.focus()
+    for key, value in (("PageUp", "20"), ("ArrowUp", "25"), ("ArrowLeft", "20"), ("PageDown", "0")):
+        page.keyboard.press(key)
+        assert divider.get_attribute("aria-valuenow") == value
     page.keyboard.press("End")
     page.wait_for_function(
         "() => document.querySelector('.histcolor-result img.after').style.clipPath.includes('100%')"

@@ -186,6 +186,11 @@ def test_a_failure_is_raised_by_wait_and_the_next_request_works(live):
     live.ask(RED, then=broken)
     with pytest.raises(OSError, match="page is gone"):
         live.wait()
+    live.ask(torch.zeros(16, 16), fail=broken)
+    with pytest.raises(OSError, match="page is gone"):
+        live.wait(5)
+    live.ask(BLUE)
+    assert live.wait(5).target is BLUE, "the thread lives on"
 
 
 def test_waiting_for_nothing_and_for_too_long(model, live, monkeypatch):
@@ -212,8 +217,10 @@ def test_small_and_long_photos(model):
 def test_a_closed_one_takes_no_requests(model):
     live = Live(model, torch.rand(3, 8, 8), size=32)
     live.close()
-    with pytest.raises(RuntimeError, match="shutdown"):
+    with pytest.raises(ValueError, match="was closed"):
         live.ask(RED)
+    with pytest.raises(ValueError, match="no picture yet"):
+        live.wait(1)
 
 
 def test_a_photo_that_was_left_shows_nothing_more(model, monkeypatch):

@@ -185,14 +185,45 @@ def test_another_photo_and_another_reference():
     edited = painting.hist
     painting.use_photo(PHOTO)
     assert torch.allclose(painting.hist, edited, atol=1e-7), "the edits stay"
+    painting.apply({"tool": "hue", "degrees": 90})
+    turned = painting.hist
     blue = edit.from_palette("#00f", 2 * BINS)  # of another size
-    painting.use_reference(blue)
-    assert painting.hist.equal(resize_histogram(blue, BINS))
+    painting.use_reference(blue, "blue")
+    assert painting.hist.equal(resize_histogram(blue, BINS)), "neither mixed nor turned"
     assert painting.state.mix == (0, 1, 0)
-    painting.apply({"tool": "undo"})
-    assert torch.allclose(painting.hist, edited, atol=1e-7)
+    painting.apply({"tool": "paint", "path": [(0, 50)]})
     painting.apply({"tool": "reset"})
     assert torch.allclose(painting.hist, resize_histogram(blue, BINS), atol=1e-7), "that of the reference in use"
+    for _ in range(3):
+        painting.apply({"tool": "undo"})
+    assert torch.allclose(painting.hist, turned, atol=1e-7)
+
+
+def test_undo_brings_back_the_reference_before():
+    painting = Painting(PHOTO)
+    red, blue = (edit.from_palette(colour, BINS) for colour in ("#f00", "#00f"))
+    painting.use_reference(red, "red")
+    painting.use_reference(blue, "blue")
+    painting.use_photo(OTHER)
+    assert (painting.state.about, painting.reference.equal(blue)) == ("blue", True)
+    painting.apply({"tool": "undo"})
+    assert (painting.state.about, painting.reference.equal(red)) == ("red", True)
+    painting.apply({"tool": "mix", "weights": (0, 1, 0)})
+    assert torch.allclose(painting.hist, red, atol=1e-7)
+    painting.apply({"tool": "undo"})
+    painting.apply({"tool": "undo"})
+    assert painting.state.about is None
+    assert painting.reference is painting.photo, "there was none at first"
+    painting.apply({"tool": "redo"})
+    assert painting.state.about == "red"
+
+
+def test_pins_alone_are_no_target_of_ones_own():
+    painting = Painting(PHOTO)
+    painting.apply({"tool": "pin", "at": (1, 1), "colour": "#c33"})
+    painting.use_photo(OTHER)
+    assert painting.hist.equal(check_histogram(OTHER))
+    assert painting.state.points == ()
 
 
 @pytest.mark.parametrize(

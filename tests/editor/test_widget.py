@@ -6,6 +6,7 @@ import io
 import json
 import resource
 import sys
+import threading
 
 import ipywidgets
 import numpy as np
@@ -20,7 +21,7 @@ from test_painting import ACTIONS
 import histcolor as hc
 from histcolor import edit
 from histcolor.editor.painting import MOST, PINS
-from histcolor.editor.parts import STATIC, FileButton, Slider
+from histcolor.editor.parts import STATIC, FileButton, PhotoView, Slider
 from histcolor.editor.saved import PICTURES
 from histcolor.editor.starts import PALETTES, REFERENCES, real_histograms
 from histcolor.editor.widget import HistogramEditor
@@ -285,6 +286,84 @@ def test_choosing_photos_and_references(editor, tmp_path):
     assert editor.hist.sum() == pytest.approx(1)
     assert editor.hist.max() > 0.2  # gray alone
     assert_consistent(editor)
+
+
+def test_undo_brings_back_the_reference_image(editor):
+    menu, shown = editor.controls.menus["reference"], editor.reference_view
+    before, hist = (menu.value, shown.after), editor.hist
+    menu.value = "rocket"
+    chosen = (menu.value, shown.after)
+    assert chosen[1] != before[1]
+    editor.edit = {"tool": "undo"}
+    assert (menu.value, shown.after) == before
+    assert torch.allclose(editor.hist, hist, atol=1e-7)
+    editor.edit = {"tool": "redo"}
+    assert (menu.value, shown.after) == chosen
+    assert_consistent(editor)
+
+
+def test_a_choice_that_fails_is_not_shown_as_chosen(editor, tmp_path):
+    menus = editor.controls.menus
+    for what, use in (("photo", editor.use_photo), ("reference", editor.use_reference)):
+        Image.new("RGB", (30, 20), "#286").save(tmp_path / "gone.png")
+        use(tmp_path / "gone.png")
+        menus[what].value = "rocket"
+        (tmp_path / "gone.png").unlink()
+        done = editor.painting.done
+        menus[what].value = "gone.png"
+        assert "gone.png" in editor.message
+        assert menus[what].value == "rocket"
+        assert editor.painting.done is done
+    assert_consistent(editor)
+
+
+def test_a_late_picture_of_the_photo_before_is_dropped(editor):
+    before, result = editor.live, editor.wait()
+    editor.use_photo("rocket")
+    editor.wait()
+    seen = (editor.version, editor.photo_view.after, editor.message, len(editor.film.frames))
+    editor._show_result(before, None, result)
+    editor._show_failure(before, ValueError("of the photo before"))
+    assert (editor.version, editor.photo_view.after, editor.message, len(editor.film.frames)) == seen
+
+
+def test_no_change_is_lost_between_two_threads(editor, monkeypatch):
+    """While the thread that makes pictures sends one, the user chooses a pin."""
+    sending, tried, sent = threading.Event(), threading.Event(), []
+
+    def slow(self, key=None):
+        names = [key] if isinstance(key, str) else sorted(key or ())
+        sent.extend((name, getattr(self, name)) for name in names)
+        if "version" in names:
+            sending.set()
+            tried.wait(0.3)
+
+    monkeypatch.setattr(PhotoView, "send_state", slow)
+    view = editor.photo_view
+
+    def worker():
+        with view.hold_sync():
+            view.version = 1000
+
+    thread = threading.Thread(target=worker)
+    thread.start()
+    assert sending.wait(5)
+    view.held = 7
+    tried.set()
+    thread.join()
+    assert sent == [("version", 1000), ("held", 7)]
+
+
+def test_nothing_is_left_of_a_closed_editor(model, photo):
+    widgets = ipywidgets.widgets.widget._instances
+    before = set(widgets)
+    editor = HistogramEditor(model, photo, size=32)
+    editor.wait()
+    assert len(set(widgets) - before) > 100
+    editor.close()
+    assert set(widgets) == before
+    with pytest.raises(ValueError, match="was closed"):
+        editor.edit = {"tool": "paint", "path": [(0, 0)]}
 
 
 def test_a_gray_photo_says_how_to_begin(model):
@@ -675,6 +754,17 @@ def test_a_state_is_saved_and_loaded(editor, model, photo, tmp_path):
     with pytest.raises(ValueError, match=r"state\.json: was saved with another photo; choose that photo first\."):
         other.load_state(tmp_path / "state.json")
     other.close()
+
+
+def test_each_loads_its_own_files(editor, tmp_path):
+    editor.save_state(tmp_path / "state.json")
+    editor.save_histogram(tmp_path / "histogram.npy")
+    done = editor.painting.done
+    with pytest.raises(OSError, match=r"state\.json: is no .npy file"):
+        editor.load_histogram(tmp_path / "state.json")
+    with pytest.raises(ValueError, match=r"histogram\.npy: is no state"):
+        editor.load_state(tmp_path / "histogram.npy")
+    assert editor.painting.done is done
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from histcolor.study import answers
+from histcolor.study import widget as study_widget
 from histcolor.study.answers import read_answers
 from histcolor.study.protocol import QUESTIONS, Group, plan
 from histcolor.study.widget import StudyWidget, picture
@@ -19,6 +20,12 @@ GROUPS = [
     Group(f"group <{i}>", *torch.rand(2, 3, 6, 9), dict(zip(METHODS, torch.rand(3, 3, 6, 9), strict=True)))
     for i in range(3)
 ]
+
+
+@pytest.fixture(autouse=True)
+def in_haste(monkeypatch):
+    """These tests press quicker than people look."""
+    monkeypatch.setattr(study_widget, "HASTE", 0)
 
 
 @pytest.fixture
@@ -108,6 +115,22 @@ def test_a_whole_session_by_buttons(path):
         assert row.method == row.shown.split("|")[i % 3]
     with pytest.raises(ValueError, match="All questions have an answer"):
         widget.answer("A")
+
+
+def test_a_double_click_answers_one_question(path, monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(study_widget, "HASTE", 0.5)
+    monkeypatch.setattr(study_widget.time, "monotonic", lambda: now)
+    widget = StudyWidget(GROUPS, path, "P1")
+    now += 1
+    for _ in range(2):
+        find(widget, "A").click()
+    now += 0.2
+    find(widget, "A").click()
+    assert len(read_answers(path)) == 1
+    now += 1
+    find(widget, "A").click()
+    assert len(read_answers(path)) == 2
 
 
 def test_always_pressing_a_helps_no_method(path):

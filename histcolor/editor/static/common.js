@@ -24,6 +24,10 @@ function throttled(action, gap) {
   return call;
 }
 
+/** Whether a key belongs to the browser or to JupyterLab: with Alt, with Ctrl but for undo and redo, Shift+Enter. */
+const foreign = ({ key, altKey, ctrlKey, metaKey, shiftKey }) =>
+  altKey || ((ctrlKey || metaKey) && !["y", "z"].includes(key.toLowerCase())) || (shiftKey && key === "Enter");
+
 /** Another part, by the trait that names it: the tool buttons, a slider. */
 const partOf = (model, name) => model.widget_manager.get_model(model.get(name).slice("IPY_MODEL_".length));
 const chosen = (tools) => tools.get("_options_labels")[tools.get("index")].toLowerCase();

@@ -160,7 +160,7 @@ async function render({ model, el }) {
   });
   const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   frame.addEventListener("keydown", (event) => {
-    if (event.target === handle || !tool()) return;
+    if (event.target === handle || !tool() || foreign(event)) return;
     const [x, y] = at ?? [0.5, 0.5], key = event.key.toLowerCase(), command = event.ctrlKey || event.metaKey;
     if (arrows[event.key]) {
       const step = event.shiftKey ? 0.1 : 0.02;
@@ -173,6 +173,7 @@ async function render({ model, el }) {
     } else if (event.key === "Escape" && carried) giveUp();
     else if ((event.key === "Delete" || event.key === "Backspace") && tool() === pointing.pin) {
       const number = carried?.number || (at && pinAt(at)) || model.get("held");
+      follow.drop();
       carried = null;
       if (number) model.send({ kind: "edit", tool: "unpin", number });
     } else if (command && (key === "z" || key === "y") && tool() === pointing.pin)
@@ -197,9 +198,10 @@ async function render({ model, el }) {
     if (handle.hasPointerCapture(event.pointerId)) divide(toPlace(event)[0]);
   });
   handle.addEventListener("keydown", (event) => {
-    const to = { ArrowLeft: divider - 0.05, ArrowRight: divider + 0.05, Home: 0, End: 1 }[event.key];
-    if (to === undefined) return;
-    divide(to);
+    const step = { ArrowLeft: -0.05, ArrowDown: -0.05, ArrowRight: 0.05, ArrowUp: 0.05,
+      PageDown: -0.2, PageUp: 0.2, Home: -1, End: 1 }[event.key];
+    if (step === undefined || foreign(event)) return;
+    divide(divider + step);
     event.preventDefault();
     event.stopPropagation();
   });

@@ -292,6 +292,7 @@ async function render({ model, el }) {
   // only while the plane has the focus, so that a wheel over it still scrolls the page for those who pass by
   canvas.addEventListener("wheel", (event) => {
     if (document.activeElement !== canvas && el.getRootNode().activeElement !== canvas) return;
+    if (event.ctrlKey || event.metaKey) return; // the browser zooms
     event.preventDefault();
     const factor = Math.exp(-Math.sign(event.deltaY || event.deltaX) * 0.12);
     scale(event.shiftKey ? strength : radius, factor);
@@ -307,6 +308,7 @@ async function render({ model, el }) {
   const letters = { p: "Paint", e: "Erase", m: "Move", c: "Pick", n: "Pin", l: "Look" };
 
   canvas.addEventListener("keydown", (event) => {
+    if (foreign(event)) return;
     const { key } = event, at = cursor ?? [0, 0], command = event.ctrlKey || event.metaKey;
     if (arrows[key]) {
       const step = event.shiftKey ? STEP.coarse : STEP.fine;
@@ -322,7 +324,7 @@ async function render({ model, el }) {
     else if (command && key.toLowerCase() === "z") send({ tool: event.shiftKey ? "redo" : "undo" });
     else if (command && key.toLowerCase() === "y") send({ tool: "redo" });
     else if (presses[key]) scale(...presses[key]);
-    else if (letters[key] && !command) {
+    else if (letters[key]) {
       tools.set("index", tools.get("_options_labels").indexOf(letters[key]));
       tools.save_changes();
     } else return;

@@ -26,10 +26,14 @@ function render({ model, el }) {
     if (text === "" || Number.isNaN(value)) return show();
     model.set("value", limit(value, model.get("low"), model.get("high"))); // for the plane; the kernel's answer follows
     send(model.get("value"));
+    show(); // a number out of the slider's range becomes the nearest one in it
   }
   range.addEventListener("pointerdown", () => { held = true; });
   for (const name of ["pointerup", "pointercancel", "change", "blur"])
-    range.addEventListener(name, () => { held = false; });
+    range.addEventListener(name, () => {
+      held = false;
+      show(); // what the kernel said meanwhile
+    });
   range.addEventListener("input", () => {
     number.value = range.value;
     slide(range.value);
