@@ -151,7 +151,7 @@ def make_converter(picture: Image.Image) -> Callable[[Image.Image], Image.Image]
         if top:
             piece = Image.fromarray((finite(piece) / top * 255).clip(0, 255).round().astype(np.uint8))
         elif piece.has_transparency_data:
-            piece = piece.convert("RGBA")
+            piece = (piece.convert("LA") if piece.mode == "La" else piece).convert("RGBA")  # Pillow has no direct way
             alpha = piece.getchannel("A")
         rgb = ImageCms.applyTransform(piece.convert(mode), transform) if transform else piece.convert("RGB")
         if alpha is None:

@@ -12,6 +12,7 @@ import zlib
 
 import numpy as np
 import pytest
+import tifffile  # scikit-image brings it
 import torch
 from PIL import EpsImagePlugin, Image, ImageCms, ImageOps, features
 
@@ -215,6 +216,15 @@ def test_gray_with_alpha_is_laid_over_white(tmp_path):
     Image.merge("LA", (Image.fromarray(gray), Image.fromarray(alpha))).save(path)
     assert as_saved(path, "mode") == "LA"
     assert np.abs(read8(path) - over_white(gray[..., None].repeat(3, -1), alpha)).max() <= 1
+
+
+def test_gray_times_its_alpha_is_laid_over_white(tmp_path):
+    """TIFF calls it associated alpha: the file has gray times alpha."""
+    gray, alpha = np.full((4, 4), 100), np.array([[51, 85, 170, 255]] * 4)
+    path, stored = tmp_path / "la.tif", np.dstack([gray * alpha // 255, alpha]).astype(np.uint8)
+    tifffile.imwrite(path, stored, photometric="minisblack", extrasamples=["assocalpha"])
+    assert as_saved(path, "mode") == "La"
+    assert np.abs(read8(path) - over_white(gray[..., None].repeat(3, -1), alpha)).max() <= 3
 
 
 def test_palette(colours, tmp_path):

@@ -174,7 +174,9 @@ def find_targets(sources: list[Path], output: Path) -> tuple[list[tuple[Path, Pa
         if len(sources) > 1 or os.path.isdir(sources[0]):
             raise ValueError(f"{output}: names a file, but several photos were given: name a folder.")
         return [(path, output) for path, _ in photos], failed
-    targets = [(path, (output / name).with_suffix(".png")) for path, name in photos]
+    common = Counter(name.with_suffix("") for _, name in photos)  # a.jpg beside a.png: a.jpg.png and a.png.png
+    names = [name if common[name.with_suffix("")] > 1 else name.with_suffix("") for _, name in photos]
+    targets = [(path, output / f"{name}.png") for (path, _), name in zip(photos, names, strict=True)]
     if doubled := [target for target, count in Counter(target for _, target in targets).items() if count > 1]:
         raise ValueError(f"Several photos would be written to {min(doubled)}: colour them folder by folder.")
     return targets, failed

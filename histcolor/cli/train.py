@@ -53,8 +53,9 @@ def add(subparsers: Subparsers) -> None:
     sub.add_argument("--minutes", type=options.number(0), help="stop after this time; the same command goes on later")
     sub.add_argument("--device", type=options.device, default="cpu", help="cpu or cuda (default: %(default)s)")
     sub.add_argument(
-        "--sheet-every", type=options.count(), default=1000, help="steps between contact sheets (default: %(default)s)"
-    )
+        "--sheet-every", type=options.count(), default=1000, metavar="STEPS",
+        help="with --validation: a contact sheet after so many steps, when they are next saved (default: %(default)s)",
+    )  # fmt: skip
     sub.add_argument(
         "--compile",
         action=argparse.BooleanOptionalAction,
@@ -83,7 +84,7 @@ def train(args: argparse.Namespace) -> int:
         from histcolor.plots import save_sheet  # matplotlib takes a second to load
 
         def look(step: int, sheet: list[Tensor]) -> None:
-            if step % args.sheet_every == 0:
+            if step % args.sheet_every < recipe.train.save_every:  # the first saved one since it was due
                 save_sheet(sheet, args.folder / "sheets" / f"{step:07d}.png")
 
         validate = make_validator(Pack.open(args.validation), size=recipe.train.size, look=look)

@@ -100,6 +100,12 @@ def test_a_second_run_does_not_colour_its_own_results(scans, colorize):
     assert content(scans) == first
 
 
+def test_photos_of_one_name_and_two_suffixes(scans, colorize, tmp_path):
+    (scans / "a.JPG").write_bytes((scans / "b.jpg").read_bytes())
+    assert colorize(scans, "--palette", "#c33", "--output", tmp_path / "out")[0] == 0
+    assert sorted(content(tmp_path / "out")) == ["a.JPG.png", "a.png.png", "b.png"]
+
+
 def test_two_names_that_lead_to_one_file(scans, colorize, tmp_path, monkeypatch):
     """As on a file system that ignores case: the second result would replace the first."""
     (scans / "A.jpg").write_bytes((scans / "b.jpg").read_bytes())
