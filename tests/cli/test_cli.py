@@ -225,7 +225,22 @@ def test_pack_then_train_then_colour(photos, tmp_path, capsys):
     pack, run = tmp_path / "pack", tmp_path / "run"
     assert main(["data", "pack", str(photos), "--output", str(pack), "--size", "64"]) == 0
     assert "6 photos of 64×64; left out: none" in capsys.readouterr().out
-    small = ["--preset", "tiny", "--steps", "6", "--batch-size", "2", "--size", "32", "--log-every", "2", "--save-every", "2", "--sheet-every", "3"]
+    small = [
+        "--preset",
+        "tiny",
+        "--steps",
+        "6",
+        "--batch-size",
+        "2",
+        "--size",
+        "32",
+        "--log-every",
+        "2",
+        "--save-every",
+        "2",
+        "--sheet-every",
+        "3",
+    ]
     given = ["train", "--data", str(pack), "--validation", str(pack), "--run", str(run), *small]
     assert main(given) == 0
     assert "psnr" in capsys.readouterr().out
