@@ -18,9 +18,8 @@ from histcolor.images import to_uint8
 from histcolor.study.answers import append_answer, read_answers, storable
 from histcolor.study.protocol import LETTERS, QUESTIONS, Group, check_groups, check_participant, plan
 
-HASTE = (
-    0.5  #: seconds after a question is shown in which its buttons do nothing: nobody has looked, it is a double click
-)
+#: seconds after a question is shown in which its buttons do nothing: nobody has looked yet, it is a double click
+HASTE = 0.5
 SHOWN_PIXELS = 512  #: largest longer side of a picture that is sent; on the page it is at most 300 pixels wide
 
 
