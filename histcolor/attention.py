@@ -119,7 +119,10 @@ def compare(
 
 
 def attend(query: Tensor, key: Tensor, bias: Tensor | None, value: Tensor, raised: Tensor | None = None) -> Tensor:
-    """Compute F_U' = softmax(M) F_R (2).
+    """Compute F_U' (2): softmax(M) times the tokens' values.
+
+    As values, (2) has Φ_R; ours are F_R, unless :attr:`histcolor.model.ModelConfig.values` says otherwise. With palette
+    readout the tokens' colours are joined to them.
 
     Args:
         query: ``[N, I, C]``.

@@ -98,7 +98,7 @@ def is_gray(rgb: Tensor) -> bool:
     The photo is RGB ``[3, H, W]`` in [0, 1]. Make it small first, 64 × 64, to ignore specks and JPEG noise.
     """
     chroma = torch.linalg.vector_norm(rgb_to_lab(rgb)[1:], dim=0)
-    return bool(chroma.quantile(0.95) < GRAY_CHROMA)
+    return bool((chroma < GRAY_CHROMA).count_nonzero() >= 0.95 * chroma.numel())  # quantile takes 16 million at most
 
 
 def scale_L(L: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from histcolor.color import AB_MAX, lab_to_rgb, rgb_to_lab, unscale_ab
-from histcolor.histogram import check_histogram
-from histcolor.images import STRIP, read_strips, to_tensor, to_uint8, write_strips
+from histcolor.histogram import as_numbers, check_histogram
+from histcolor.images import STRIP, check_photo, read_strips, to_tensor, to_uint8, write_strips
 from histcolor.model import Colorizer, PhotoFeatures
 from histcolor.points import Pins, Point, place_pins, read_points
 from histcolor.transport import guided, move_to_histogram
@@ -27,7 +27,7 @@ MAX_SIZE = 1024  #: the largest working size; the network's memory grows with it
 class EncodedPhoto:
     """A photo with the features that the network computes from it alone (:func:`encode`), for many histograms."""
 
-    L: Tensor  #: full size, ``[1, H, W]`` in [0, 100]
+    L: Tensor  #: full size, ``[1, H, W]`` in [0, 100], on the CPU
     features: PhotoFeatures  #: at the working size, for one photo
 
 
@@ -77,22 +77,15 @@ def encode(model: Colorizer, image: Tensor, *, size: int | str = "full") -> Enco
             a name of :data:`SIZES`.
 
     Raises:
-        ValueError: wrong shape, values out of [0, 1], NaN, a size that is not 32 to 1,024, or an unknown name.
+        ValueError: no tensor, wrong shape, values out of [0, 1], NaN, a size that is not 32 to 1,024, or an unknown
+            name.
     """
     size = check_size(size)
-    if image.ndim != 3 or image.shape[0] != 3 or image.numel() == 0:
-        raise ValueError(f"A photo must be RGB [3, H, W] with at least one pixel, got shape {tuple(image.shape)}.")
-    if not image.is_floating_point():
-        raise ValueError(f"A photo's values must be floating point in [0, 1], got {image.dtype}: divide by 255.")
-    low, high = image.aminmax()
-    if not (low >= -1e-3 and high <= 1 + 1e-3):  # false for NaN as well
-        raise ValueError(
-            f"A photo's values must be in [0, 1], got {low:.3g} to {high:.3g}: divide 8-bit pixels by 255."
-        )
+    check_photo(image)
     device = next(model.parameters()).device
     L = lightness(image.float())
     small = resize(L, working_size(*L.shape[-2:], size)).to(device)
-    return EncodedPhoto(L, model.encode(small[None]))
+    return EncodedPhoto(L.cpu(), model.encode(small[None]))
 
 
 @torch.no_grad()
@@ -128,6 +121,7 @@ def colorize(
             strength; no histogram, although the model or the transport needs one; or pins, although the model has no
             attention.
     """
+    hist = None if hist is None else as_numbers(hist)
     check_options(model, hist, transport=transport, size=size)
     photo = image if isinstance(image, EncodedPhoto) else encode(model, image, size=size)
     pins = pin(model, photo.features, photo.L.shape[-2:], points, given=hist is not None)

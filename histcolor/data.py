@@ -33,22 +33,24 @@ from histcolor.files import refuse_pipe, work_folder
 from histcolor.images import MAX_BYTES, SUFFIXES, ImageError, find_images, open_rgb, to_tensor, write_table, write_text
 
 MIN_BYTES = 3 * 1024  #: the paper leaves out files under 3 KB (3.1), JPEGs of full size; good small WebPs may have less
+TARS = frozenset({".tar", ".tgz", ".tbz", ".tbz2", ".txz"})  #: a file whose name has one of these suffixes is a tar
 
 
 def iterate_files(source: Path, failed: list[str] | None = None) -> Iterator[tuple[str, bytes | None]]:
     """Yield the name and the bytes of every image file in a folder or tar, in a fixed order; None: can not be read.
 
-    Hidden files are left out. ``failed`` is what :func:`histcolor.images.find_images` takes.
+    Hidden files and subfolders are left out. ``failed`` is what :func:`histcolor.images.find_images` takes.
 
     Raises:
         OSError: the source is missing, holds no image, or is a damaged tar.
     """
-    if source.is_file() and {".tar", ".tgz"} & set(source.suffixes):
+    if source.is_file() and TARS & {suffix.lower() for suffix in source.suffixes}:
         try:
             with tarfile.open(source) as tar:
                 for member in tar:
                     name = Path(member.name)
-                    if not member.isdir() and name.suffix.lower() in SUFFIXES and not name.name.startswith("."):
+                    hidden = any(part.startswith(".") and part != ".." for part in name.parts)  # Path drops "."
+                    if not member.isdir() and name.suffix.lower() in SUFFIXES and not hidden:
                         small = member.isfile() and member.size <= MAX_BYTES  # links are no photos of their own
                         yield f"{source.name}/{member.name}", tar.extractfile(member).read() if small else None
                 # tarfile takes a damaged header for the end; the true end has zeros, and a checksum if compressed
@@ -119,8 +121,8 @@ def build_pack(
         The contents of ``pack.json``: photos, size, min_bytes, rejected (a count for each reason), sources (names).
 
     Raises:
-        OSError: a source is missing, no photo was left, another process makes the same pack
-            (:class:`histcolor.files.HeldError`), or what was written is not what the disk gives back.
+        OSError: a source is missing, or is a file but no readable photo or tar; no photo was left; another process
+            makes the same pack (:class:`histcolor.files.HeldError`); what was written is not what the disk gives back.
         ValueError: ``size`` is below 32, ``min_bytes`` is negative, or ``output`` exists.
     """
     check_pack(output, size, min_bytes)
@@ -138,6 +140,9 @@ def _fill_pack(
                 if keep not in name:
                     continue
                 picture, reason = examine(data, name, min_bytes)
+                if reason == "unreadable" and name == source.name:  # the source itself, not a file in it
+                    known = ", ".join(sorted(TARS))
+                    raise OSError(f"{source}: is no readable photo, and no tar by its name ({known}).")
                 if picture:  # the middle square, its side scaled to the pack's
                     square = np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)).tobytes()
                     sums.append(zlib.crc32(square))

@@ -12,13 +12,12 @@ import math
 import re
 import reprlib
 from collections.abc import Iterable, Iterator, Sequence
-from numbers import Integral
 
 import torch
 from torch import Tensor
 
 from histcolor.color import AB_MAX, L_MAX, in_gamut, rgb_to_lab
-from histcolor.histogram import bin_width, check_histogram, splat
+from histcolor.histogram import as_numbers, bin_width, check_bins, check_histogram, splat
 
 RADIUS = 12.0  #: default radius of paint, erase and move; as it is the same, erasing removes all that a stroke painted
 
@@ -76,10 +75,7 @@ def _weights(weights: Iterable[float], things: str) -> list[float]:
 
 def _histogram(hist: Tensor, *, allow_blank: bool = False) -> Tensor:
     """Check one histogram and return it as float64, so that an edit is rounded only once, at its end."""
-    try:
-        hist = torch.as_tensor(hist)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"A histogram must be a tensor [bins, bins], got {type(hist).__name__}.") from error
+    hist = as_numbers(hist)
     if hist.ndim != 2:
         raise ValueError(f"Give one histogram [bins, bins], not shape {tuple(hist.shape)}: edit them one by one.")
     if allow_blank and not hist.any():
@@ -335,8 +331,7 @@ def from_palette(
     Raises ``ValueError``: a bad entry, number of bins, weight or radius; the message says which.
     """
     entries, radius = parse_palette(colours), check_number("radius", radius, 0)
-    if not isinstance(bins, Integral) or bins < 2:
-        raise ValueError(f"bins must be a whole number of at least 2, such as 64, got {_short(bins)}.")
+    check_bins(bins)
     weights = [1.0] * len(entries) if weights is None else _weights(weights, "colours")
     if len(weights) != len(entries):
         raise ValueError(f"{len(entries)} colours need as many weights, got {len(weights)}.")

@@ -201,7 +201,7 @@ def evaluate(
     Returns:
         The table (columns ``photo`` and ``reference``, named by :func:`name_photos`; ``method``; ``gray``, whether the
         photo is; then those of :func:`histcolor.metrics.measure`), and one sentence for each photo or prediction that
-        could not be read; such lines are left out.
+        could not be read, or whose reference could not; such lines are left out.
 
     Raises:
         OSError: there was nothing to measure.
@@ -212,16 +212,20 @@ def evaluate(
     lines, failed, names = [], [], name_photos(photos)
     for i, path in enumerate(tqdm(photos, desc="evaluate", unit=" photos", disable=quiet)):
         other = photos[(i + len(photos) // 2) % len(photos)] if cross else path
+        functions = {name: x.get(path) if isinstance(x, Mapping) else x for name, x in methods.items()}
+        if not any(functions.values()):
+            continue
+        lost = ""
         try:
             truth = squash(read_image(path), size)
+            lost = f"{path}: its reference image could not be read: "
             reference = squash(read_image(other), size) if cross else truth
         except ImageError as error:
-            failed.append(str(error))
+            failed.append(f"{lost}{error}")
             continue
         task = Task(rgb_to_lab(truth)[:1], rgb_to_lab(reference))
         about = {"photo": names[path], "reference": names[other], "gray": is_gray(resize(truth, (64, 64)))}
-        for name, method in methods.items():
-            function = method.get(path) if isinstance(method, Mapping) else method
+        for name, function in functions.items():
             if function is None:
                 continue
             try:

@@ -5,7 +5,9 @@ Axis 0 of a histogram is a, axis 1 is b, both ascending over [-110, 110]; it sum
 
 from __future__ import annotations
 
+import reprlib
 import warnings
+from numbers import Integral
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +20,12 @@ from histcolor.files import refuse_pipe
 
 MAX_BINS = 1024  #: bins along an axis of a file's histogram
 EXACT = 1024  #: pixels counted in float16, which holds all whole numbers up to 2048
+
+
+def check_bins(bins: int) -> None:
+    """Refuse a number of bins along each axis with ``ValueError``, unless it is whole and at least 2."""
+    if not isinstance(bins, Integral) or bins < 2:
+        raise ValueError(f"bins must be a whole number of at least 2, such as 64, got {reprlib.repr(bins)}.")
 
 
 def bin_width(bins: int) -> float:
@@ -36,22 +44,29 @@ def palette(bins: int, *, dtype=torch.float32, device=None) -> Tensor:
     return torch.stack(torch.meshgrid(centres, centres, indexing="ij"), dim=-1)
 
 
+def _check_ab(name: str, ab: Tensor, bins: int) -> None:
+    check_channels(name, ab, 2)
+    check_bins(bins)
+    if ab.shape[-1] * ab.shape[-2] == 0:
+        raise ValueError(f"{name} needs at least one pixel, got shape {tuple(ab.shape)}.")
+
+
 def ab_histogram(ab: Tensor, bins: int) -> Tensor:
     """Count the ab values of each image exactly (R_H, 2.1).
 
     Args:
         ab: ``[..., 2, H, W]`` in [-110, 110]; colours outside are counted in the bins at the edge.
-        bins: bins along each axis.
+        bins: bins along each axis, at least 2.
 
     Returns:
         ``[..., bins, bins]`` float32, non-negative, summing to 1. Not differentiable.
 
     Raises:
-        ValueError: wrong shape, no pixels, or NaN.
+        ValueError: wrong shape, no pixels, NaN, or fewer than 2 bins.
     """
-    check_channels("ab_histogram", ab, 2)
-    if ab.shape[-1] * ab.shape[-2] == 0 or not torch.isfinite(ab).all():
-        raise ValueError("ab_histogram needs at least one pixel, and no NaN or infinity.")
+    _check_ab("ab_histogram", ab, bins)
+    if not torch.isfinite(ab).all():
+        raise ValueError("ab_histogram needs finite values, no NaN or infinity.")
     return count_ab(ab, bins)
 
 
@@ -92,11 +107,9 @@ def soft_ab_histogram(ab: Tensor, bins: int, *, method: str | None = None) -> Te
         ``[..., bins, bins]`` in the type of ``ab``, summing to 1, with a gradient to ``ab``.
 
     Raises:
-        ValueError: wrong shape, fewer than 2 bins, or an unknown method.
+        ValueError: wrong shape, no pixels, fewer than 2 bins, or an unknown method.
     """
-    check_channels("soft_ab_histogram", ab, 2)
-    if bins < 2:
-        raise ValueError(f"soft_ab_histogram needs at least 2 bins, got {bins}.")
+    _check_ab("soft_ab_histogram", ab, bins)
     position = ((ab.flatten(-2) + AB_MAX) / bin_width(bins) - 0.5).clamp(0, bins - 1)  # [..., 2, P]
     method = method or ("splat" if ab.device.type == "cpu" else "matmul")
     if method == "matmul":
@@ -135,15 +148,30 @@ def splat(position: Tensor, bins: int, mass: Tensor | None = None) -> Tensor:
     return total.unflatten(-1, (bins, bins))
 
 
+def as_numbers(hist: Tensor) -> Tensor:
+    """Turn a tensor, an array of NumPy or a list of lists into a tensor, with its shape and its kind of numbers.
+
+    Raises:
+        ValueError: it holds no numbers, or its rows are of different lengths.
+    """
+    try:
+        if isinstance(hist, np.ndarray):  # torch takes no flipped ones, nor another machine's order of bytes
+            hist = hist.astype(hist.dtype.newbyteorder("="), order="C")
+        return torch.as_tensor(hist)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"A histogram must be a square array of numbers, got {type(hist).__name__}.") from error
+
+
 def check_histogram(hist: Tensor, bins: int | None = None) -> Tensor:
     """Check a histogram ``[..., bins, bins]`` and return it as float32 summing to 1.
 
-    The histogram need not be normalised. Colours outside of sRGB may have mass; pictures of them are clipped.
+    It may be a tensor, an array of NumPy or a list of lists, and need not be normalised. Colours outside of sRGB may
+    have mass; pictures of them are clipped.
 
     Raises:
-        ValueError: wrong shape, NaN or infinity, a negative value, or no mass; the message says which.
+        ValueError: no numbers, wrong shape, NaN or infinity, a negative value, or no mass; the message says which.
     """
-    hist = torch.as_tensor(hist)
+    hist = as_numbers(hist)
     if hist.ndim < 2 or hist.shape[-1] != hist.shape[-2] or hist.shape[-1] < 2:
         raise ValueError(f"A histogram must be square, [..., bins, bins], got shape {tuple(hist.shape)}.")
     if bins is not None and hist.shape[-1] != bins:
@@ -208,7 +236,11 @@ def resize_histogram(hist: Tensor, bins: int) -> Tensor:
     """Change a histogram's number of bins, ``[..., n, n]`` → ``[..., bins, bins]``; bins share their mass by overlap.
 
     The mass within a bin is taken as uniform. The result is exact when one number of bins divides the other.
+
+    Raises:
+        ValueError: no histogram, see :func:`check_histogram`, or fewer than 2 bins.
     """
+    check_bins(bins)
     hist = check_histogram(hist)
     n = hist.shape[-1]
     if n == bins:

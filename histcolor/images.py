@@ -99,15 +99,40 @@ def to_uint8(rgb: Tensor) -> np.ndarray:
     return pixels
 
 
+def check_photo(rgb: Tensor, *, clips: bool = False) -> None:
+    """Refuse what is no photo: it is floating point, RGB ``[3, H, W]`` in [0, 1], with at least one pixel.
+
+    With ``clips``, all finite values are allowed, since those outside of [0, 1] will be clipped.
+
+    Raises:
+        ValueError: no tensor, wrong shape, integers, NaN, or values out of [0, 1]; the message says which.
+    """
+    if not isinstance(rgb, Tensor):
+        kind = type(rgb).__name__
+        raise ValueError(f"A photo must be a tensor, RGB [3, H, W], got {kind}: read_image makes one of a file.")
+    if rgb.ndim != 3 or rgb.shape[0] != 3 or rgb.numel() == 0:
+        raise ValueError(f"A photo must be RGB [3, H, W] with at least one pixel, got shape {tuple(rgb.shape)}.")
+    if not rgb.is_floating_point():
+        raise ValueError(f"A photo's values must be floating point in [0, 1], got {rgb.dtype}: divide by 255.")
+    low, high = rgb.detach().aminmax()
+    if clips and low.isfinite() and high.isfinite():
+        return
+    if not (low >= -1e-3 and high <= 1 + 1e-3):  # false for NaN as well
+        raise ValueError(
+            f"A photo's values must be in [0, 1], got {low:.3g} to {high:.3g}: divide 8-bit pixels by 255."
+        )
+
+
 def write_image(rgb: Tensor, path: str | os.PathLike) -> None:
     """Write RGB ``[3, H, W]`` in [0, 1] as an 8-bit image; the suffix of ``path`` is the format (JPEG with quality 95).
 
+    Values outside of [0, 1] are clipped.
+
     Raises:
-        ValueError: wrong shape, or no format with this suffix can be written.
+        ValueError: wrong shape, integers, NaN or infinity, or no format with this suffix can be written.
         OSError: the file can not be written.
     """
-    if rgb.ndim != 3 or rgb.shape[0] != 3:
-        raise ValueError(f"write_image needs RGB [3, H, W], got shape {tuple(rgb.shape)}.")
+    check_photo(rgb, clips=True)
     check_suffix(path)
     with atomic(path) as temporary:
         pictures.save(Image.fromarray(to_uint8(rgb)), temporary)

@@ -226,7 +226,10 @@ def check_suffix(path: str | os.PathLike) -> None:
     suffix = Path(path).suffix.lower()
     kind = Image.registered_extensions().get(suffix)
     if kind not in WRITTEN or kind not in Image.SAVE or suffix in (".pgm", ".pbm"):  # these two have no colours
-        raise ValueError(f"{path}: {suffix or 'no suffix'} names no image format; use .png or .jpg.")
+        raise ValueError(
+            f"{path}: {suffix or 'no suffix'} names no image format that can be written with all its colours; "
+            "use .png or .jpg."
+        )
 
 
 def save(picture: Image.Image, path: str | os.PathLike) -> None:

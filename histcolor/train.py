@@ -213,7 +213,7 @@ def train(
         HeldError: (an ``OSError``) another process works in the folder; nothing there is changed.
         ValueError: the folder holds another run, or one on other photos; or the batch can not be divided among the
             processes; or the pack's photos are too small.
-        FloatingPointError: the loss became NaN; the last good checkpoint is kept.
+        FloatingPointError: the loss became NaN; the last good checkpoint, if any, is kept.
     """
     entered = time.perf_counter()
     run, rank, world = Path(run), *((dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1))
@@ -268,7 +268,12 @@ def train(
             # the only place in the loop that waits for the device
             line = means(sums, step - logged, world) | {"lr": rate}
             if line["loss"] != line["loss"]:
-                raise FloatingPointError(f"The loss became NaN at step {step}; the last good checkpoint is in {run}.")
+                good = (
+                    f"the last good checkpoint is in {run}"
+                    if (run / "model.safetensors").is_file()
+                    else "nothing was saved yet"
+                )
+                raise FloatingPointError(f"The loss became NaN at step {step}; {good}.")
             if hasattr(model, "log_temperature"):
                 line["temperature"] = float(model.log_temperature.detach().exp())
             now = time.perf_counter()

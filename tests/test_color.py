@@ -183,6 +183,12 @@ def test_a_few_coloured_pixels_in_a_hundred_leave_a_photo_gray(coloured, gray):
     assert color.is_gray(rgb) == gray
 
 
+def test_a_photo_of_more_than_16_million_pixels_can_be_gray(monkeypatch):
+    monkeypatch.setattr(color, "rgb_to_lab", lambda rgb: rgb)  # which takes seconds
+    for chroma in (1.0, 3.0):
+        assert color.is_gray(torch.full((3, 1, 1), chroma / 2**0.5).expand(3, 1, 16_000_001)) == (chroma < 2)
+
+
 def test_scales():
     L, ab = torch.tensor([0.0, 50.0, 100.0]), torch.tensor([-110.0, 0.0, 55.0, 110.0])
     assert color.scale_L(L).tolist() == [-1, 0, 1]

@@ -110,6 +110,13 @@ def test_a_batch_of_histograms_equals_one_by_one(model, photo):
         torch.testing.assert_close(hc.colorize(model, photo, hist, size=64), out, atol=1e-4, rtol=0)
 
 
+def test_histograms_may_be_lists_and_arrays(model, photo):
+    encoded, hist = hc.encode(model, photo, size=64), histogram(photo)
+    expected = hc.colorize(model, encoded, hist)
+    assert torch.equal(hc.colorize(model, encoded, hist.tolist()), expected)
+    assert torch.equal(hc.colorize(model, encoded, hist[None].numpy()), expected[None])
+
+
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 5000), (5000, 3), (97, 131), (31, 64), (1, 40)])
 def test_any_size(model, height, width):
     rgb = torch.rand(3, height, width)
@@ -162,6 +169,7 @@ def test_wrong_transport_strength(model, photo, bad):
         (torch.ones(16), "square"),
         (torch.ones(8, 8), "8 bins an axis, 16 are needed"),
         (torch.ones(1, 1, 16, 16), r"\[N, bins, bins\]"),
+        ("16×16", "square array of numbers"),
     ],
 )
 def test_wrong_histograms(model, photo, hist, message):
@@ -185,6 +193,8 @@ def test_mass_out_of_gamut_is_allowed_and_clipped(model, photo):
         (torch.zeros(3, 8, 8, dtype=torch.uint8), "divide by 255"),
         (torch.full((3, 8, 8), 255.0), "divide 8-bit pixels by 255"),
         (torch.full((3, 8, 8), torch.nan), "must be in"),
+        (np.zeros((3, 8, 8), np.float32), "must be a tensor, .* got ndarray"),
+        ("photo.jpg", "got str: read_image makes one of a file"),
     ],
 )
 def test_wrong_photos(model, image, message):

@@ -88,8 +88,10 @@ def test_a_pack_from_a_folder(photos, pack_folder):
 
 
 @pytest.mark.parametrize(
-    ("suffix", "mode"), [(".tar", "w"), (".tar.gz", "w:gz"), (".tgz", "w:gz"), (".tar.xz", "w:xz")]
-)
+    ("suffix", "mode"),
+    [(".tar", "w"), (".TAR", "w"), (".tar.gz", "w:gz"), (".tgz", "w:gz"), (".tar.xz", "w:xz"), (".txz", "w:xz"),
+     (".tbz", "w:bz2"), (".TBZ2", "w:bz2")],
+)  # fmt: skip
 def test_a_pack_from_a_tar_holds_the_same(suffix, mode, photos, pack, tmp_path):
     tar = make_tar(photos, tmp_path / f"photos{suffix}", mode)
     about = build_pack([tar], tmp_path / "pack", 64, quiet=True)
@@ -242,6 +244,15 @@ def test_a_missing_source(tmp_path):
     assert "nowhere" in str(error.value)
 
 
+def test_a_source_that_is_no_photo_and_no_tar(photos, tmp_path):
+    """One that was named is not left out without a word, as a file in a folder is."""
+    (tmp_path / "photos.zip").write_bytes(b"PK" * data.MIN_BYTES)
+    with pytest.raises(OSError, match=r"photos\.zip: is no readable photo, and no tar by its name \(\.tar, ") as error:
+        build_pack([photos, tmp_path / "photos.zip"], tmp_path / "pack", 32, quiet=True)
+    assert str(tmp_path / "photos.zip") in str(error.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["photos.zip"]
+
+
 def test_nothing_left(mixed, tmp_path):
     with pytest.raises(OSError, match=r"no photo was left of 1 files.*gray") as error:
         build_pack([mixed], tmp_path / "pack", 32, keep="gray.png", quiet=True)
@@ -378,7 +389,13 @@ def test_hidden_files_are_no_photos(photos, tmp_path):
         shutil.copy(photos / "coffee_cup.jpg", folder / name)
     assert find_images(folder) == [folder / "a.jpg"]
     tar = make_tar(folder, tmp_path / "mac.tar", "w")
-    assert [name for name, _ in iterate_files(tar)] == ["mac.tar/photos/.trash/b.jpg", "mac.tar/photos/a.jpg"]
+    assert [name for name, _ in iterate_files(tar)] == ["mac.tar/photos/a.jpg"]
+    with tarfile.open(tar, "w") as file:  # as 'tar c .' and 'tar c -P ..' name them
+        for name in ("./a.jpg", "./.trash/b.jpg", "../c.jpg"):
+            member = tarfile.TarInfo(name)
+            member.size = 3
+            file.addfile(member, io.BytesIO(b"abc"))
+    assert [name for name, _ in iterate_files(tar)] == ["mac.tar/./a.jpg", "mac.tar/../c.jpg"]
 
 
 def test_an_interrupted_pack_leaves_nothing(photos, tmp_path, monkeypatch):

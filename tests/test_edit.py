@@ -124,8 +124,8 @@ def test_edits_that_ask_for_nothing_change_nothing(hist):
         (torch.ones(1, 1), "square"),
         (torch.ones(2, 8, 8), "one by one"),
         (torch.ones(8), "one histogram"),
-        ("8×8", "tensor"),
-        (None, "tensor"),
+        ("8×8", "square array of numbers"),
+        (None, "square array of numbers"),
     ],
 )
 def test_what_is_no_histogram_is_refused(call, hist, says):
@@ -193,7 +193,8 @@ def test_bad_arguments_are_refused_in_one_sentence(call, says):
 def test_numpy_lists_and_counts_are_taken():
     counts = [[0, 3], [1, 0]]
     expected = torch.tensor([[0, 0.75], [0.25, 0]])
-    for hist in (counts, np.array(counts), torch.tensor(counts), torch.tensor(counts).half()):
+    flipped = np.array([[1, 0], [0, 3]])[::-1]
+    for hist in (counts, np.array(counts), flipped, torch.tensor(counts), torch.tensor(counts).half()):
         assert edit.rotate_hue(hist, 0).equal(expected)
     assert_histogram(edit.paint(H, torch.tensor([3.0, 4.0]), radius=np.float32(9)), 8)
 

@@ -91,6 +91,15 @@ def test_unreadable_photos_are_left_out_and_named(files, tmp_path):
         evaluate([bad], {"gray": gray}, size=32, quiet=True)
 
 
+def test_photos_whose_reference_is_unreadable_are_named(files, tmp_path):
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no image")
+    table, failed = evaluate([bad, *files[:2]], {"gray": gray}, size=32, cross=True, quiet=True)
+    assert table["photo"].tolist() == [files[0].stem]
+    why = f"{bad}: is not a readable image, or is damaged."
+    assert failed == [why, f"{files[1]}: its reference image could not be read: {why}"]
+
+
 def test_pins_that_tell_true_colours_help(files, truth):
     lab = hc.rgb_to_lab(truth)
     points = true_points(lab, 20)

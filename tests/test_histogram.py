@@ -267,9 +267,18 @@ def test_memory_grows_with_pixels_times_bins_at_most(method):
     assert largest <= side**2 * (4 if method == "splat" else 2 * bins)
 
 
+@EXACT_AND_SOFT
+@pytest.mark.parametrize("bins", [1, 0, -2, 8.0, True, None])
+def test_bins_are_whole_and_at_least_2(count, bins):
+    with pytest.raises(ValueError, match=f"whole number of at least 2, such as 64, got {bins}"):
+        count(torch.zeros(2, 4, 4), bins)
+    with pytest.raises(ValueError, match="whole number of at least 2"):
+        H.resize_histogram(torch.ones(4, 4), bins)
+
+
 def test_soft_names_what_is_wrong():
-    with pytest.raises(ValueError, match="at least 2 bins, got 1"):
-        H.soft_ab_histogram(torch.zeros(2, 4, 4), 1)
+    with pytest.raises(ValueError, match="soft_ab_histogram needs at least one pixel"):
+        H.soft_ab_histogram(torch.zeros(2, 0, 4), 4)
     with pytest.raises(ValueError, match="'splat' or 'matmul', got 'sort'"):
         H.soft_ab_histogram(torch.zeros(2, 4, 4), 4, method="sort")
     with pytest.raises(ValueError, match=r"got shape \(1, 4, 4\)"):
@@ -292,8 +301,12 @@ def test_soft_names_what_is_wrong():
         (-torch.eye(4), "negative"),
         (torch.zeros(4, 4), "all zero"),
         (torch.stack([torch.eye(4), torch.zeros(4, 4)]), "all zero"),
+        (None, "square array of numbers, got NoneType"),
+        ("4×4", "square array of numbers, got str"),
+        ([[1], [1, 2]], "square array of numbers, got list"),
+        ([[10**400, 0.5]], "square array of numbers, got list"),
+        (np.full((4, 4), "red"), "square array of numbers, got ndarray"),
     ],
-    ids=["oblong", "flat", "one bin", "bins", "complex", "NaN", "infinity", "negative", "zero", "one of two zero"],
 )
 def test_check_histogram_says_what_is_wrong(hist, message):
     with pytest.raises(ValueError, match=message):
@@ -306,6 +319,16 @@ def test_check_histogram_normalises_whatever_the_scale(scale):
     checked = H.check_histogram(hist, 8)
     assert checked.dtype == torch.float32
     torch.testing.assert_close(checked, torch.full((3, 8, 8), 1 / 64))
+
+
+def test_check_histogram_takes_arrays_and_lists():
+    hist = np.arange(16.0).reshape(4, 4)
+    expected = torch.from_numpy(hist).float() / 120
+    read_only = hist.copy()
+    read_only.flags.writeable = False
+    for other in (hist, hist.tolist(), hist.astype(">f8"), hist.astype(">u2"), np.asfortranarray(hist), read_only):
+        torch.testing.assert_close(H.check_histogram(other, 4), expected)
+    torch.testing.assert_close(H.check_histogram(hist[::-1, ::-1]), expected.flip(0, 1))
 
 
 def test_check_histogram_takes_counts_and_any_colour():

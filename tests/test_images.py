@@ -566,16 +566,32 @@ def test_write_jpeg_keeps_colours(tmp_path):
     "name", ["a.xyz", "a", "a.psd", "a.fits", "a.ico", "a.icns", "a.gif", "a.pgm", "a.pdf", "a.h5"]
 )
 def test_write_refuses_a_suffix_that_it_can_not_write(name, tmp_path):
-    with pytest.raises(ValueError, match=r"names no image format; use \.png or \.jpg") as error:
+    with pytest.raises(ValueError, match=r"written with all its colours; use \.png or \.jpg") as error:
         write_image(torch.rand(3, 4, 4), tmp_path / name)
     assert name in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 4, 4), (4, 4, 3), (1, 4, 4), (4, 4)])
+@pytest.mark.parametrize("shape", [(1, 3, 4, 4), (4, 4, 3), (1, 4, 4), (4, 4), (3, 0, 4)])
 def test_write_refuses_other_shapes(shape, tmp_path):
-    with pytest.raises(ValueError, match=r"needs RGB \[3, H, W\], got shape"):
+    with pytest.raises(ValueError, match=r"RGB \[3, H, W\] with at least one pixel, got shape"):
         write_image(torch.rand(shape), tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("rgb", "message"),
+    [
+        (torch.full((3, 4, 4), 128, dtype=torch.uint8), "got torch.uint8: divide by 255"),
+        (torch.full((3, 4, 4), torch.nan), r"must be in \[0, 1\], got nan"),
+        (torch.tensor([0.0, 0.5, torch.inf]).view(3, 1, 1), r"must be in \[0, 1\], got 0 to inf"),
+        (np.zeros((3, 4, 4)), "must be a tensor"),
+    ],
+    ids=["8 bits", "NaN", "infinity", "array"],
+)
+def test_write_refuses_values_that_are_no_colours(rgb, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        write_image(rgb, tmp_path / "a.png")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_writing_where_a_file_stands_in_the_way(tmp_path):

@@ -378,6 +378,8 @@ def test_nan_stops_and_the_last_checkpoint_is_kept(pack, tmp_path):
     with pytest.raises(FloatingPointError, match=r"became NaN at step 4; the last good checkpoint is in "):
         run(CONFIG, pack, tmp_path, loss=Broken())
     assert (tmp_path / "state.pt").read_bytes() == before
+    with pytest.raises(FloatingPointError, match=r"became NaN at step \d; nothing was saved yet"):
+        run(CONFIG, pack, tmp_path / "new", loss=Broken())
     run(CONFIG, pack, tmp_path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 
@@ -13,10 +14,9 @@ import torch
 from histcolor.checkpoint import load
 from histcolor.cli import options
 from histcolor.cli.options import Subparsers, add_command, identity, quiet_bars, report_failed, show
-from histcolor.color import rgb_to_lab
-from histcolor.evaluate import evenly
+from histcolor.color import gray_rgb, rgb_to_lab
+from histcolor.evaluate import ColorizeFunction, evenly
 from histcolor.images import find_images, read_image, write_table
-from histcolor.model import Colorizer
 
 EVALUATE = """\
 Measure colours by the protocol: photos squashed to 256×256, the target histogram from each photo itself (or, with
@@ -30,22 +30,23 @@ A file that is there already is replaced only if this command made it.
   histcolor evaluate photos/ --methods model,automatic --pins 0,1,5,20 --output results/pins.csv
   histcolor evaluate photos/ --methods model,gray,mean,rank --cross --transport 0.5 --output results/cross.csv
 """
+#: the options that --predictions, or some methods, have no use for; and what those are that are not given
+DEFAULTS = {
+    "model": "small", "methods": ["model"], "transport": [0.0], "flips": False, "working_size": None, "pins": [0]
+}  # fmt: skip
 
 
 def add(subparsers: Subparsers) -> None:
     """Add the command to the command line."""
     sub = add_command(subparsers, "evaluate", EVALUATE, evaluate)
     sub.add_argument("photos", type=options.path, metavar="FOLDER", help="colour photos")
-    sub.add_argument(
-        "--model", type=options.text, default="small", help="small, base or a checkpoint (default: %(default)s)"
-    )
+    sub.add_argument("--model", type=options.text, help="small, base or a checkpoint (default: small)")
     sub.add_argument("--predictions", type=options.path, metavar="FOLDER", help="score these pictures instead")
     sub.add_argument(
         "--methods",
         type=options.listed(options.text),
-        default="model",
         help="of model, automatic (the model without a histogram), gray, mean, rank, reinhard, welsh, by commas "
-        "(default: %(default)s)",
+        "(default: model)",
     )
     sub.add_argument("--cross", action="store_true", help="take each photo's target histogram from another photo")
     sub.add_argument(
@@ -54,8 +55,7 @@ def add(subparsers: Subparsers) -> None:
     sub.add_argument(
         "--transport",
         type=options.listed(options.number(0, 1)),
-        default="0",
-        help="transport strength of the model; several by commas (default: %(default)s)",
+        help="transport strength of the method model; several by commas (default: 0)",
     )
     sub.add_argument("--size", type=options.pixels, default=256, help="pixels along each side (default: %(default)s)")
     sub.add_argument(
@@ -66,12 +66,14 @@ def add(subparsers: Subparsers) -> None:
     )
     sub.add_argument("--limit", type=options.count(), help="only so many photos, spread evenly over the folder")
     sub.add_argument(
-        "--sheet", type=options.path, metavar="FILE.png", help="also a contact sheet of the model's colours"
+        "--sheet",
+        type=options.path,
+        metavar="FILE.png",
+        help="also a contact sheet of the predictions, or of one method: the first of the model, or else the first",
     )
     sub.add_argument(
         "--pins",
         type=options.listed(options.count(0, 1000)),
-        default="0",
         metavar="N",
         help="so many pins tell the model true colours, at places drawn for each photo; several by commas",
     )
@@ -90,6 +92,7 @@ def evaluate(args: argparse.Namespace) -> int:
     from histcolor.baselines.classical import UNTRAINED
     from histcolor.metrics import DIGITS
 
+    check_options(args)
     if args.cross and any(args.pins):
         raise ValueError("--pins tell true colours, which --cross does not want: leave one of them out.")
     if args.predictions and identity(args.predictions) == identity(args.photos) is not None:
@@ -117,18 +120,41 @@ def evaluate(args: argparse.Namespace) -> int:
                         model, transport=strength, flips=args.flips, automatic=method == "automatic", pins=count,
                         size=args.working_size,
                     )  # fmt: skip
-            elif method in UNTRAINED:
-                methods[method] = UNTRAINED[method]
             else:
-                raise ValueError(f"There is no method {method!r}; there are model, automatic, {', '.join(UNTRAINED)}.")
+                methods[method] = UNTRAINED[method]
     table, failed = ev.evaluate(photos, methods, size=args.size, cross=args.cross, quiet=quiet_bars)
     write_table(table.round(DIGITS), args.output)
     if args.sheet:
-        names, measured = ev.name_photos(photos), set(table["photo"])  # others could not be read
-        write_sheet([path for path in photos if names[path] in measured], load(args.model), args.sheet, args.size)
+        shown = min(methods, key=lambda name: methods[name] in UNTRAINED.values())  # the first, if possible a model's
+        files, lines = {name: path for path, name in ev.name_photos(photos).items()}, table[table["method"] == shown]
+        others = lines["reference"] if args.cross else np.roll(lines["photo"], -(len(lines) // 2))
+        pairs = [(files[photo], files[other]) for photo, other in zip(lines["photo"], others, strict=True)]
+        both = not args.predictions and not args.pins[0]  # these fit the histogram alone that they were measured with
+        write_sheet(pairs, methods[shown], args.sheet, args.size, own=both or not args.cross, cross=both or args.cross)
     show(ev.summarise(table).round(4).to_string(index=False))
     failed = [missing[photo] for photo in photos if photo in missing] + failed
     return report_failed(failed, len(photos)) | report_failed(unread + other)
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Refuse options that would change nothing, and methods that there are not; fill in what was not given.
+
+    Raises:
+        ValueError: the message names them.
+    """
+    from histcolor.baselines.classical import UNTRAINED
+
+    given = {name for name in DEFAULTS if getattr(args, name) not in (None, False)}
+    vars(args).update({name: default for name, default in DEFAULTS.items() if name not in given})
+    methods = set() if args.predictions else set(args.methods)
+    for method in args.methods:
+        if method not in ("model", "automatic", *UNTRAINED):
+            raise ValueError(f"There is no method {method!r}; there are model, automatic, {', '.join(UNTRAINED)}.")
+    used = dict.fromkeys(DEFAULTS, methods & {"model", "automatic"})
+    used |= {"model": methods, "methods": methods, "transport": methods & {"model"}}
+    if unused := [f"--{name.replace('_', '-')}" for name in DEFAULTS if name in given and not used[name]]:
+        choice = "--predictions" if args.predictions else f"--methods {','.join(args.methods)}"
+        raise ValueError(f"{choice} makes no use of {', '.join(unused)}: leave out what would change nothing.")
 
 
 def check_outputs(args: argparse.Namespace) -> None:
@@ -148,14 +174,26 @@ def check_outputs(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.sheet}: is there already, and this command did not make it; choose another name.")
 
 
-def write_sheet(photos: list[Path], model: Colorizer, path: Path, size: int, rows: int = 8) -> None:
-    """A contact sheet of photos spread over the folder, each also with the histogram of the one half a folder on."""
-    from histcolor.evaluate import Task, model_method, squash
+def write_sheet(
+    pairs: list[tuple[Path, Path]],
+    method: ColorizeFunction | Mapping[Path, ColorizeFunction],
+    path: Path,
+    size: int,
+    *,
+    own: bool = True,
+    cross: bool = True,
+    rows: int = 8,
+) -> None:
+    """A contact sheet of photos spread over the folder, each with its ``own`` histogram and that of its reference."""
+    from histcolor.evaluate import Task, squash
     from histcolor.plots import save_sheet
 
-    colour, columns = model_method(model), []
-    for i in np.linspace(0, len(photos) - 1, min(rows, len(photos))).round().astype(int):
-        truth, reference = (squash(read_image(photos[k % len(photos)]), size) for k in (i, i + len(photos) // 2))
-        own, cross = (Task(rgb_to_lab(truth)[:1], rgb_to_lab(x)) for x in (truth, reference))
-        columns.append((own.gray, truth, colour(own), colour(cross), reference))
+    columns = []
+    for i in np.linspace(0, len(pairs) - 1, min(rows, len(pairs))).round().astype(int):
+        truth, reference = (squash(read_image(file), size) for file in pairs[i])
+        L, empty = rgb_to_lab(truth)[:1], torch.ones_like(truth)
+        colour = method[pairs[i][0]] if isinstance(method, Mapping) else method
+        results = [colour(Task(L, rgb_to_lab(truth))) if own else empty]
+        results += [colour(Task(L, rgb_to_lab(reference))), reference] if cross else [empty, empty]
+        columns.append((gray_rgb(L), truth, *results))
     save_sheet([torch.stack(x) for x in zip(*columns, strict=True)], path)

@@ -156,7 +156,7 @@ def experiment(args: argparse.Namespace) -> int:
         )
     table, pairs = tabulate(found, args.output)
     for name, numbers in zip(TABLES, (table, pairs), strict=True):
-        write_table(numbers.round(5), args.output / name)
+        write_table(numbers.round(6), args.output / name)
     show(printed(table).to_string(index=False))
     return report_failed(failed) or code
 

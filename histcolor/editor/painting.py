@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from histcolor import edit
@@ -209,11 +208,7 @@ class Painting:
         return edit.scale_saturation(turned, state.saturation) if state.saturation != 1 else turned
 
     def _fitting(self, hist: Tensor) -> Tensor:
-        try:
-            hist = torch.as_tensor(hist)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ValueError("A histogram must be a square array of numbers.") from error
-        return resize_histogram(check_histogram(hist), self.bins)
+        return resize_histogram(hist, self.bins)
 
     def _mix(self, weights: Any) -> State:
         try:

@@ -46,6 +46,7 @@ class Method:
             kinds = {"xiao2019": "a global palette", "zhang2017": "the histogram, as one vector"}
             return (kinds | {"colorizer": "the histogram, as tokens"}).get(self.recipe.method, "nothing")
         kinds = {"gray": "nothing", "reinhard": "the reference image", "welsh": "the reference image"}
+        kinds |= {"rank": "the histogram, and each bin's L"}
         return kinds.get(self.function, "the histogram") if self.function else None
 
 
@@ -60,6 +61,10 @@ class Experiment:
     seeds: tuple[int, ...]
     pictures: bool = False  #: whether its methods also leave pictures and the fidelity curve
     others: Mapping[str, str] = field(default_factory=dict)  #: other programs → what they are told
+
+    def first_seed(self, method: Method) -> int:
+        """The seed that a method leaves pictures with: the experiment's first one, or 0 if it is not trained."""
+        return self.seeds[0] if method.recipe else 0
 
     def places(self, folder: Path, seeds: Sequence[int] | None = None) -> Iterator[tuple[Method, int, Path]]:
         """List method, seed and folder of all that is measured, seed by seed; what is not trained has seed 0 alone.

@@ -33,6 +33,7 @@ from histcolor.plots import show_histogram, show_image
 
 #: what a method may be told of the colours, and the colour that stands for it in figures
 TONES = {"nothing": "#6b7280", "a global palette": "#b7791f", "the histogram": "#2f855a"}
+TONES |= {"the histogram, and each bin's L": "#0f766e"}
 TONES |= {"the histogram, as one vector": "#d9622b", "the histogram, as tokens": "#2b6cb0"}
 TONES |= {"the reference image": "#8e4ec6"}
 SIDE = 2.1  #: inches of a picture

@@ -8,6 +8,7 @@ and by the numbers measured, never by hand; they are named by their number in th
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -92,6 +93,13 @@ def save_picture(rgb: Tensor, path: Path) -> None:
         Image.fromarray(to_uint8(rgb)).save(temporary, qtables=[coarse[0], fine[1]], subsampling=2, optimize=True)
 
 
+def forget_pictures(place: Path) -> None:
+    """Remove a method's pictures and its fidelity curve, before it is measured anew."""
+    for name in (FIDELITY, PICTURES):
+        (place / name).unlink(missing_ok=True)
+    shutil.rmtree(place / "pictures", ignore_errors=True)
+
+
 def save_pictures(
     function: ColorizeFunction, files: Sequence[Path], psnr: Sequence[float], place: Path, photos: Path
 ) -> None:
@@ -108,8 +116,7 @@ def save_pictures(
     for kind, photo, reference in table[["kind", "photo", "reference"]].itertuples(index=False):
         truth, other = (squash(read_image(files[i]), PICTURE) for i in (photo, reference))
         for i, picture in ((photo, truth), (reference, other)):
-            if not (photos / f"{i:04d}.jpg").is_file():
-                save_picture(picture, photos / f"{i:04d}.jpg")
+            save_picture(picture, photos / f"{i:04d}.jpg")  # anew: one that is there may be another list's
         result = function(Task(rgb_to_lab(truth)[:1], rgb_to_lab(other)))
         save_picture(result, place / "pictures" / f"{kind}-{photo:04d}-{reference:04d}.jpg")
     write_table(table.round(3), place / PICTURES)

@@ -36,13 +36,20 @@ def about_machine(device: str) -> dict[str, Any]:
         hardware = torch.cuda.get_device_name(device)
     elif cpus.is_file() and (found := re.search(r"model name\s*:\s*(.+)", cpus.read_text(encoding="utf-8"))):
         hardware = found[1]
-    words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        commit = subprocess.run(words, capture_output=True, text=True, timeout=60).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        commit = ""
-    versions = {"torch": torch.__version__, "histcolor": version("histcolor"), "commit": commit or "unknown"}
+    versions = {"torch": torch.__version__, "histcolor": version("histcolor"), "commit": find_commit(Path(__file__))}
     return {"hardware": hardware, "threads": torch.get_num_threads(), **versions}
+
+
+def find_commit(file: Path) -> str:
+    """Find the commit of the repository that tracks a file, "-dirty" if files were changed since; or "unknown"."""
+    asked = (f"ls-files --error-unmatch {file.name}", "describe --always --dirty --abbrev=40 --exclude=*")
+    try:
+        for words in asked:  # the first fails for a file that lies in another project's repository, as in its .venv
+            command = ["git", "-C", str(file.parent), *words.split()]
+            said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return said or "unknown"
 
 
 def cost(history: Path) -> dict[str, float]:

@@ -26,7 +26,7 @@ from histcolor.checkpoint import load, load_metadata, save_model
 from histcolor.data import Pack
 from histcolor.evaluate import ColorizeFunction, evaluate, evenly, model_method, name_photos, summarise
 from histcolor.experiments.definition import Experiment, Method
-from histcolor.experiments.pictures import FIDELITY, PICTURES, fidelity, save_pictures
+from histcolor.experiments.pictures import FIDELITY, PICTURES, fidelity, forget_pictures, save_pictures
 from histcolor.experiments.provenance import about_machine, about_pack, cost, digest
 from histcolor.experiments.recipe import Recipe
 from histcolor.experiments.records import (
@@ -145,7 +145,7 @@ def run(
         try:
             with hold(place):
                 said, unread = _work_on(experiment.name, method, seed, place, work)
-                if experiment.pictures and seed == experiment.seeds[0]:
+                if experiment.pictures and seed == experiment.first_seed(method):
                     said += _leave_pictures(method, place, work)
                 report(f"{label}: {said}.")
                 failed |= dict.fromkeys(unread)
@@ -181,6 +181,7 @@ def _work_on(experiment: str, method: Method, seed: int, place: Path, work: Work
     (place / "state.pt").unlink(missing_ok=True)  # nothing resumes from it any more, and it is four times the model
     if work.left <= 0:
         return "trained, but not measured yet; the same command goes on", []
+    forget_pictures(place)  # of photos measured before: the next ones may be others
     table, unread = _measure(method, seed, place, work)
     write_table(table.round(DIGITS).assign(experiment=experiment), place / TABLE)
     write_record(place, {**record, **({} if recipe else about_machine(work.device)), "measured": True})

@@ -51,14 +51,16 @@ def read_statements(path: Path) -> list[dict[str, Any]]:
 def measure_statement(statement: Mapping[str, Any], results: pd.DataFrame) -> Claim | None:
     """Measure a statement from per-image results; None where a method is not measured yet.
 
-    Of several methods it is compared with, the one that it is least ahead of counts.
+    Of several methods it is compared with, one counts: that which refutes it most clearly, or else that which its
+    interval leaves nearest to doing so.
     """
     pairs = [(statement["method"], against) for against in statement["against"]]
     table = differences(results, pairs)
     table = table[table["number"] == statement["number"]]
     if len(table) < len(pairs):
         return None
-    least = table.loc[table["low"].idxmin()]
+    refuting = table[table["high"] <= statement["over"]]
+    least = refuting.loc[refuting["high"].idxmin()] if len(refuting) else table.loc[table["low"].idxmin()]
     about = {name: statement[name] for name in ("claim", "source", "experiment", "method", "number")}
     interval = {"measured": least["difference"], "low": least["low"], "high": least["high"]}
     return Claim(**about, **interval, against=least["against"], relation=">", expected=statement["over"])

@@ -100,6 +100,7 @@ def price_figure(price: pd.DataFrame) -> Figure:
     place = {"textcoords": "offset points", "fontsize": 12}
     starts = pd.concat([network[network["transport"] == 0] for network in networks.values()])
     axes.plot("cross_intersection", "psnr", data=starts, color=INK, lw=1.4, ls=(0, (4, 3)), zorder=1)
+    named = max(networks, key=lambda lambda_2: networks[lambda_2]["psnr"].iloc[-1])  # above it there is room for words
     for (lambda_2, network), colour in zip(networks.items(), shades, strict=True):
         thick = not lambda_2  # the one that never saw L_H: transport alone
         axes.plot("cross_intersection", "psnr", data=network, color=colour, lw=2.6 if thick else 1.6, marker="o", ms=5)
@@ -108,7 +109,7 @@ def price_figure(price: pd.DataFrame) -> Figure:
         text = f"$\\lambda_2$ = {lambda_2:g}"
         axes.annotate(text, (start["cross_intersection"], start["psnr"]), (-9, -7), ha="right", va="top", color=colour,
                       fontweight="bold", **place)  # fmt: skip
-        for i, line in enumerate(network.iloc[1:].itertuples() if thick else ()):
+        for i, line in enumerate(network.iloc[1:].itertuples() if lambda_2 == named else ()):
             text = f"transport {line.transport:g}" if i == 0 else f"{line.transport:g}"
             axes.annotate(text, (line.cross_intersection, line.psnr), (5, 5), color=colour, **place)
     axes.set(xlabel="histogram fidelity: intersection, cross-reference", ylabel="PSNR with self-reference, dB")

@@ -93,7 +93,7 @@ def losses_figure(L: Tensor, spoilt: Mapping[str, Tensor], weighted: pd.DataFram
             axis.spines[:].set(visible=True, color=FAINT)
     for axis, name in zip(axes[1:, 0], names, strict=True):
         axis.set_ylabel(name, fontsize=13)
-    figure.suptitle("Each term is blind to something; all three together see every error here", fontsize=15)
+    figure.suptitle("Two terms are blind to something; all three together see every error here", fontsize=15)
     return figure
 
 

@@ -115,6 +115,6 @@ def test_devices_that_are_there(monkeypatch):
 
 def test_defaults_and_lists():
     parsed = build_parser().parse_args([*EVALUATE, "--transport", "0, 0.5", "--methods", "gray,rank"])
-    assert (parsed.transport, parsed.methods, parsed.model) == ([0, 0.5], ["gray", "rank"], "small")
-    assert build_parser().parse_args(EVALUATE).transport == [0]
+    assert (parsed.transport, parsed.methods) == ([0, 0.5], ["gray", "rank"])
+    assert build_parser().parse_args(EVALUATE).size == 256
     assert build_parser().parse_args([*EXPERIMENT, "--seeds", "0,2"]).seeds == [0, 2]

@@ -115,6 +115,18 @@ def test_of_several_methods_the_nearest_counts():
     assert measure_statement(statement(against=["gray", "other"]), above).verdict == "refuted"
 
 
+def test_of_several_methods_a_clear_no_is_not_hidden_by_an_open_one():
+    table = results(mean=1.0, clear=1.3, wide=0.9)
+    scattered = table["method"] == "wide"
+    table.loc[scattered, "psnr"] += np.random.default_rng(9).normal(size=50) * 8
+    one, other, both = (
+        measure_statement(statement(against=names), table) for names in (["clear"], ["wide"], ["clear", "wide"])
+    )
+    assert (one.verdict, other.verdict) == ("refuted", "open")
+    assert other.low < one.low
+    assert (both.against, both.verdict) == ("clear", "refuted")
+
+
 def test_what_is_not_measured_is_not_judged():
     assert measure_statement(statement(against=["gray", "other"]), results(mean=1.0, gray=0.0)) is None
     assert measure_statement(statement(number="cross_intersection"), results(mean=1.0, gray=0.0)) is None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,8 +19,9 @@ import histcolor as hc
 from histcolor.cli.main import main
 from histcolor.experiments import run as experiments
 from histcolor.experiments.definition import read_experiment
+from histcolor.experiments.figures import find_pictures
 from histcolor.experiments.pictures import PICTURE
-from histcolor.experiments.provenance import about_machine, cost
+from histcolor.experiments.provenance import about_machine, cost, find_commit
 from histcolor.experiments.records import TABLE, stage_ends
 from histcolor.experiments.run import collect, run, tabulate
 from histcolor.images import read_table, write_table
@@ -345,6 +347,25 @@ def test_pictures_are_left_by_the_first_seed(toml, work, tmp_path):
     assert files(tmp_path) == before
 
 
+def test_pictures_are_those_of_the_photos_that_were_measured(toml, work, photos, tmp_path):
+    (tmp_path / "mini.toml").write_text(MINI.replace("seeds = [0, 1]", "seeds = [1]\npictures = true"))
+    experiment, seen = read_experiment(tmp_path / "mini.toml", "mini"), []
+    (tmp_path / "turned").mkdir()
+    for path in sorted(photos.glob("*.jpg")):
+        hc.write_image(hc.read_image(path).flip(0), tmp_path / "turned" / f"{path.stem}.png")  # blue is red
+    for folder in (photos, tmp_path / "turned"):
+        said, failed = work(tmp_path / "mini", experiment, methods=["gray"], limit=None, photos=folder)
+        assert not failed
+        assert "with pictures" in said[0], "it is not trained: there is no first seed to wait for"
+        pictures = find_pictures(experiment, tmp_path / "mini").query("kind == 'self'")
+        table = read_table(tmp_path / "mini" / "gray" / "seed0" / TABLE).query("reference_kind == 'self'")
+        assert pictures["psnr"].tolist() == pytest.approx(table["psnr"].iloc[pictures["photo"]].tolist(), abs=0.001)
+        seen.append(hc.read_image(pictures["truth"].iloc[0]))
+        (tmp_path / "mini" / "gray" / "seed0" / TABLE).unlink()
+    assert (seen[0] - seen[1].flip(0)).abs().mean() < 0.05
+    assert (seen[0] - seen[1]).abs().mean() > 0.05
+
+
 def test_gray_photos_are_left_out_of_the_tables(unbroken, work, toml, photos, tmp_path):
     (tmp_path / "in").mkdir()
     for i, path in enumerate(sorted(photos.glob("*.jpg"))[:4]):
@@ -591,6 +612,20 @@ def test_cost_is_counted_without_pauses(tmp_path):
     pd.DataFrame(history).to_csv(tmp_path / "history.csv", index=False)
     expected = {"photos_seen": 250, "hours": round(25 / 3600, 4), "photos_per_second": 10.0}
     assert cost(tmp_path / "history.csv") == expected
+
+
+def test_a_commit_is_that_of_the_repository_that_has_the_file(tmp_path):
+    (tmp_path / "inside").mkdir()
+    own, installed = tmp_path / "own.py", tmp_path / "inside" / "installed.py"
+    for path in (own, installed):
+        path.write_text("")
+    person = ["-c", "user.name=x", "-c", "user.email=x@x"]
+    for words in (["init", "-q"], ["add", "own.py"], [*person, "commit", "-qm", "x"]):
+        subprocess.run(["git", "-C", tmp_path, *words], check=True)
+    assert re.fullmatch(r"[0-9a-f]{40}", find_commit(own))
+    assert find_commit(installed) == "unknown"
+    own.write_text("changed")
+    assert find_commit(own).endswith("-dirty")
 
 
 def test_a_machine_without_git_says_so(monkeypatch):
