@@ -148,7 +148,8 @@ def test_what_methods_are_told():
     assert {told[name] for name in ("gray", "Automatic regression", "Zhang et al. 2016")} == {"nothing"}
     assert told["Zhang et al. 2017"] == told["Zhang et al. 2017, our losses"] == "the histogram, as one vector"
     assert told["Xiao et al. 2019"] == "a global palette"
-    assert told["rank of L"] == told["mean colour"] == "the histogram"
+    assert told["mean colour"] == "the histogram"
+    assert told["rank of L"] == "the histogram, and each bin's L"
     assert told["Welsh et al. 2002"] == told["Reinhard et al. 2001"] == "the reference image"
     assert told["The paper's model"] == told["Palette readout (ours)"] == "the histogram, as tokens"
     assert told["Su et al. 2020"] is None

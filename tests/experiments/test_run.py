@@ -439,8 +439,9 @@ def test_unreadable_photos_are_named_once(work, photos, tmp_path):
         (tmp_path / "in" / path.name).write_bytes(path.read_bytes())
     (tmp_path / "in" / "bad.jpg").write_bytes(b"")
     _, failed = work(tmp_path / "out", photos=tmp_path / "in", limit=None, methods=["gray"])
-    assert len(failed) == 1
-    assert "bad.jpg" in failed[0]
+    own, others = failed
+    assert own.startswith(f"{tmp_path / 'in' / 'bad.jpg'}: is")
+    assert others.endswith(f": its reference image could not be read: {own}"), "and the photo that it was to colour"
 
 
 def test_the_folder_of_a_killed_process_is_free(work, tmp_path):
