@@ -162,7 +162,8 @@ def test_a_run_by_the_clock_ends_with_the_rate_at_zero(pack, tmp_path, monkeypat
     before, count_rows = weights(tmp_path), len(rows)
     run(config, pack, tmp_path, callback=rows.append)  # its time is over: nothing changes
     assert len(rows) == count_rows
-    assert all(torch.equal(value, weights(tmp_path)[name]) for name, value in before.items())
+    after = weights(tmp_path)
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
 def test_crops_of_any_extent(pack):
