@@ -268,11 +268,8 @@ def train(
             # the only place in the loop that waits for the device
             line = means(sums, step - logged, world) | {"lr": rate}
             if line["loss"] != line["loss"]:
-                good = (
-                    f"the last good checkpoint is in {run}"
-                    if (run / "model.safetensors").is_file()
-                    else "nothing was saved yet"
-                )
+                saved = (run / "model.safetensors").is_file()
+                good = f"the last good checkpoint is in {run}" if saved else "nothing was saved yet"
                 raise FloatingPointError(f"The loss became NaN at step {step}; {good}.")
             if hasattr(model, "log_temperature"):
                 line["temperature"] = float(model.log_temperature.detach().exp())
