@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -42,16 +42,17 @@ def save_tensors(tensors: dict[str, Tensor], metadata: dict[str, str], path: str
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with _writing(path) as temporary:
-        save_file(tensors, temporary, metadata={"histcolor_format": FORMAT, **metadata})
+        # not save_file, which writes a temporary file of its own: a killed process would leave that for ever
+        temporary.write_bytes(save(tensors, metadata={"histcolor_format": FORMAT, **metadata}))
 
 
 @contextmanager
 def _writing(path: str | Path) -> Iterator[Path]:
-    """Write a file by :func:`histcolor.images.atomic`; what torch and safetensors raise becomes an OSError."""
+    """Write a file by :func:`histcolor.images.atomic`; what torch raises becomes an OSError."""
     try:
         with atomic(path) as temporary:
             yield temporary
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except (OSError, RuntimeError) as error:
         why = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
         raise OSError(f"{path}: could not be written ({why.rpartition(': ')[2].rstrip('.')}).") from error
 

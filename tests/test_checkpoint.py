@@ -1,15 +1,18 @@
 """Saving and loading: round trips, and every way in which a file can be wrong."""
 
+import errno
 import json
 import math
+import os
 import pickle
 import shutil
 import socket
+import tempfile
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 import histcolor as hc
@@ -201,17 +204,32 @@ def test_weights_that_could_not_be_loaded_again_are_not_saved(saved, value):
 
 
 def full(*args, **kwargs):
-    raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_full_disk(saved, tmp_path, monkeypatch):
     model, path = saved
-    monkeypatch.setattr("histcolor.checkpoint.save_file", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     before = path.read_bytes()
     with pytest.raises(OSError, match=r"tiny\.safetensors: could not be written \(No space left on device"):
         save_model(model, path)
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_model_is_written_into_the_file_that_is_locked(saved, monkeypatch):
+    """A temporary file that safetensors made of its own would stay for ever, if the process were killed."""
+    model, path = saved
+    made, mkstemp = [], tempfile.mkstemp
+
+    def noted(*args, **kwargs):
+        handle, name = mkstemp(*args, **kwargs)
+        made.append(os.fstat(handle).st_ino)
+        return handle, name
+
+    monkeypatch.setattr(tempfile, "mkstemp", noted)
+    save_model(model, path)
+    assert made == [path.stat().st_ino]
 
 
 @pytest.mark.parametrize("write", [r"tiny\.safetensors", r"state\.pt"])
