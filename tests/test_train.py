@@ -5,10 +5,8 @@ import os
 import pickle
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from itertools import count
 from types import SimpleNamespace
@@ -507,30 +505,6 @@ def command(pack_folder, run, *more):
     small = ["--preset", "tiny", "--batch-size", "4", "--size", "32", "--warmup", "2", "--precision", "float32"]
     given = ["train", "--data", str(pack_folder), "--run", str(run), *small, *more]
     return [sys.executable, "-m", "histcolor", *given]
-
-
-@pytest.mark.slow
-def test_killed_three_times_gives_the_same_bits(pack_folder, tmp_path):
-    options = ["--steps", "60", "--log-every", "2", "--save-every", "2"]
-    subprocess.run(command(pack_folder, tmp_path / "unbroken", *options), check=True, capture_output=True, timeout=300)
-    folder, random, kills = tmp_path / "killed", np.random.default_rng(7), 0
-    while kills < 3:
-        process = subprocess.Popen(
-            command(pack_folder, folder, *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        # after a row of this process: between writing files, or within one, wherever the moment falls
-        assert process.stdout.readline(), process.communicate()[1].decode()
-        time.sleep(random.uniform(0, 0.3))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL, "it was too quick to be killed"
-        kills += 1
-    assert int(pd.read_csv(folder / "history.csv")["step"].max()) < 60
-    subprocess.run(command(pack_folder, folder, *options), check=True, capture_output=True, timeout=300)
-    one, two = weights(tmp_path / "unbroken"), weights(folder)
-    assert one.keys() == two.keys()
-    assert all(torch.equal(one[k], two[k]) for k in one)
-    assert not list(folder.glob(".*")), "what a killed process left behind must be cleared away"
 
 
 @pytest.mark.slow

@@ -55,7 +55,8 @@ def measure_statement(statement: Mapping[str, Any], results: pd.DataFrame) -> Cl
     interval leaves nearest to doing so.
     """
     pairs = [(statement["method"], against) for against in statement["against"]]
-    table = differences(results, pairs)
+    kind, _, _ = NUMBERS[statement["number"]]
+    table = differences(results[results["reference_kind"] == kind], pairs)
     table = table[table["number"] == statement["number"]]
     if len(table) < len(pairs):
         return None

