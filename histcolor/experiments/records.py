@@ -113,7 +113,8 @@ def stage_ends(results: Path, model: str) -> pd.DataFrame:
         options = read_config(config)
         photos += stage["photos"]
         end = {"run": stage["run"], "photos": photos, "lambda_2": options["loss"]["lambda_2"]}
-        checks = pd.read_csv(history).dropna(subset="psnr")[["psnr", "intersection_cross"]]
+        # a stage without validation has no such columns
+        checks = pd.read_csv(history).reindex(columns=["psnr", "intersection_cross"]).dropna(subset="psnr")
         if options["size"] == 128 and "many_kinds" not in stage:
             lines.append({**end, "validation": "ten kinds", **checks.iloc[-1]})
         if "many_kinds" in stage:
