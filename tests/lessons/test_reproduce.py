@@ -25,7 +25,7 @@ def test_claims_are_recorded(tmp_path):
 
 def test_claims_about_the_shipped_models_come_from_the_tables():
     claims = committed_claims(project_root() / "results")
-    assert len(claims) == 13  # six of each model, and one of both
+    assert len(claims) == 12  # six of each model
     assert all(claim.holds for claim in claims), claims_table(claims).to_string()
 
 
