@@ -4,6 +4,7 @@ A mouse paints, moves colours and sets a pin on the real page, and each step wai
 show how long an edit takes (see ``bench_editor``). Needs Chromium.
 """
 
+import argparse
 import io
 import sys
 import tempfile
@@ -146,4 +147,6 @@ def record(output: Path) -> None:
 
 
 if __name__ == "__main__":
-    record(Path(sys.argv[1] if len(sys.argv) > 1 else "results/figures/editor_clip.webp"))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path, nargs="?", default=Path("results/figures/editor_clip.webp"))
+    record(parser.parse_args().file)

@@ -3,6 +3,7 @@
 They are to be looked at; the README shows the clip that ``record_editor`` makes. Needs Chromium.
 """
 
+import argparse
 import io
 import sys
 import tempfile
@@ -96,7 +97,9 @@ def shoot(theme: str, output: Path) -> None:
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "results/reproduce/editor")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("results/reproduce/editor"))
+    folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     for theme in ("JupyterLab Light", "JupyterLab Dark"):
         shoot(theme, folder)
