@@ -230,10 +230,15 @@ def pin(
     """
     if not points:
         return None
-    if not (isinstance(model, Colorizer) and model.config.attention):
-        raise ValueError("points need a model with attention, which tells what places are alike; this one has none.")
+    check_attention(model)
     place, ab = (x[None].to(features.L) for x in read_points(points, *shape))
     return place_pins(place, ab, features.L, features.f_t, given=given)
+
+
+def check_attention(model: Colorizer) -> None:
+    """Refuse pins, by a ``ValueError``, for a model without attention."""
+    if not (isinstance(model, Colorizer) and model.config.attention):
+        raise ValueError("points need a model with attention, which tells what places are alike; this one has none.")
 
 
 def checked(model: Colorizer, hist: Tensor | None) -> Tensor:

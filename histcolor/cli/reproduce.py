@@ -13,8 +13,8 @@ from histcolor.files import hold, lock_beside
 REPRODUCE = """\
 Run all notebooks headlessly and check the claims; writes the report results/reproduce/index.html.
 
-  histcolor reproduce                     three minutes on two cores
-  histcolor reproduce --profile smoke     two minutes or three, for tests
+  histcolor reproduce                     four minutes on two cores
+  histcolor reproduce --profile smoke     about three minutes, for tests
 """
 
 

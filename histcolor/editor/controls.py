@@ -114,6 +114,7 @@ class Controls:
         self.layout = self._layout()
         self._colours: list[Any] = ["gray"] * 6  # of the swatches
         self._silent = False  # true while menus and colours are set from the state
+        self._source: dict[widgets.Widget, Tensor] = {}  # the painted histogram that a part's text tells of
 
     def _layout(self) -> list[widgets.Widget]:
         def box(name: str, *children: widgets.Widget) -> widgets.Box:
@@ -169,7 +170,12 @@ class Controls:
             part.observe(lambda c, what=name: self._silent or not c.new or choose(what, c.new), "value")
         for name, part in self.files.items():
             part.on_file(lambda content, file, what=name: load(what, content, file))
-        self.palette.observe(lambda c: c.new.strip() and edit({"tool": "palette", "colours": c.new}), "value")
+
+        def typed(colours: str) -> None:
+            self._source.pop(self.palette, None)
+            edit({"tool": "palette", "colours": colours})
+
+        self.palette.observe(lambda c: c.new.strip() and typed(c.new), "value")
 
         def slide(part: Slider, action: Callable[[Any], None]) -> None:
             def hear(value: Any) -> None:
@@ -203,6 +209,14 @@ class Controls:
         for part, weight in zip(self.mix, state.mix, strict=True):
             part.value = weight
         self.buttons["undo"].disabled, self.buttons["redo"].disabled = not painting.done, not painting.undone
+        for part, trait in ((self.palette, "value"), (self.files["saved"], "held")):
+            if self._source.setdefault(part, state.painted) is not state.painted:
+                part.set_trait(trait, "")  # typed colours can be typed again
+
+    def load(self, name: str) -> None:
+        """Show the name of the file that the state comes from."""
+        self.files["saved"].held = name
+        self._source.pop(self.files["saved"], None)
 
     def _show_tool(self) -> None:
         self.pinning.layout.display = None if self.tools.value == "Pin" else "none"

@@ -73,6 +73,11 @@ class Live:
         self._busy = self._closed = False
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="histcolor")
 
+    def check_open(self) -> None:
+        """Refuse work, by a ``ValueError``, after :meth:`close`."""
+        if self._closed:
+            raise ValueError("The editor was closed, and makes no more pictures: make a new one.")
+
     def ask(
         self,
         hist: Tensor,
@@ -100,8 +105,7 @@ class Live:
             ValueError: it was closed.
         """
         with self._changed:
-            if self._closed:
-                raise ValueError("The editor was closed, and makes no more pictures: make a new one.")
+            self.check_open()
             self._request = ((hist, transport, automatic, tuple(points)), following, then, fail)
             if not self._busy:
                 self._busy = True

@@ -9,9 +9,10 @@ from __future__ import annotations
 import io
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from histcolor.checkpoint import load
 from histcolor.color import gray_rgb, is_gray, rgb_to_lab
-from histcolor.colorize import resize
+from histcolor.colorize import check_attention, resize
 from histcolor.edit import check_colour, check_number
 from histcolor.editor.controls import Controls
 from histcolor.editor.live import Live, Result
@@ -166,6 +167,7 @@ class HistogramEditor(ipywidgets.VBox):
 
     def use_photo(self, photo: Tensor | str | Path, name: str = "") -> None:
         """Change the photo; edits stay. The menu shows its name."""
+        self.live.check_open()
         image = as_photo(photo, name)
         live, (first, average) = Live(self.model, image, size=self.size), self._first(image)
         self.live.close()
@@ -264,13 +266,20 @@ class HistogramEditor(ipywidgets.VBox):
         """Add to an edit what only the editor knows: the photo's lightness, the average histogram."""
         if not isinstance(action, dict):
             return action
-        if action.get("tool") == "pin" and not self.model.config.attention:
-            raise ValueError("Pins need a model with attention, and this one has none: use another one.")
         if action.get("tool") == "surprise":
             return {"tool": "load", "hist": surprise()}
         if action.get("tool") == "average":
             return {"tool": "load", "hist": self.model.average_histogram().cpu(), "average": True}
-        return {"L": self.live.lightness, **action} if action.get("tool") == "clip" else action
+        return {"L": self.live.lightness, **action} if action.get("tool") == "clip" else self._possible(action)
+
+    def _possible(self, action: dict[str, Any]) -> dict[str, Any]:
+        """Refuse an edit after which this model could make no picture; return any other as it is."""
+        points = action.get("points")
+        if action.get("tool") == "pin" or (isinstance(points, Sized) and len(points)):
+            check_attention(self.model)
+        if action.get("average"):
+            self.model.average_histogram()
+        return action
 
     def _update(self, *, following: bool = False) -> None:
         """Ask for the picture with the target histogram, which may have changed, and show the histogram."""
@@ -322,7 +331,7 @@ class HistogramEditor(ipywidgets.VBox):
 
     def _load_state(self, content: bytes, name: str) -> None:
         transport, action = read_state(content, name, self._photo, len(self.hist))
-        self.painting.apply(action)
+        self.painting.apply(self._possible(action))
         self.transport, self.photo_view.held = transport, 0  # the pin that was held is gone
         self._loaded(name)
 
@@ -331,7 +340,7 @@ class HistogramEditor(ipywidgets.VBox):
         self._loaded(name)
 
     def _loaded(self, name: str) -> None:
-        self.controls.files["saved"].held = short(Path(name).name)
+        self.controls.load(short(Path(name).name))
         self._update()
 
     def _state(self) -> str:
@@ -363,8 +372,11 @@ class HistogramEditor(ipywidgets.VBox):
         if not name:
             name = f"{what} from Python" if isinstance(source, Tensor | bytes) else short(Path(source).name)
         if not (isinstance(source, str) and source in REFERENCES):
-            name += " (yours)" if name in REFERENCES else ""
-            self._own[what][name] = source
+            name, own = name + " (yours)" * (name in REFERENCES), self._own[what]
+            if not isinstance(source, Tensor):  # another file of that name stays in the menu
+                names = chain([name], (f"{name} ({number})" for number in count(2)))
+                name = next(name for name in names if name not in own or own[name] == source)
+            own[name] = source
         return name
 
     def _referred(self, source: Tensor | str | Path | bytes, name: str = "") -> tuple[Tensor, Reference]:

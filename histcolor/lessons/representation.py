@@ -247,7 +247,8 @@ def distances_figure(
 
 def _pixels() -> Tensor:
     draw = torch.Generator().manual_seed(0)
-    return torch.randn(2, 200, generator=draw) * torch.tensor([[30.0], [15.0]]) + torch.tensor([[10.0], [-20.0]])
+    ab = torch.randn(2, 200, generator=draw) * torch.tensor([[30.0], [15.0]]) + torch.tensor([[10.0], [-20.0]])
+    return ab.clamp(1 - AB_MAX, AB_MAX - 1)
 
 
 def _index(ab: Tensor, bins: int) -> Tensor:

@@ -29,6 +29,8 @@ class Stub:
             return f"{self.name}: stops with {type(error).__name__}: {error}"
         if found is None or found is ...:
             return f"{self.name}: not filled in yet."
+        if isinstance(found, int | float):  # one number, as good as a tensor of one
+            found = torch.tensor(found)
         if not isinstance(found, Tensor):
             return f"{self.name}: must return a tensor, not {type(found).__name__}."
         wanted = self.right(*self.inputs())

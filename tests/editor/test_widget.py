@@ -20,6 +20,7 @@ from test_painting import ACTIONS
 
 import histcolor as hc
 from histcolor import edit
+from histcolor.baselines import TRAINED
 from histcolor.editor.painting import MOST, PINS
 from histcolor.editor.parts import STATIC, FileButton, PhotoView, Slider
 from histcolor.editor.saved import PICTURES
@@ -286,6 +287,47 @@ def test_choosing_photos_and_references(editor, tmp_path):
     assert editor.hist.sum() == pytest.approx(1)
     assert editor.hist.max() > 0.2  # gray alone
     assert_consistent(editor)
+
+
+def test_own_files_of_one_name_stand_side_by_side(editor):
+    menu, pictures = editor.controls.menus["photo"], []
+    for shade in (90, 200):
+        Image.new("L", (30, 20), shade).save(file := io.BytesIO(), "png")
+        pictures.append(file.getvalue())
+    for content in (*pictures, *pictures):
+        upload(editor.controls.files["photo"], "1.png", content)
+    assert [name for name in menu.options if "1.png" in name[1]] == [(x, x) for x in ("1.png", "1.png (2)")]
+    for name, shade in (("1.png", 90), ("1.png (2)", 200)):
+        menu.value = name
+        assert editor.controls.files["photo"].held == name
+        assert float(editor.wait().rgb.mean()) == pytest.approx(shade / 255, abs=0.1)
+
+
+def test_texts_tell_of_the_state_that_there_is(editor):
+    typed, loaded = editor.controls.palette, editor.controls.files["saved"]
+    typed.value = "#00f"
+    editor.edit = {"tool": "hue", "degrees": 20}
+    assert typed.value == "#00f"
+    for _ in range(2):
+        editor.edit = {"tool": "undo"}
+    assert typed.value == ""
+    typed.value = "#00f"  # so it can be typed again
+    assert len(editor.painting.done) == 1
+    typed.value = "no colour"
+    assert editor.message
+    assert typed.value == "no colour", "to be mended"
+    upload(loaded, "flat.npy", npy(np.ones((4, 4), np.uint8)))
+    assert (typed.value, loaded.held) == ("", "flat.npy")
+    editor.reset()
+    assert loaded.held == ""
+
+
+def test_a_closed_editor_takes_no_photo(editor, photo):
+    live = editor.live
+    editor.close()
+    with pytest.raises(ValueError, match="The editor was closed"):
+        editor.use_photo(photo)
+    assert editor.live is live
 
 
 def test_undo_brings_back_the_reference_image(editor):
@@ -696,9 +738,32 @@ def test_a_bad_pin_is_said_and_goes_away_on_the_page(editor, monkeypatch):
 def test_pins_without_attention_are_refused(photo):
     plain = hc.Colorizer(hc.ModelConfig(**{**vars(hc.PRESETS["tiny"]), "attention": False, "readout": "features"}))
     editor = HistogramEditor(plain.eval(), photo, size=32)
+    state = editor.painting.state
+    for action in (
+        {"tool": "pin", "at": (0, 0), "colour": "#c33"},
+        {"tool": "load", "hist": state.painted, "points": [(0, 0, "gray")]},
+    ):
+        editor.edit = action
+        assert "need a model with attention" in editor.message
+    saved = json.loads(editor._state())
+    for change, words in (
+        ({"points": [[0, 0, "gray"]]}, "need a model with attention"),
+        ({"automatic": True}, "not taught to colour"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            editor._load_state(json.dumps({**saved, **change}).encode(), "x.json")
+    editor._load_state(json.dumps(saved).encode(), "x.json")
+    assert editor.points == []
+    assert editor.wait()
+    editor.close()
+
+
+def test_pins_on_a_method_of_the_tables_are_refused(photo):
+    method = TRAINED["zhang2017"](hc.PRESETS["tiny"]).eval()
+    editor = HistogramEditor(method, photo, size=32)
     editor.edit = {"tool": "pin", "at": (0, 0), "colour": "#c33"}
     assert "need a model with attention" in editor.message
-    assert editor.points == []
+    assert editor.wait()
     editor.close()
 
 

@@ -210,7 +210,8 @@ async function render({ model, el }) {
 
   function told(message, buffers) {
     if (message.kind === "reset") divide(0);
-    if (message.kind !== "download") return;
+    if (message.kind !== "download" || message.taken) return;
+    message.taken = true; // by this view: the editor may be shown twice on a page
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([buffers[0]]));
     link.download = message.name;
