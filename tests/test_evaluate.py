@@ -186,6 +186,15 @@ def test_missing_double_extra_and_broken_predictions_are_named(classes, tmp_path
         find_predictions(flat, find_images(photos), photos)
 
 
+def test_predictions_among_the_photos_are_no_photos(classes, tmp_path, capsys):
+    photos, its = classes
+    its.rename(photos / "coloured")
+    words = ["evaluate", str(photos), "--predictions", str(photos / "coloured"), "--size", "64"]
+    assert main([*words, "--output", str(tmp_path / "t.csv")]) == 0
+    assert capsys.readouterr().err == ""
+    assert len(pd.read_csv(tmp_path / "t.csv")) == 6
+
+
 def test_names_of_photos_in_tables(tmp_path):
     def names(*paths):
         return list(name_photos([tmp_path / path for path in paths]).values())

@@ -150,7 +150,7 @@ def find_targets(sources: list[Path], output: Path) -> tuple[list[tuple[Path, Pa
         ValueError: a file is named for the results of several photos, or two results would have the same name; or the
             results would lie among the photos.
     """
-    photos, failed = [], []  # each photo with its name below the output folder
+    photos, failed = {}, []  # each photo with its name below the output folder; by path, since one may be named twice
     results, known = identity(output), cache(identity)
     for source in sources:
         is_folder = os.path.isdir(source)  # unlike Path's own it never raises
@@ -169,16 +169,20 @@ def find_targets(sources: list[Path], output: Path) -> tuple[list[tuple[Path, Pa
             if any(inside):
                 print(f"histcolor: {output}: its {sum(inside)} pictures are results and not coloured.", file=sys.stderr)
             found = [pair for pair, is_result in zip(found, inside, strict=True) if not is_result]
-        photos += found
+        for path, name in found:
+            photos.setdefault(os.path.abspath(path), (path, name))
     if output.suffix and not os.path.isdir(output):
-        if len(sources) > 1 or os.path.isdir(sources[0]):
-            raise ValueError(f"{output}: names a file, but several photos were given: name a folder.")
-        return [(path, output) for path, _ in photos], failed
-    common = Counter(name.with_suffix("") for _, name in photos)  # a.jpg beside a.png: a.jpg.png and a.png.png
-    names = [name if common[name.with_suffix("")] > 1 else name.with_suffix("") for _, name in photos]
-    targets = [(path, output / f"{name}.png") for (path, _), name in zip(photos, names, strict=True)]
+        if len(photos) + len(failed) > 1 or os.path.isdir(sources[0]):
+            raise ValueError(
+                f"{output}: names a file, but several photos were given: name a folder; one with a dot in its name "
+                "has to be there already."
+            )
+        return [(path, output) for path, _ in photos.values()], failed
+    common = Counter(name.with_suffix("") for _, name in photos.values())  # a.jpg beside a.png: a.jpg.png and a.png.png
+    names = [name if common[name.with_suffix("")] > 1 else name.with_suffix("") for _, name in photos.values()]
+    targets = [(path, output / f"{name}.png") for (path, _), name in zip(photos.values(), names, strict=True)]
     if doubled := [target for target, count in Counter(target for _, target in targets).items() if count > 1]:
-        raise ValueError(f"Several photos would be written to {min(doubled)}: colour them folder by folder.")
+        raise ValueError(f"Several photos would be written to {min(doubled)}: colour them one by one.")
     return targets, failed
 
 

@@ -114,20 +114,21 @@ def experiment(args: argparse.Namespace) -> int:
     """``histcolor experiment``: exit code 1 if a method failed or a photo could not be read."""
     for name in TABLES:  # before hours of work
         options.is_ours(args.output / name, "method")
-    began, minutes, code = time.monotonic(), args.minutes, 0
-    if args.processes > 1:
-        if not run_processes(args.words, args.processes, args.device):
-            show("A process failed, see above; the tables have what is done.")
-            code = 1
-        elif minutes is not None:  # they have used some of it
-            minutes = max(0.0, minutes - (time.monotonic() - began) / 60)
     from histcolor.experiments.definition import read_experiment
-    from histcolor.experiments.run import run, tabulate
+    from histcolor.experiments.run import check_methods, run, tabulate
     from histcolor.experiments.statistics import printed
 
     names = ("preset", "steps", "batch_size", "size", "lr")
     budget = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     found = read_experiment(args.file or project_root() / "notebooks" / "experiments.toml", args.experiment, budget)
+    check_methods(found, args.methods)
+    began, minutes, code = time.monotonic(), args.minutes, 0
+    if args.processes > 1:
+        if not run_processes(args.words, args.processes, args.device):
+            show("A process could not do all of its work, see above; the tables have what is done.")
+            code = 1
+        elif minutes is not None:  # they have used some of it
+            minutes = max(0.0, minutes - (time.monotonic() - began) / 60)
 
     def log(line: dict) -> None:
         if quiet_bars:
@@ -176,12 +177,13 @@ def run_processes(words: Sequence[str], count: int, device: str) -> bool:
     """
     kind, _, number = device.partition(":")
     seen, children = visible_gpus() if kind == "cuda" else [], []
+    end = words.index("--") if "--" in words else len(words)  # of the options
     for i in range(count):
         if seen:
             share = {"CUDA_VISIBLE_DEVICES": seen[int(number) if number else i % len(seen)]}
         else:
             share = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))}
-        command = [sys.executable, "-m", "histcolor", *words, "--processes", "1", "--device", kind]
+        command = [sys.executable, "-m", "histcolor", *words[:end], "--processes", "1", "--device", kind, *words[end:]]
         children.append(subprocess.Popen(command, env=os.environ | share))
     try:
         return not any([child.wait() for child in children])

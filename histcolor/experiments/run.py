@@ -74,6 +74,13 @@ class Work:
         return math.inf if self.minutes is None else self.minutes - (time.perf_counter() - self.began) / 60
 
 
+def check_methods(experiment: Experiment, methods: Sequence[str]) -> None:
+    """Refuse, by a ``ValueError``, methods that an experiment does not have."""
+    if unknown := sorted(set(methods) - {method.name for method in experiment.methods}):
+        names = ", ".join(repr(method.name) for method in experiment.methods)
+        raise ValueError(f"[{experiment.name}] has no method {unknown[0]!r}; it has {names}.")
+
+
 def run(
     experiment: Experiment,
     packs: Sequence[Path],
@@ -126,9 +133,7 @@ def run(
     failed |= dict.fromkeys(unread)
     if len(files) < 2:
         raise ValueError(f"{photos}: cross-reference needs at least two photos, got {len(files)}.")
-    if unknown := sorted(set(methods) - {method.name for method in experiment.methods}):
-        names = ", ".join(repr(method.name) for method in experiment.methods)
-        raise ValueError(f"[{experiment.name}] has no method {unknown[0]!r}; it has {names}.")
+    check_methods(experiment, methods)
     names = "\n".join(f"{path.relative_to(photos).as_posix()} {path.stat().st_size}" for path in files)
     about = {
         "packs": [about_pack(path) for path in packs],

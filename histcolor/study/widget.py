@@ -97,12 +97,15 @@ class StudyWidget(widgets.VBox):
         self._show()
 
     def _read(self) -> dict[tuple[str, str], str]:
-        """Read this participant's answers so far, (group, question) → method."""
+        """Read this participant's answers so far about these methods, (group, question) → method."""
         try:
             table = read_answers(self._path)
         except FileNotFoundError:  # it is made with the first answer
             return {}
-        mine = table[(table["participant"] == storable(self._participant)) & (table["simulated"] == self._simulated)]
+        methods = {storable(method) for method in self._steps[0][1]}
+        same = table["shown"].map(lambda shown: set(shown.split("|")) == methods)
+        who = (table["participant"] == storable(self._participant)) & (table["simulated"] == self._simulated)
+        mine = table[who & same]
         known = {
             (storable(name), question, storable(method)): (name, question, method)
             for name, shown, question in self._steps

@@ -106,6 +106,22 @@ def test_photos_of_one_name_and_two_suffixes(scans, colorize, tmp_path):
     assert sorted(content(tmp_path / "out")) == ["a.JPG.png", "a.png.png", "b.png"]
 
 
+def test_a_photo_that_is_named_twice_is_coloured_once(scans, colorize, tmp_path):
+    assert colorize(scans, scans / "a.png", "--palette", "#c33", "--output", tmp_path / "out")[0] == 0
+    assert sorted(content(tmp_path / "out")) == ["a.png", "b.png"]
+    assert colorize(scans / "a.png", scans / "a.png", "--palette", "#c33", "--output", tmp_path / "one.png")[0] == 0
+    assert hc.read_image(tmp_path / "one.png").equal(hc.read_image(tmp_path / "out" / "a.png"))
+
+
+def test_a_folder_with_a_dot_in_its_name(scans, colorize, tmp_path):
+    code, errors = colorize(scans, "--palette", "#c33", "--output", tmp_path / "out.v2")
+    assert code == 1
+    assert "name a folder; one with a dot in its name has to be there already" in errors[0]
+    (tmp_path / "out.v2").mkdir()
+    assert colorize(scans, "--palette", "#c33", "--output", tmp_path / "out.v2")[0] == 0
+    assert sorted(content(tmp_path / "out.v2")) == ["a.png", "b.png"]
+
+
 def test_two_names_that_lead_to_one_file(scans, colorize, tmp_path, monkeypatch):
     """As on a file system that ignores case: the second result would replace the first."""
     (scans / "A.jpg").write_bytes((scans / "b.jpg").read_bytes())

@@ -55,6 +55,19 @@ def test_processes_share_the_gpus_that_are_allowed(device, visible, shares, chil
     assert [command for command, _, _ in children] == [words] * 3
 
 
+def test_options_are_overruled_before_what_follows_them(children):
+    run_processes(["experiment", "--data", "P", "--", "ablation"], 1, "cpu")
+    assert children[0][0] == ["experiment", "--data", "P", "--processes", "1", "--device", "cpu", "--", "ablation"]
+
+
+def test_an_unknown_method_starts_no_process(children, photos, tmp_path, capsys):
+    words = ["experiment", "ablation", "--photos", str(photos), "--output", str(tmp_path / "out")]
+    assert main([*words, "--processes", "2", "--methods", "Ours"]) == 1
+    assert "[ablation] has no method 'Ours'" in capsys.readouterr().err
+    assert not children
+    assert not (tmp_path / "out").exists()
+
+
 def test_processes_share_the_cores(children, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 4)

@@ -65,3 +65,16 @@ def test_the_pages_solution_is_accepted(page, name):
 def test_typical_mistakes_are_explained(stub, mistake):
     answer = stub.check(lambda *inputs: mistake(*inputs))
     assert answer == f"{stub.name}: not yet. {' '.join(mistake.__doc__.split())}"
+
+
+def test_a_number_is_as_good_as_a_tensor_of_one():
+    right = quickstart.INTERSECT.right
+    assert quickstart.INTERSECT.check(lambda *hists: right(*hists).item()) == "intersect: right."
+
+
+def test_counting_needs_no_clamp_where_ab_is_in_its_range():
+    def count(ab, bins):
+        index = ((ab + 110) / (220 / bins)).floor().long()
+        return torch.bincount(index[0] * bins + index[1], minlength=bins**2).view(bins, bins) / ab.shape[1]
+
+    assert representation.COUNT.check(count) == "count: right."

@@ -4,6 +4,7 @@ import re
 import sqlite3
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 
 import ipywidgets as widgets
 import pytest
@@ -152,6 +153,17 @@ def test_who_comes_back_goes_on(path):
     assert again.done
     assert StudyWidget(GROUPS, path, "P1").done
     assert len(read_answers(path)) == 7
+
+
+def test_answers_about_other_methods_do_not_count(path):
+    StudyWidget(GROUPS, path, "P1").answer("A")
+    fewer = [replace(group, results=dict(list(group.results.items())[:2])) for group in GROUPS]
+    other = StudyWidget(fewer, path, "P1")
+    assert other.progress == "group 1 of 3, question 1 of 2"
+    for _ in range(6):
+        other.answer("A")
+    assert other.done
+    assert StudyWidget(GROUPS, path, "P1").progress == "group 1 of 3, question 2 of 2"
 
 
 def test_back_keeps_both_and_the_last_counts(path):
