@@ -288,10 +288,7 @@ def load_state(
     if step < 0 or not 0 <= seconds < math.inf:
         raise CheckpointError(f"{path}: is damaged: its step is {step}, its time {seconds} s.")
     if then != pack:
-        raise CheckpointError(
-            f"{path.parent}: holds a run on other photos ({then}; given are {pack}): give the same packs in the same "
-            "order, or name another folder."
-        )
+        raise CheckpointError(on_other_photos(path.parent, then, pack))
     moments = {
         i: {"step": torch.zeros(()), "exp_avg": p, "exp_avg_sq": p}
         for i, p in enumerate(p for group in optimizer.param_groups for p in group["params"])
@@ -307,6 +304,14 @@ def load_state(
     except (LookupError, TypeError, ValueError, RuntimeError) as error:  # it has more than was wanted
         raise CheckpointError(f"{path}: was written by a run that trains other weights.") from error
     return step, seconds
+
+
+def on_other_photos(run: Path, then: str, now: str) -> str:
+    """Say that a run's pack, by its fingerprint, is not the one given."""
+    return (
+        f"{run}: holds a run on other photos ({then}; given are {now}): give the same packs in the same order, or name "
+        "another folder."
+    )
 
 
 def find_fault(saved: Any, wanted: Any, name: str = "") -> str:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from histcolor.checks import Range
 from histcolor.color import AB_MAX, lab_to_rgb, rgb_to_lab, unscale_ab
 from histcolor.histogram import as_numbers, check_histogram
 from histcolor.images import STRIP, check_photo, read_strips, to_tensor, to_uint8, write_strips
@@ -29,6 +30,7 @@ class EncodedPhoto:
 
     L: Tensor  #: full size, ``[1, H, W]`` in [0, 100], on the CPU
     features: PhotoFeatures  #: at the working size, for one photo
+    model: Colorizer  #: that computed them
 
 
 def working_size(height: int, width: int, size: int) -> tuple[int, int]:
@@ -48,7 +50,7 @@ def check_size(size: int | str) -> int:
         if size not in SIZES:
             raise ValueError(f"size must be a number of pixels or one of {', '.join(SIZES)}, got {size!r}.")
         return SIZES[size]
-    if not 32 <= size <= MAX_SIZE:
+    if size not in Range(32, MAX_SIZE, whole=True):
         raise ValueError(f"size must be from 32 to {MAX_SIZE:,} pixels, got {size}.")
     return size
 
@@ -85,7 +87,7 @@ def encode(model: Colorizer, image: Tensor, *, size: int | str = "full") -> Enco
     device = next(model.parameters()).device
     L = lightness(image.float())
     small = resize(L, working_size(*L.shape[-2:], size)).to(device)
-    return EncodedPhoto(L.cpu(), model.encode(small[None]))
+    return EncodedPhoto(L.cpu(), model.encode(small[None]), model)
 
 
 @torch.no_grad()
@@ -111,7 +113,7 @@ def colorize(
         transport: the transport strength: how far the network's colours are then moved towards the target histogram,
             from 0 (not at all) to 1 (all the way).
         flips: colour the mirrored photo as well and take the mean: a little better, and twice the work.
-        size: the working size, see :func:`encode`.
+        size: the working size, see :func:`encode`; an encoded photo has its own.
 
     Returns:
         RGB ``[3, H, W]``, or ``[N, 3, H, W]`` for a batch, in [0, 1], at the full size of ``image``, on the CPU.
@@ -124,6 +126,8 @@ def colorize(
     hist = None if hist is None else as_numbers(hist)
     check_options(model, hist, transport=transport, size=size)
     photo = image if isinstance(image, EncodedPhoto) else encode(model, image, size=size)
+    if photo.model is not model:
+        raise ValueError("The photo was encoded by another model: its features mean nothing to this one.")
     pins = pin(model, photo.features, photo.L.shape[-2:], points, given=hist is not None)
     ab = colours(model, photo, hist, transport=transport, flips=flips, pins=pins)
     out = join(photo.L, ab.cpu(), photo.features.L[0].cpu())
@@ -163,6 +167,8 @@ def colorize_file(
         OSError: the result can not be written, or a file is there that must not be replaced.
         ValueError: see :func:`colorize`.
     """
+    if hist is not None and (hist := as_numbers(hist)).ndim != 2:
+        raise ValueError(f"A file takes one histogram, [bins, bins], got shape {list(hist.shape)}.")
     check_options(model, hist, transport=transport, size=size)
     with tempfile.SpooledTemporaryFile(max_size=2**26) as full_L:
         with read_strips(photo) as (height, width, strips):
@@ -175,7 +181,7 @@ def colorize_file(
                 narrow[:, top : top + rows] = resize(L, (rows, shape[1]))
                 top += rows
         small = resize(narrow, shape)
-        encoded = EncodedPhoto(small, model.encode(small[None].to(next(model.parameters()).device)))
+        encoded = EncodedPhoto(small, model.encode(small[None].to(next(model.parameters()).device)), model)
         pins = pin(model, encoded.features, (height, width), points, given=hist is not None)
         ab = colours(model, encoded, hist, transport=transport, flips=flips, pins=pins).cpu()
         colour_strip, rows = make_joiner(ab, small, height, width), max(1, STRIP // width)

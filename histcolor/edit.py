@@ -54,7 +54,7 @@ def _path(ab: Iterable) -> list[tuple[float, float]]:
         entries = list(ab)
     except TypeError as error:
         raise ValueError(f"ab must be a pair (a, b) or a list of pairs, got {_short(ab)}.") from error
-    if entries and isinstance(entries[0], list | tuple):
+    if entries and (isinstance(entries[0], list | tuple) or getattr(entries[0], "ndim", 0)):
         return [check_colour(f"ab, entry {place},", entry) for place, entry in enumerate(entries, 1)]
     return [check_colour("ab", entries if isinstance(ab, Iterator) else ab)]
 

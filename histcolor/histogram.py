@@ -245,10 +245,11 @@ def resize_histogram(hist: Tensor, bins: int) -> Tensor:
     n = hist.shape[-1]
     if n == bins:
         return hist
-    edges_in = torch.linspace(0, 1, n + 1, dtype=torch.float64, device=hist.device)
-    edges_out = torch.linspace(0, 1, bins + 1, dtype=torch.float64, device=hist.device)
+    # whole numbers, so that edges which coincide are equal: a bin is `bins` wide, a new one n
+    edges_in = torch.arange(n + 1, dtype=torch.float64, device=hist.device) * bins
+    edges_out = torch.arange(bins + 1, dtype=torch.float64, device=hist.device) * n
     overlap = torch.minimum(edges_out[1:, None], edges_in[1:]) - torch.maximum(edges_out[:-1, None], edges_in[:-1])
-    share = (overlap.clamp(min=0) * n).to(hist)  # [bins, n], columns sum to 1
+    share = (overlap.clamp(min=0) / bins).to(hist)  # [bins, n], columns sum to 1
     return share @ hist @ share.T
 
 

@@ -27,7 +27,11 @@ from histcolor.pictures import MAX_BYTES, STRIP, ImageError, check_suffix, open_
 __all__ = ["MAX_BYTES", "STRIP", "ImageError", "open_rgb", "to_rgb"]  # used from here
 
 PACKED = ".json.xz"  #: tables with this suffix are stored column by column, and compressed
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"})
+#: of the files that are taken for photos: the usual ones of :data:`histcolor.pictures.FORMATS`
+SUFFIXES = frozenset((
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".webp", ".avif", ".bmp", ".gif", ".jp2", ".j2k",
+    ".ppm", ".pgm", ".pbm", ".pnm",
+))  # fmt: skip
 LARGE = 2**25  #: pixels; a larger photo is decoded and encoded in a process of its own
 
 
@@ -135,7 +139,17 @@ def write_image(rgb: Tensor, path: str | os.PathLike) -> None:
     check_photo(rgb, clips=True)
     check_suffix(path)
     with atomic(path) as temporary:
-        pictures.save(Image.fromarray(to_uint8(rgb)), temporary)
+        _save(Image.fromarray(to_uint8(rgb)), temporary, path)
+
+
+def _save(picture: Image.Image, temporary: Path, path: str | os.PathLike) -> None:
+    """Write a picture as a temporary file; if its format can not hold it, an ``OSError`` names the file to be."""
+    try:
+        pictures.save(picture, temporary)
+    except Exception as error:  # encoders raise many kinds
+        if isinstance(error, OSError) and error.errno:  # the disk's
+            raise
+        raise OSError(f"{path}: could not be written: {error}") from error
 
 
 @contextmanager
@@ -185,7 +199,7 @@ def _received_strips(child: subprocess.Popen, height: int, width: int, name: str
 def _receive(child: subprocess.Popen, count: int, name: str) -> bytes:
     data = child.stdout.read(count)
     if len(data) < count:
-        reason = child.stderr.read().decode(errors="replace").strip()
+        reason = os.fsdecode(child.stderr.read()).strip()
         raise ImageError(reason if name in reason else f"{name}: could not be decoded, perhaps for want of memory.")
     return data
 
@@ -208,7 +222,7 @@ def write_strips(
         if height * width <= LARGE:
             strips: list[np.ndarray] = []
             yield strips.append
-            pictures.save(Image.fromarray(np.concatenate(strips)), temporary)
+            _save(Image.fromarray(np.concatenate(strips)), temporary, path)
             return
         command = [sys.executable, "-P", pictures.__file__, "receive", os.fspath(temporary), str(width), str(height)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:

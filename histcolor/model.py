@@ -51,6 +51,8 @@ class ModelConfig:
         check_fields(self)
         if self.bins % self.stride:
             raise ValueError(f"bins must be at least 4 and a multiple of stride, got {self.bins} and {self.stride}.")
+        if self.norm == "instance" and self.bins == self.stride:
+            raise ValueError("norm='instance' needs more than one token: bins must be above stride.")
         if self.attention and not self.keep and (tokens := (self.bins // self.stride) ** 2) > TOKENS:
             raise ValueError(f"keep must be from 1 to {TOKENS:,} where there are {tokens:,} tokens, (bins/stride)².")
         if self.readout == "palette" and not self.attention:

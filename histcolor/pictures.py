@@ -12,7 +12,7 @@ import stat
 import struct
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -145,11 +145,20 @@ def make_converter(picture: Image.Image) -> Callable[[Image.Image], Image.Image]
     """Make the function that converts pieces of a picture to 8-bit sRGB, all of them in the same way."""
     top = white_value(picture)
     transform, mode = to_srgb(picture)
+    negative = top and tags(picture).get(262) == 0  # WhiteIsZero, which Pillow turns in pictures of 8 bits alone
+    hole = picture.info.get("transparency")  # of a gray PNG of 16 bits: the value that is transparent
 
     def convert(piece: Image.Image) -> Image.Image:
         alpha = None
         if top:
-            piece = Image.fromarray((finite(piece) / top * 255).clip(0, 255).round().astype(np.uint8))
+            values = finite(piece)
+            if negative:
+                np.subtract(top, values, out=values)
+            elif hole is not None:
+                values[values == hole] = top
+            values /= top
+            values *= 255
+            piece = Image.fromarray(values.clip(0, 255, out=values).round().astype(np.uint8))
         elif piece.has_transparency_data:
             piece = (piece.convert("LA") if piece.mode == "La" else piece).convert("RGBA")  # Pillow has no direct way
             alpha = piece.getchannel("A")
@@ -168,10 +177,15 @@ def finite(piece: Image.Image) -> np.ndarray:
     return np.nan_to_num(np.asarray(piece).astype(np.float64), posinf=0, neginf=0)
 
 
+def tags(picture: Image.Image) -> Mapping[int, Any]:
+    """Return the tags of a TIFF; other pictures have none."""
+    return picture.tag_v2 if picture.format == "TIFF" else {}
+
+
 def white_value(picture: Image.Image) -> float:
     """Return the value of white in a picture of integers or floating point numbers; 0 for those of 8 bits."""
-    if picture.mode.startswith("I;16"):  # has 16 bits, however dark the photo is
-        return 65535.0
+    if picture.mode.startswith("I;16"):  # has 16 bits, or 12, however dark the photo is
+        return 4095.0 if tags(picture).get(258) == (12,) else 65535.0
     if picture.mode not in ("I", "F"):  # which may have any range
         return 0.0
     (width, height), rows = picture.size, max(1, STRIP // picture.width)
@@ -235,7 +249,7 @@ def check_suffix(path: str | os.PathLike) -> None:
 def save(picture: Image.Image, path: str | os.PathLike) -> None:
     """Write a picture; the suffix of ``path`` is the format (JPEG with quality 95)."""
     options: dict[str, Any] = {}
-    if Path(path).suffix.lower() in (".jpg", ".jpeg"):
+    if Image.registered_extensions().get(Path(path).suffix.lower()) == "JPEG":
         options = {"quality": 95, "subsampling": 0}
     picture.save(path, **options)
 
@@ -267,5 +281,8 @@ if __name__ == "__main__":
             send(sys.argv[2])
         else:
             receive(sys.argv[2], *map(int, sys.argv[3:]))
+    except ImageError as error:  # as it is: blanks and line breaks may be part of the name
+        sys.stderr.buffer.write(os.fsencode(str(error)))
+        sys.exit(1)
     except Exception as error:
         sys.exit(" ".join(str(error).split()) or type(error).__name__)

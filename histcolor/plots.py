@@ -184,7 +184,7 @@ def show_mass_scale(axes: Sequence[Axes], L: float = 65.0) -> Colorbar:
 def show_pixels(axes: Axes, lab: Tensor, title: str = "", *, points: int = 4000) -> None:
     """Draw the pixels of a photo, Lab ``[3, H, W]``, as points in the ab plane, each in its own colour.
 
-    At most ``points`` pixels are drawn, evenly chosen in reading order.
+    About ``points`` pixels are drawn, evenly chosen in reading order.
     """
     few = lab.flatten(1)[:, :: max(1, lab[0].numel() // points)]
     colours = to_uint8(lab_to_rgb(few[:, :, None]))[:, 0] / 255

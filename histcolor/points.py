@@ -64,10 +64,10 @@ def read_points(points: Iterable[Point], height: int, width: int) -> tuple[Tenso
 
 
 def _colour(name: str, colour: str | tuple[float, float] | None) -> tuple[float, float]:
-    if colour is None or colour == "gray":
-        return 0.0, 0.0
-    if not isinstance(colour, str):
+    if colour is not None and not isinstance(colour, str):
         return check_colour(name, colour)
+    if colour in (None, "gray"):
+        return 0.0, 0.0
     try:
         rgb = palette_rgb([colour])
     except ValueError as error:

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from histcolor.checkpoint import load_state
+from histcolor.checkpoint import load_state, on_other_photos
 from histcolor.checks import flat, read_config
 from histcolor.data import Pack
 from histcolor.files import clear_temporaries
@@ -43,6 +43,7 @@ def resume(
         ValueError: the folder holds a run of another model or configuration, or on other photos, or other files.
     """
     step, seconds, history = 0, 0.0, []
+    about = {**about, "pack": pack.fingerprint()}
     if (run / "state.pt").is_file():
         check_same_run(about, run / "config.json")
         step, seconds = load_state(run / "state.pt", model, average, optimizer, pack.fingerprint())
@@ -84,7 +85,7 @@ def check_unused(config: dict, run: Path) -> None:
     taken = [] if path.exists() else [run / name for name in ("history.csv", "sheets") if (run / name).exists()]
     if taken or (path.exists() and "model" not in read_config(path)):
         raise ValueError(f"{[*taken, path][0]}: is there already, and is no run's; choose another folder.")
-    if model.exists():  # of a finished run without its state, or of one that was killed before its first state
+    if model.exists() or (run / "history.csv").exists():  # of a run without its state, as a finished one may be
         check_same_run(config, path)
 
 
@@ -96,9 +97,12 @@ def check_same_run(config: dict, path: Path) -> None:
         OSError: the file is missing.
     """
     now = flat(json.loads(json.dumps(config)))
-    then = {"init": now.get("init"), **flat(read_config(path))}  # older runs do not tell what they started from
-    if different := sorted(k for k in {**then, **now} if then.get(k) != now.get(k)):
+    # older runs do not tell what they started from, and their photos only in state.pt
+    then = {"init": now.get("init"), "pack": now["pack"], **flat(read_config(path))}
+    if different := [k for k in sorted({**then, **now}) if then.get(k) != now.get(k)]:
         key = different[0]
+        if different == ["pack"]:
+            raise ValueError(on_other_photos(path.parent, then[key], now[key]))
         raise ValueError(
             f"{path.parent}: holds a run with {key} = {then.get(key)}, now it is {now.get(key)}: "
             "start it again with the same options, or choose another folder."

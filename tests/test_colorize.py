@@ -110,6 +110,19 @@ def test_a_batch_of_histograms_equals_one_by_one(model, photo):
         torch.testing.assert_close(hc.colorize(model, photo, hist, size=64), out, atol=1e-4, rtol=0)
 
 
+def test_a_photo_that_another_model_encoded_is_refused(model, photo):
+    encoded = hc.encode(copy.deepcopy(model), photo, size=64)
+    with pytest.raises(ValueError, match="encoded by another model"):
+        hc.colorize(model, encoded, histogram(photo))
+
+
+def test_a_file_takes_one_histogram(model, photo, tmp_path):
+    hc.write_image(photo, tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"takes one histogram, \[bins, bins\], got shape \[2, 16, 16\]"):
+        colorize_file(model, tmp_path / "a.png", tmp_path / "b.png", histogram(photo).expand(2, -1, -1))
+    assert not (tmp_path / "b.png").exists()
+
+
 def test_histograms_may_be_lists_and_arrays(model, photo):
     encoded, hist = hc.encode(model, photo, size=64), histogram(photo)
     expected = hc.colorize(model, encoded, hist)
@@ -207,6 +220,8 @@ def test_wrong_size(model, photo):
         hc.encode(model, photo, size=16)
     with pytest.raises(ValueError, match="got 1025"):
         hc.encode(model, photo, size=1025)
+    with pytest.raises(ValueError, match=r"got 64\.5"):
+        hc.encode(model, photo, size=64.5)
 
 
 @pytest.mark.parametrize("large", [0, 2**25])

@@ -102,6 +102,13 @@ def test_edits_that_ask_for_nothing_change_nothing(hist):
     assert torch.allclose(edit.erase(hist, (5, 5), strength=0), same)
 
 
+def test_a_stroke_is_a_list_of_pairs_of_any_kind():
+    path = [[1.0, 2.0], [30.0, -40.0]]
+    wanted = edit.paint(H, path)
+    for kind in (np.array, torch.tensor, lambda x: [np.array(ab) for ab in x], lambda x: [tuple(ab) for ab in x]):
+        assert edit.paint(H, kind(path)).equal(wanted)
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -142,6 +149,7 @@ H = torch.ones(8, 8)
         (lambda: edit.paint(H, (NAN, 0)), "a of ab"),
         (lambda: edit.paint(H, (0, 111)), "b of ab"),
         (lambda: edit.paint(H, 5), "pair"),
+        (lambda: edit.paint(H, np.zeros((3, 3))), "ab, entry 1, must be a pair"),
         (lambda: edit.paint(H, (1, 2, 3)), "pair"),
         (lambda: edit.paint(H, ("1", 2)), "a of ab"),
         (lambda: edit.paint(H, (0, 0), radius=-1), "radius"),

@@ -195,6 +195,14 @@ def test_predictions_among_the_photos_are_no_photos(classes, tmp_path, capsys):
     assert len(pd.read_csv(tmp_path / "t.csv")) == 6
 
 
+def test_a_contact_sheet_among_the_photos_is_no_photo(classes):
+    photos, _ = classes
+    made = ["--sheet", str(photos / "sheet.png"), "--output", str(photos / "t.csv")]
+    for _ in range(2):  # the second time it is there
+        assert main(["evaluate", str(photos), "--methods", "mean", "--size", "64", *made]) == 0
+        assert len(pd.read_csv(photos / "t.csv")) == 6
+
+
 def test_names_of_photos_in_tables(tmp_path):
     def names(*paths):
         return list(name_photos([tmp_path / path for path in paths]).values())

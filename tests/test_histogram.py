@@ -361,6 +361,15 @@ def test_resize_to_a_divisor_equals_counting_in_fewer_bins():
     torch.testing.assert_close(H.resize_histogram(H.ab_histogram(ab, 64), 16), H.ab_histogram(ab, 16))
 
 
+@pytest.mark.parametrize(("n", "bins"), [(60, 20), (20, 60), (98, 14)])
+def test_resize_leaves_no_crumbs_in_other_bins(n, bins):
+    """Where edges coincide no rounding may give a colour to a bin that has no mass."""
+    for i in range(n):
+        hist = torch.zeros(n, n)
+        hist[i, i] = 1
+        assert (H.resize_histogram(hist, bins) > 0).sum() == max(1, bins // n) ** 2
+
+
 # ---- what the network sees
 
 

@@ -265,6 +265,35 @@ def test_16_bit(suffix, tmp_path):
     assert np.array_equal(read8(path), (values / 257).round().astype(np.uint8)[..., None].repeat(3, -1))
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_a_tiff_whose_white_is_zero(kind, tmp_path):
+    top = 1 if kind is np.float32 else np.iinfo(kind).max
+    values = np.linspace(0, top, 600).reshape(20, 30).astype(kind)
+    tifffile.imwrite(tmp_path / "fax.tif", values, photometric="miniswhite")
+    assert np.abs(read8(tmp_path / "fax.tif")[..., 0] - (255 - values / top * 255)).max() <= 0.51
+
+
+def test_12_bit(tmp_path):
+    packed = np.frombuffer(bytes.fromhex("000 7ff 800 fff".replace(" ", "")), np.uint8)  # two values in three bytes
+    tifffile.imwrite(tmp_path / "deep.tif", np.arange(4, dtype=np.uint8)[None], photometric="minisblack")
+    with Image.open(tmp_path / "deep.tif") as picture:
+        at = picture.tile[0].offset
+    data = bytearray((tmp_path / "deep.tif").read_bytes())
+    with tifffile.TiffFile(tmp_path / "deep.tif") as tiff:
+        tags = tiff.pages[0].tags
+        depth, length = tags["BitsPerSample"].valueoffset, tags["StripByteCounts"].valueoffset
+    data[depth], data[length] = 12, 6
+    (tmp_path / "deep.tif").write_bytes(data[:at] + packed.tobytes() + data[at + 4 :])
+    assert as_saved(tmp_path / "deep.tif", "mode") == "I;16"
+    assert read8(tmp_path / "deep.tif")[0, :, 0].tolist() == [0, 127, 128, 255]
+
+
+def test_16_bit_with_a_transparent_value(tmp_path):
+    path = tmp_path / "hole.png"
+    Image.fromarray(np.array([[0, 32125, 65535]], np.uint16)).save(path, transparency=32125)
+    assert read8(path)[0, :, 0].tolist() == [0, 255, 255]
+
+
 def test_a_dark_16_bit_photo_stays_dark(tmp_path):
     # a peak below 256 must not make it an 8-bit one
     path = save(np.full((8, 8), 255, np.uint16), tmp_path / "night.png")
@@ -484,7 +513,8 @@ def test_a_large_photo_is_decoded_and_encoded_in_other_processes(colours, tmp_pa
     monkeypatch.setattr(images, "LARGE", 0)
     exif = Image.Exif()
     exif[0x0112] = 6
-    path = save(colours, tmp_path / "größe.png", exif=exif, icc_profile=display_p3())
+    name = "größe  x.png"  # with two blanks
+    path = save(colours, tmp_path / name, exif=exif, icc_profile=display_p3())
     assert np.array_equal(strips_of(path), read8(path))
     with images.write_strips(tmp_path / "b.png", 24, 32) as write:
         for strip in np.split(colours, 4):
@@ -493,8 +523,8 @@ def test_a_large_photo_is_decoded_and_encoded_in_other_processes(colours, tmp_pa
     path.write_bytes(path.read_bytes()[:-300])
     with pytest.raises(ImageError, match="is not a readable image, or is damaged") as error:
         strips_of(path)
-    check_message(error, "größe.png")
-    assert {p.name for p in tmp_path.iterdir()} == {"größe.png", "b.png"}
+    check_message(error, name)
+    assert {p.name for p in tmp_path.iterdir()} == {name, "b.png"}
 
 
 @pytest.mark.parametrize("large", [0, 2**25])
@@ -511,8 +541,9 @@ def test_a_picture_that_is_not_written_to_its_end_leaves_nothing(large, colours,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_encoder_that_fails_says_why(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "LARGE", 0)
+@pytest.mark.parametrize("large", [0, 2**40])
+def test_an_encoder_that_fails_says_why(large, tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "LARGE", large)
     row = np.zeros((1, 70_000, 3), np.uint8)  # longer than a JPEG may be
 
     def write():
@@ -554,12 +585,21 @@ def test_write_takes_a_gradients_tensor_and_makes_folders(tmp_path):
     assert read_image(path).shape == (3, 5, 7)
 
 
-def test_write_jpeg_keeps_colours(tmp_path):
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_a_picture_too_long_for_its_format(suffix, tmp_path):
+    with pytest.raises(OSError, match=rf"long\{suffix}: could not be written: ."):
+        write_image(torch.zeros(3, 2, 70_000), tmp_path / f"long{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".jfif", ".jpe"])
+def test_write_jpeg_keeps_colours(suffix, tmp_path):
     rgb = torch.zeros(3, 32, 32)
     rgb[0, :, ::2], rgb[2, :, 1::2] = 1, 1  # red and blue columns, which chroma subsampling would blend
-    write_image(rgb, tmp_path / "a.jpg")
-    assert as_saved(tmp_path / "a.jpg", "format") == "JPEG"
-    assert (read_image(tmp_path / "a.jpg") - rgb).abs().mean() < 0.05
+    path = tmp_path / f"a{suffix}"
+    write_image(rgb, path)
+    assert as_saved(path, "format") == "JPEG"
+    assert (read_image(path) - rgb).abs().mean() < 0.05
 
 
 @pytest.mark.parametrize(
@@ -734,6 +774,13 @@ def test_find_images_sorts_and_leaves_out_what_is_no_photo(tmp_path):
     (tmp_path / "folder.jpg").mkdir()
     assert [p.relative_to(tmp_path).as_posix() for p in find_images(tmp_path)] == ["a.PNG", "b.jpg", "deep/er/c.jpeg"]
     assert find_images(str(tmp_path / "b.jpg")) == [tmp_path / "b.jpg"]
+
+
+def test_find_images_knows_the_names_of_all_formats():
+    Image.init()
+    known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in pictures.FORMATS}
+    assert known - images.SUFFIXES == {".apng", ".avifs", ".j2c", ".jpc", ".jpf", ".jpx", ".pfm"}  # hardly a photo's
+    assert known | {".avif"} >= images.SUFFIXES  # which not each Pillow reads
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs pipes and links")

@@ -247,6 +247,11 @@ def test_wrong_configurations(field, value):
         replace(PRESETS["small"], **{field: value})
 
 
+def test_one_token_is_too_few_for_instance_normalisation():
+    with pytest.raises(ValueError, match="bins must be above stride"):
+        replace(PRESETS["tiny"], stride=16, norm="instance")
+
+
 def test_configuration_from_a_dictionary():
     from dataclasses import asdict
 

@@ -1,5 +1,6 @@
 """Pins: they hold at their place, spread to what is alike, leave the rest alone, and bad ones are refused."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -179,6 +180,12 @@ def test_bad_pins(tiny, labs, point, message):
     with pytest.raises(ValueError, match=message) as raised:
         hc.colorize(tiny, hc.lab_to_rgb(labs[0]), hc.ab_histogram(labs[0][1:], 16), points=[(3, 3, "#c33"), point])
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", [list, np.array, torch.tensor])
+def test_a_colour_is_any_pair(kind):
+    _, colours = read_points([(1, 2, kind([10.0, -20.0]))], 8, 8)
+    assert colours.tolist() == [[10, -20]]
 
 
 def test_only_models_with_attention_have_pins(labs):

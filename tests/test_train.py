@@ -95,6 +95,21 @@ def test_a_run_does_not_go_on_with_other_photos(pack, tmp_path):
         run(replace(CONFIG, steps=4), other, tmp_path)
 
 
+@pytest.mark.parametrize("kept", [("model.safetensors",), ("history.csv",), ("model.safetensors", "history.csv")])
+def test_a_run_without_its_state_is_replaced_by_no_other(kept, pack, tmp_path):
+    run(replace(CONFIG, steps=4), pack, tmp_path)
+    for path in tmp_path.iterdir():
+        if path.name not in ("config.json", *kept):
+            path.unlink()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match="holds a run with lr = "):
+        run(replace(CONFIG, steps=4, lr=0.01), pack, tmp_path)
+    with pytest.raises(ValueError, match="holds a run on other photos"):
+        run(replace(CONFIG, steps=4), Pack(np.ascontiguousarray(pack.images[::-1])), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    run(replace(CONFIG, steps=4), pack, tmp_path)  # the same run is made anew
+
+
 def test_dropped_histograms(pack):
     config = replace(CONFIG, batch_size=1000, cross=0.3, dropped=0.2)
     plan, before = plan_of(config, 50, 0), plan_of(replace(config, dropped=0.0), 50, 0)

@@ -98,8 +98,9 @@ def evaluate(args: argparse.Namespace) -> int:
     if args.predictions and identity(args.predictions) == identity(args.photos) is not None:
         raise ValueError(f"{args.predictions}: is the folder of the photos themselves; name the predictions' folder.")
     every = find_images(args.photos, unread := [])
-    if args.predictions and args.photos.resolve() in (inside := args.predictions.resolve()).parents:
-        every = [path for path in every if inside not in path.resolve().parents]  # these are no photos
+    for made in (args.predictions, args.sheet):  # which may lie among the photos, and are none
+        if made and args.photos.resolve() in (made := made.resolve()).parents:
+            every = [path for path in every if made not in (path.resolve(), *path.resolve().parents)]
     check_outputs(args)
     photos, methods, missing, other = evenly(every, args.limit), {}, {}, []
     if args.predictions:

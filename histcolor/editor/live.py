@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from torch import Tensor
@@ -62,7 +62,7 @@ class Live:
         height, width = image.shape[-2:]
         scale = min(1.0, show / max(height, width))
         shown = (max(1, round(height * scale)), max(1, round(width * scale)))
-        self.small = EncodedPhoto(resize(self.photo.L, shown), self.photo.features)
+        self.small = replace(self.photo, L=resize(self.photo.L, shown))
         self.result: Result | None = None  #: the newest result that is ready
         self._said: tuple | None = None  # histogram; automatic, points; and for them the pins and the network's colours
         self._quick = execution(self.photo.features.L.device).autocast()
