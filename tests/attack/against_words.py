@@ -151,7 +151,6 @@ def what_does_not_fit(world, room, random):
             colorize(world, world.photo, room / "o.png", "--fast"),
             ["colorize", world.photos, "--model", world.model, *SMALL, "--output", room / "out", "--point", "1,1,#c33"],
             ["colorize", world.photos, "--model", world.model, *SMALL, "--output", room / "o.png"],
-            ["colorize", world.photos, world.photos, "--model", world.model, *SMALL, "--output", room / "out"],
             ["evaluate", world.photos, "--model", world.model, "--cross", "--pins", "1", "--output", room / "o.csv"],
             ["evaluate", world.photo, "--methods", "gray", "--cross", *SMALL, "--output", room / "o.csv"],
             [

@@ -113,6 +113,15 @@ def test_a_photo_that_is_named_twice_is_coloured_once(scans, colorize, tmp_path)
     assert hc.read_image(tmp_path / "one.png").equal(hc.read_image(tmp_path / "out" / "a.png"))
 
 
+def test_photos_of_one_name_in_two_folders(scans, colorize, tmp_path):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "a.png").write_bytes((scans / "a.png").read_bytes())
+    code, errors = colorize(scans, tmp_path / "more", "--palette", "#c33", "--output", tmp_path / "out")
+    assert code == 1
+    assert "Several photos would be written to" in errors[0]
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_with_a_dot_in_its_name(scans, colorize, tmp_path):
     code, errors = colorize(scans, "--palette", "#c33", "--output", tmp_path / "out.v2")
     assert code == 1
