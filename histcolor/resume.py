@@ -98,7 +98,7 @@ def check_same_run(config: dict, path: Path) -> None:
     """
     now = flat(json.loads(json.dumps(config)))
     # older runs do not tell what they started from, and their photos only in state.pt
-    then = {"init": now.get("init"), "pack": now["pack"], **flat(read_config(path))}
+    then = {"init": now.get("init"), "pack": now.get("pack"), **flat(read_config(path))}
     if different := [k for k in sorted({**then, **now}) if then.get(k) != now.get(k)]:
         key = different[0]
         if different == ["pack"]:
