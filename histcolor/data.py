@@ -109,7 +109,7 @@ def build_pack(
     """Turn folders and tars of photos into a pack; the folder ``output`` appears when it is complete and checked.
 
     Args:
-        sources: folders or tar files.
+        sources: folders or tar files; a photo that lies in two of them (as in ``A`` and ``A/B``) is taken once.
         output: the pack's folder.
         size: pixels along each side.
         keep: take only files whose name contains this text (``imagenette/train``).
@@ -133,12 +133,15 @@ def build_pack(
 def _fill_pack(
     sources: list[Path], work: Path, size: int, keep: str, min_bytes: int, failed: list[str] | None, quiet: bool
 ) -> dict:
-    rows, sums, raw = [], [], work / "images.raw"
+    rows, sums, seen, raw = [], [], set(), work / "images.raw"
     with open(raw, "wb") as pixels:
         for source in map(Path, sources):
+            above = os.path.realpath(source.parent)
             for name, data in tqdm(iterate_files(source, failed), desc=source.name, unit=" photos", disable=quiet):
-                if keep not in name:
+                path = os.path.normpath(os.path.join(above, name))
+                if keep not in name or path in seen:
                     continue
+                seen.add(path)
                 picture, reason = examine(data, name, min_bytes)
                 if reason == "unreadable" and name == source.name:  # the source itself, not a file in it
                     known = ", ".join(sorted(TARS))

@@ -112,6 +112,14 @@ def test_several_sources_and_keep(photos, tmp_path):
     assert all("chelsea" in name for name in manifest(tmp_path / "cats")["file"])
 
 
+def test_a_photo_of_two_sources_is_taken_once(mixed, tmp_path, monkeypatch):
+    monkeypatch.chdir(mixed)  # the same folder by other names
+    sources = [mixed, mixed / "deep", Path("../mixed"), Path("a.jpg")]
+    about = build_pack(sources, tmp_path / "pack", 64, quiet=True)
+    assert about == build_pack([mixed], tmp_path / "once", 64, quiet=True) | {"sources": [s.name for s in sources]}
+    assert manifest(tmp_path / "pack").equals(manifest(tmp_path / "once"))
+
+
 def test_the_middle_square_is_taken(tmp_path):
     wide = np.zeros((64, 192, 3), np.uint8)
     wide[:, :64, 0], wide[:, 64:128, 1], wide[:, 128:, 2] = 255, 255, 255
