@@ -37,5 +37,5 @@ def claims(args: argparse.Namespace) -> int:
     if not found:
         raise FileNotFoundError(f"{args.tables}: has no measured method that a claim is about.")
     table = write_claims(found, args.output)
-    show(table[["verdict", "claim", "number", "expected", "measured", "low", "high"]].to_string(index=False))
+    show(table[["verdict", "claim", "number", "seeds", "expected", "measured", "low", "high"]].to_string(index=False))
     return 0

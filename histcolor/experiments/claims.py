@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from histcolor.images import write_table
+from histcolor.images import read_csv, write_table
 
 COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 SHOWN = ["claim", "source", "expected", "measured", "low", "high", "verdict"]  #: of a file of claims, what pages show
 #: of a file of claims; the fields that a claim does not have are empty
-COLUMNS = [*SHOWN[:2], "experiment", "method", "against", "number", *SHOWN[2:]]
+COLUMNS = [*SHOWN[:2], "experiment", "method", "against", "number", "seeds", *SHOWN[2:]]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Claim:
     method: str | None = None
     against: str | None = None
     number: str | None = None  #: one of :data:`histcolor.experiments.statistics.NUMBERS`
+    seeds: str | None = None  #: how many of each method, "3 and 3"; with "1 and 1" the interval is about photos alone
 
     @property
     def verdict(self) -> str:
@@ -67,4 +68,4 @@ def write_claims(claims: Iterable[Claim], path: str | os.PathLike) -> pd.DataFra
 
 def read_claims(path: str | os.PathLike) -> pd.DataFrame:
     """Read a file of claims, columns :data:`COLUMNS`; a source is text, even "2.1"."""
-    return pd.read_csv(path, dtype={"source": str})
+    return read_csv(path, dtype={"source": str})

@@ -64,7 +64,8 @@ def measure_statement(statement: Mapping[str, Any], results: pd.DataFrame) -> Cl
     least = refuting.loc[refuting["high"].idxmin()] if len(refuting) else table.loc[table["low"].idxmin()]
     about = {name: statement[name] for name in ("claim", "source", "experiment", "method", "number")}
     interval = {"measured": least["difference"], "low": least["low"], "high": least["high"]}
-    return Claim(**about, **interval, against=least["against"], relation=">", expected=statement["over"])
+    pair = {"against": least["against"], "seeds": least["seeds"]}
+    return Claim(**about, **interval, **pair, relation=">", expected=statement["over"])
 
 
 def measure_statements(file: Path, tables: Path) -> list[Claim]:

@@ -107,7 +107,8 @@ def styled_verdicts(claims: pd.DataFrame) -> Styler:
     lines = claims.rename(columns={"measured": "difference"}).itertuples()
     found = [f"{interval_text(line, line.number)}{' dB' * (line.number == 'psnr')}" for line in lines]
     table = claims[["claim", "source", "against"]].set_axis(["claim", "from", "least ahead of"], axis=1)
-    style = dressed(table.assign(**{"difference, 95 %": found}, verdict=claims["verdict"]), [*table])
+    numbers = {"difference, 95 %": found, "seeds": claims["seeds"], "verdict": claims["verdict"]}
+    style = dressed(table.assign(**numbers), [*table])
     colours = {"holds": GREEN, "refuted": ORANGE, "open": GRAY}
     return style.map(lambda verdict: f"color: {colours[verdict]}; font-weight: bold", subset=["verdict"])
 

@@ -168,7 +168,7 @@ def gaps(budgets: Mapping[float, pd.DataFrame], methods: list[str], against: str
     found = []
     for seen, per_image in sorted(budgets.items()):
         lines = differences(per_image, [(method, against) for method in methods]).query("number == 'psnr'")
-        found.append(lines.assign(images=f"{seen:,.0f}")[["images", "method", "difference", "low", "high"]])
+        found.append(lines.assign(images=f"{seen:,.0f}")[["images", "method", "seeds", "difference", "low", "high"]])
     return pd.concat(found, ignore_index=True)
 
 

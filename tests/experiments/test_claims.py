@@ -93,7 +93,7 @@ def test_nan_never_holds():
 def test_claims_are_written_and_read(tmp_path):
     claims = [
         Claim("a, b", "2.1", 1.23456789, ">", 1.0),
-        Claim("c", "ours", 0, ">", -1e-7, -0.5, 0.5, "h", "r", "s", "n"),
+        Claim("c", "ours", 0, ">", -1e-7, -0.5, 0.5, "h", "r", "s", "n", "3 and 3"),
     ]
     written = write_claims(claims, tmp_path / "c.csv")
     again = read_claims(tmp_path / "c.csv")
@@ -104,6 +104,17 @@ def test_claims_are_written_and_read(tmp_path):
     assert again["measured"].tolist() == [1.23457, 0.0]
     assert again["verdict"].tolist() == ["holds", "open"]
     assert again["low"].isna().tolist() == [True, False]
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@"])
+def test_claims_may_begin_with_a_sign(sign, tmp_path):
+    """A spreadsheet would compute them, so the file has a ' before them."""
+    claim = Claim(f"{sign}1 dB", "ours", 1.0, ">", 0.5, 0.4, 1.5, "h", f"{sign}r", f"{sign}s", "psnr")
+    written = write_claims([claim], tmp_path / "c.csv")
+    assert f"'{sign}1 dB" in (tmp_path / "c.csv").read_text()
+    again = read_claims(tmp_path / "c.csv")
+    assert again[["claim", "method", "against"]].to_numpy().tolist() == [[f"{sign}1 dB", f"{sign}r", f"{sign}s"]]
+    assert again["claim"].tolist() == written["claim"].tolist()
 
 
 def test_of_several_methods_the_nearest_counts():
