@@ -137,7 +137,7 @@ def record(output: Path) -> None:
             append_images=others,
             duration=clip.durations,
             loop=0,
-            quality=60,
+            quality=30,
             method=6,
         )
     seconds = sum(clip.durations) / 1000
