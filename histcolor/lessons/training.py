@@ -375,9 +375,14 @@ def _huber(x, y, delta):
 HUBER = Stub(
     "huber",
     _huber,
-    lambda: (_some(6, 5), torch.zeros(6, 5), 0.5),
+    lambda: (_some(6, 5), _some(6, 7)[:, :5], 0.5),
     (_squares, _lines, _jump, _no_half, _signed, _divided),
 )
+
+
+def _lambda_1_everywhere(gt, grad, hist, own, lambda_1, lambda_2):
+    """You multiplied L_GT by λ1, too: in (3) λ1 is the weight of L_Grad alone."""
+    return (own * lambda_1 * (gt + grad) + lambda_2 * hist).mean()
 
 
 def _all_terms(gt, grad, hist, own, lambda_1, lambda_2):
@@ -408,8 +413,8 @@ def _summed(gt, grad, hist, own, lambda_1, lambda_2):
 TOTAL = Stub(
     "total",
     lambda gt, grad, hist, own, lambda_1, lambda_2: (own * (gt + lambda_1 * grad) + lambda_2 * hist).mean(),
-    lambda: (*(_some(6, k).abs().mean(1) for k in (2, 3, 4)), torch.tensor([1.0, 0, 1, 1, 0, 1]), 1.0, 10.0),
-    (_all_terms, _only_own, _weights_swapped, _each_photo, _summed),
+    lambda: (*(_some(6, k).abs().mean(1) for k in (2, 3, 4)), torch.tensor([1.0, 0, 1, 1, 0, 1]), 0.7, 10.0),
+    (_all_terms, _only_own, _weights_swapped, _lambda_1_everywhere, _each_photo, _summed),
 )
 
 
@@ -442,9 +447,14 @@ def _only_warmup(step, steps, peak, warmup):
     return peak * ((step + 1) / warmup).clamp(max=1)
 
 
+def _no_peak(step, steps, peak, warmup):
+    """The peak is missing: this rises to about 1, and the rate should rise to the peak."""
+    return ((step + 1) / warmup).clamp(max=1) * _cosine(step, steps)
+
+
 RATE = Stub(
     "rate",
     lambda step, steps, peak, warmup: peak * ((step + 1) / warmup).clamp(max=1) * _cosine(step, steps),
-    lambda: (torch.arange(40.0), 40, 1.0, 8),
-    (_no_warmup, _endless_warmup, _from_zero, _negative, _only_warmup),
+    lambda: (torch.arange(40.0), 40, 2.0, 8),
+    (_no_warmup, _endless_warmup, _from_zero, _negative, _only_warmup, _no_peak),
 )

@@ -4,10 +4,20 @@ import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import torch
 
-from histcolor.lessons import asking, editing, quickstart, representation, training
+from histcolor.lessons import (
+    ablations,
+    asking,
+    comparisons,
+    editing,
+    network,
+    quickstart,
+    representation,
+    training,
+)
 from histcolor.lessons.stub import Stub
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -67,9 +77,61 @@ def test_typical_mistakes_are_explained(stub, mistake):
     assert answer == f"{stub.name}: not yet. {' '.join(mistake.__doc__.split())}"
 
 
-def test_a_number_is_as_good_as_a_tensor_of_one():
-    right = quickstart.INTERSECT.right
-    assert quickstart.INTERSECT.check(lambda *hists: right(*hists).item()) == "intersect: right."
+def every_argument():
+    """Each stub of any page with the number of each of its arguments."""
+    for module in (*PAGES.values(), network, ablations, comparisons):
+        for stub in (value for value in vars(module).values() if isinstance(value, Stub)):
+            for number in range(len(stub.inputs())):
+                yield pytest.param(stub, number, id=f"{module.__name__.split('.')[-1]}-{stub.name}-{number}")
+
+
+@pytest.mark.parametrize(("stub", "number"), [*every_argument()])
+def test_no_argument_can_be_left_out(stub, number):
+    """An answer that takes 0, 1 or another argument in place of one is never right."""
+    inputs = list(stub.inputs())
+    given = torch.as_tensor(inputs[number])
+    others = [other for i, other in enumerate(inputs) if i != number and torch.as_tensor(other).shape == given.shape]
+    for instead in (torch.zeros_like(given), torch.ones_like(given), *others):
+        wrong = instead if isinstance(inputs[number], torch.Tensor) else type(inputs[number])(instead)
+
+        def answer(*arguments, wrong=wrong):
+            return stub.right(*arguments[:number], wrong, *arguments[number + 1 :])
+
+        assert stub.check(answer) != f"{stub.name}: right.", wrong
+
+
+def test_a_sign_a_factor_and_a_square_are_noticed():
+    wrong = {
+        training.HUBER: lambda x, y, delta: training.HUBER.right(x, -y, delta),
+        training.TOTAL: lambda gt, grad, hist, own, l1, l2: (own * l1 * (gt + grad) + l2 * hist).mean(),
+        training.RATE: lambda step, steps, peak, warmup: training.RATE.right(step, steps, peak**2, warmup),
+    }
+    for stub, answer in wrong.items():
+        assert stub.check(answer).startswith(f"{stub.name}: not yet."), stub.name
+
+
+def test_what_is_as_good_as_a_tensor_is_taken():
+    share, mean, verdict = quickstart.INTERSECT, representation.MEAN_COLOUR, ablations.VERDICT
+    assert share.check(lambda *hists: share.right(*hists).item()) == "intersect: right."
+    assert share.check(lambda P, Q: np.minimum(P.numpy(), Q.numpy()).sum()) == "intersect: right."
+    assert mean.check(lambda *given: tuple(mean.right(*given))) == "mean_colour: right."
+    assert verdict.check(lambda *ends: verdict.right(*ends).tolist()) == "verdict: right."
+    assert verdict.check(lambda *ends: verdict.right(*ends).flip(0).numpy()[::-1]) == "verdict: right."
+    for nothing in ("words", [None], [], np.array(["a"])):
+        assert verdict.check(lambda *ends, found=nothing: found).startswith("verdict: must return a tensor, not ")
+
+
+def test_quantiles_by_sorting_are_right():
+    def by_sorting(differences, draws):
+        means = differences[draws].mean(1).sort().values
+        return means[int(0.025 * len(means))], means[int(0.975 * len(means)) - 1]
+
+    assert ablations.INTERVAL.check(by_sorting) == "interval: right."
+
+
+def test_numpys_standard_deviation_is_explained():
+    answer = ablations.STANDARD_ERROR.check(lambda x, y: np.std((x - y).numpy()) / np.sqrt(len(x)))
+    assert "n − 1 (ddof=1)" in answer
 
 
 def test_counting_needs_no_clamp_where_ab_is_in_its_range():
