@@ -23,10 +23,15 @@ from histcolor.images import find_images, read_image
 from histcolor.lessons.stub import Stub
 from histcolor.plots import image_grid
 from histcolor.study.analysis import shares, simulate_answers
-from histcolor.study.protocol import LETTERS, Group, plan
+from histcolor.study.protocol import LETTERS, QUESTIONS, Group, plan
 
 BLUE, ORANGE, GRAY, INK = "#2b6cb0", "#d9622b", "#6b7280", "#1f2937"
-KINDS = ("bootstrap over people", "votes as independent")
+#: ways to compute an interval, and the columns of its ends
+KINDS = {
+    "bootstrap over people": ("low", "high"),
+    "… its percentiles alone": ("plain low", "plain high"),
+    "votes as independent": ("naive low", "naive high"),
+}
 #: what the simulated people really prefer; invented, and about no method
 INVENTED = {
     "natural": {f"method {i}": p for i, p in enumerate((0.31, 0.28, 0.17, 0.14, 0.10), 1)},
@@ -112,6 +117,28 @@ def true_shares(table: pd.DataFrame) -> list[float]:
     return [INVENTED[question][method] for question, method in zip(table["question"], table["method"], strict=True)]
 
 
+def percentiles(answers: pd.DataFrame, *, resamples: int = 1000, seed: int = 0) -> np.ndarray:
+    """Compute the middle 95 % of stub 3's draws: the plain percentile bootstrap, too narrow for few people.
+
+    Args:
+        answers: each person answered each question of each group once.
+        resamples: how many times people are drawn.
+        seed: of the draws.
+
+    Returns:
+        Low and high in the order of :func:`histcolor.study.analysis.shares`, ``[questions · methods, 2]``.
+    """
+    methods, ends = sorted(answers["shown"].iloc[0].split("|")), []
+    for question in (name for name in QUESTIONS if name in set(answers["question"])):
+        part = answers[answers["question"] == question]
+        person, people = pd.factorize(part["participant"])
+        votes = np.zeros((len(people), len(methods)))  # of each participant for each method
+        np.add.at(votes, (person, [methods.index(method) for method in part["method"]]), 1)
+        drawn = np.random.default_rng(seed).integers(len(people), size=(resamples, len(people)))
+        ends.append(np.quantile(votes[drawn].sum(1) / len(part), (0.025, 0.975), axis=0).T)
+    return np.concatenate(ends)
+
+
 def coverage_figure(studies: pd.DataFrame, truth: float) -> Figure:
     """Draw the intervals of many simulated studies for one method, computed in two ways: which of them cover the truth?
 
@@ -120,7 +147,8 @@ def coverage_figure(studies: pd.DataFrame, truth: float) -> Figure:
         truth: the true share.
     """
     figure, axes = plt.subplots(1, 2, figsize=(11, 3.6), sharey=True)
-    for axis, kind, ends in zip(axes, KINDS, (["low", "high"], ["naive low", "naive high"]), strict=True):
+    first, *_, last = KINDS.items()
+    for axis, (kind, ends) in zip(axes, (first, last), strict=True):
         covers = (studies[ends[0]] <= truth) & (truth <= studies[ends[1]])
         for part, colour, style in ((studies[covers], BLUE, "-"), (studies[~covers], ORANGE, (0, (2, 1)))):
             axis.vlines(part["study"], *(100 * part[end] for end in ends), colors=colour, lw=2.2, linestyles=style)
@@ -240,7 +268,7 @@ def _backwards(M):
     return (torch.arange(M) - torch.arange(M)[:, None]) % M
 
 
-LATIN = Stub("latin", lambda M: _square(M).float(), lambda: (5,), (_same_rows, _not_round, _backwards))
+LATIN = Stub("latin", lambda M: _square(M).float(), lambda: (7,), (_same_rows, _not_round, _backwards))
 
 
 def _drawn() -> tuple[Tensor, Tensor]:
