@@ -137,8 +137,8 @@ def network_diagram(
     board = _Board(axes, labels)
     if not blank:
         board.text(0.1, 7.75, "S finds out which colour belongs where, C paints", 15, ha="left", weight="bold")
-    board.panel(2.5, 0.1, 8.85, 6.85, MATCH, "S")
-    board.panel(11.7, 2.0, 4.2, 3.6, PAINT, "C")
+    board.panel(2.5, 0.1, 9.25, 6.85, MATCH, "S")
+    board.panel(11.95, 2.0, 3.95, 3.6, PAINT, "C")
     _photo_branch(board, gray)
     _histogram_branch(board, hist)
     _attention(board)
@@ -197,10 +197,12 @@ def _attention(board: _Board) -> None:
     board.arrow(
         [(6.8, 1.1), (x + wide / 2, 1.1), (x + wide / 2, y - 0.62)], HIST, "F_R", (x + wide / 2 + 0.14, 1.4), ha="left"
     )
-    board.arrow([(x + wide, y + tall / 2), (8.35, y + tall / 2)], MATCH)
-    board.box(9.2, y + tall / 2, 1.7, 0.95, MATCH, "softmax over\ntokens, then\n" + r"$\Sigma_j\,\ldots\,\Phi_R(j)$")
-    board.text(9.2, y - 0.08, "equation (2)", 11, color=MATCH)
-    board.arrow([(10.05, y + tall / 2), (11.95, y + tall / 2)], MATCH, "F_U'", (10.72, y + tall / 2 + 0.38))
+    board.arrow([(x + wide, y + tall / 2), (8.15, y + tall / 2)], MATCH)
+    board.box(9.0, y + tall / 2, 1.7, 0.95, MATCH, "softmax over\ntokens, then\n" + r"$\Sigma_j\,\ldots\,\Phi_R(j)$")
+    board.text(9.0, y - 0.08, "equation (2)", 11, color=MATCH)
+    board.arrow([(9.85, y + tall / 2), (11.15, y + tall / 2)], MATCH, "F_U'", (10.5, y + tall / 2 + 0.38))
+    board.box(11.4, y + tall / 2, 0.5, 0.95, MATCH, "")
+    board.text(11.4, y + tall / 2, "enlarge", 11, rotation=90, zorder=5)
     board.text(
         2.7,
         3.23,
@@ -213,9 +215,7 @@ def _attention(board: _Board) -> None:
 
 def _painter(board: _Board, coloured: Tensor) -> None:
     y = 3.23
-    board.box(12.2, y, 0.5, 0.95, MATCH, "")
-    board.text(12.2, y, "enlarge", 11, rotation=90, zorder=5)
-    board.arrow([(12.45, y), (13.1, y)], MATCH, "F_U", (12.72, y - 0.62))
+    board.arrow([(11.65, y), (13.1, y)], MATCH, "F_U", (12.6, y + 0.38))
     board.arrow([(0.75, 6.05), (0.75, 7.3), (13.3, 7.3), (13.3, y + 0.2)], PHOTO, "T_L again", (13.45, 6.4), ha="left")
     board.join(13.3, y, PAINT)
     heights = (1.7, 1.2, 0.8, 0.5, 0.5, 0.5, 0.8, 1.2, 1.7)
@@ -228,6 +228,6 @@ def _painter(board: _Board, coloured: Tensor) -> None:
         board.axes.plot((left, left, right, right), (top, low, low, top), color=PAINT, lw=1, zorder=1)
     board.arrow([(13.5, y), (13.72, y)], PAINT)
     board.text(14.62, y + 1.3, "U-Net: ten groups,\nthree skips, added", 11, color=PAINT)
-    board.arrow([(15.54, y), (15.72, y), (15.72, 0.95), (14.1, 0.95)], PAINT, "Y_ab", (14.95, 1.33))
-    board.picture(coloured, 13.4, 0.95, 1.4, "", PAINT)
-    board.text(12.6, 0.95, "result:\n" + r"$[T_L, Y_{ab}]$", 11, ha="right", color=PAINT)
+    board.arrow([(15.54, y), (15.72, y), (15.72, 0.95), (14.35, 0.95)], PAINT, "Y_ab", (15.05, 1.33))
+    board.picture(coloured, 13.65, 0.95, 1.4, "", PAINT)
+    board.text(12.85, 0.95, "result:\n" + r"$[T_L, Y_{ab}]$", 11, ha="right", color=PAINT)

@@ -124,6 +124,8 @@ def palette_figure(
 def usage_figure(uses: Mapping[str, Tensor], mass: Tensor, ab: Tensor, pictures: Sequence[Tensor]) -> Figure:
     """Draw how much each token is used against its mass, a panel for each way; below, the attended colours.
 
+    Tokens that get less than the axes show stand at their lower edge, as triangles, with their number and their mass.
+
     Args:
         uses: title → each token's share of all attention, ``[T]``.
         mass: each token's share of the histogram, ``[T]``.
@@ -135,7 +137,22 @@ def usage_figure(uses: Mapping[str, Tensor], mass: Tensor, ab: Tensor, pictures:
     ends = (1e-4, 1.0)
     for axis, (title, use) in zip(axes[0], uses.items(), strict=True):
         axis.plot(ends, ends, color="#374151", lw=1)
-        axis.scatter(mass, use, s=28, c=colours, edgecolors="#374151", linewidths=0.3)
+        look = {"edgecolors": "#374151", "linewidths": 0.3, "zorder": 3}
+        shown, unused = (mass >= ends[0]) & (use >= ends[0]), (mass >= ends[0]) & (use < ends[0])
+        axis.scatter(mass[shown], use[shown], s=28, c=colours[shown.numpy()], **look)
+        if unused.any():
+            count = int(unused.sum())
+            axis.scatter(
+                mass[unused],
+                torch.full((count,), ends[0]),
+                s=46,
+                c=colours[unused.numpy()],
+                marker="v",
+                clip_on=False,
+                **look,
+            )
+            words = f"▼ {count} token{'s' * (count > 1)} with\n{float(mass[unused].sum()):.1%} of the mass"
+            axis.text(0.05, 0.95, words, transform=axis.transAxes, va="top", fontsize=11)
         axis.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal", title=title)
         axis.set(xlabel="mass of the token", ylabel="its share of all attention")
     for axis, picture in zip(axes[1], pictures, strict=True):

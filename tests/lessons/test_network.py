@@ -10,6 +10,7 @@ matplotlib.use("agg")
 import nbformat
 import pytest
 import torch
+from matplotlib.patches import FancyBboxPatch
 
 import histcolor as hc
 from histcolor.attention import attend, balance, normalise
@@ -55,6 +56,23 @@ def test_a_blank_diagram_gives_nothing_away(inputs):
     blank = words(network_diagram(*inputs, blank=True))
     assert blank.count("?") == len(ARROWS)
     assert not any(sign in blank for sign in ("F_", "Phi_T", "T_L$\n", "×H", "×T"))
+
+
+def test_the_painter_is_given_the_enlarged_map(inputs):
+    axes = network_diagram(*inputs).axes[0]
+    boxes = [patch.get_bbox() for patch in axes.patches if isinstance(patch, FancyBboxPatch)]
+    s, c = sorted((box for box in boxes if box.width > 3), key=lambda box: box.x0)
+    (enlarge,) = (text.get_position()[0] for text in axes.texts if text.get_text() == "enlarge")
+    assert s.x0 < enlarge < s.x1 < c.x0, "S gives F_U, C takes it"
+
+
+def test_tokens_with_hardly_any_attention_are_drawn_at_the_edge():
+    mass, use = torch.tensor([0.6, 0.3, 0.0999, 1e-5]), torch.tensor([0.9, 0.1, 1e-6, 1e-6])
+    figure = network.usage_figure({"one": use}, mass, torch.zeros(4, 2), [torch.rand(3, 4, 4)])
+    shown, unused = (points.get_offsets().tolist() for points in figure.axes[0].collections)
+    assert [x for x, _ in shown] == pytest.approx([0.6, 0.3])
+    assert unused == [pytest.approx([0.0999, 1e-4])]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["▼ 1 token with\n10.0% of the mass"]
 
 
 def test_the_small_scene_puts_the_right_colours_into_their_places():
@@ -109,7 +127,7 @@ def test_other_answers_are_told_what_is_wrong():
     check = network.PHI.check
     assert check(lambda F_T: None) == "phi: not filled in yet."
     assert check(lambda F_T: F_T.nonesuch()).startswith("phi: stops with AttributeError: 'Tensor' object has no")
-    assert check(lambda F_T: [1]) == "phi: must return a tensor, not list."
+    assert check(lambda F_T: {1}) == "phi: must return a tensor, not set."
     assert check(lambda F_T: F_T[0]).endswith("The result has shape [5, 3, 4], needed is [1, 12, 5].")
     assert "The largest difference" in check(lambda F_T: torch.zeros(1, 12, 5))
     assert "not yet" in check(lambda F_T: torch.full((1, 12, 5), torch.nan))
