@@ -199,8 +199,8 @@ def learning_curve(
     """Draw how methods learn: their PSNR at several budgets, and how far each is from one of them.
 
     Left the means over images and seeds, self-reference; right the paired differences from ``against``, with their
-    95 % intervals. The order of the lines at their right end is the order of the methods at the largest budget; beside
-    it stands the paper's order.
+    95 % intervals. The order of the lines at their right end is the order of the methods at the largest budget; a
+    dotted line leads each of them to the paper's own difference, and to its name.
 
     Args:
         results: by the images seen in training, per-image results as :func:`histcolor.experiments.run.collect` gives.
@@ -239,7 +239,10 @@ def learning_curve(
         beyond = max(budgets) * (max(budgets) / min(budgets)) ** 0.22 if len(budgets) > 1 else 2 * max(budgets)
         right.axvline((max(budgets) * beyond) ** 0.5, color=GRAY, lw=1, ls=(0, (2, 3)))
         for name in (name for name in ends if name in paper):
-            right.plot(beyond, paper[name] - paper[against], "D", ms=8, mfc="white", mec=ends[name][2], mew=1.8)
+            (x, y, colour), far = ends[name], paper[name] - paper[against]
+            right.plot((x, beyond), (y, far), color=colour, lw=1.2, ls=(0, (1, 2)), zorder=1)
+            right.plot(beyond, far, "D", ms=8, mfc="white", mec=colour, mew=1.8)
+            ends[name] = (beyond, far, colour)
         right.set_xticks([*budgets, beyond], [*(f"{n:,.0f}" for n in budgets), "the paper,\nits photos"])
         ends = {name: (1.05 * beyond, y, colour) for name, (_, y, colour) in ends.items()}
     _name_ends(right, ends)

@@ -35,7 +35,7 @@ from histcolor.plots import show_histogram, show_image
 TONES = {"nothing": "#6b7280", "a global palette": "#b7791f", "the histogram": "#2f855a"}
 TONES |= {"the histogram, and each bin's L": "#0f766e"}
 TONES |= {"the histogram, as one vector": "#d9622b", "the histogram, as tokens": "#2b6cb0"}
-TONES |= {"the reference image": "#8e4ec6"}
+TONES |= {"the histogram, as a map": "#b83280", "the reference image": "#8e4ec6"}
 SIDE = 2.1  #: inches of a picture
 ZOOM = (0.28, 0.5)  #: height and width of a zoom's window over the photo's
 BINS = 64  #: bins along each axis in which histograms are drawn
@@ -144,7 +144,8 @@ def _board(lines: Sequence[tuple[str, Sequence[Tensor], Sequence]], top: float =
 
     All histograms are drawn to one scale, without ticks, gray in the middle.
     """
-    heights = [SIDE + (0.32 if isinstance(notes[0], str) and notes[0] else 0.07) for _, _, notes in lines]
+    below = [notes[0].count("\n") + 1 if isinstance(notes[0], str) and notes[0] else 0 for _, _, notes in lines]
+    heights = [SIDE + (0.14 + 0.18 * count if count else 0.07) for count in below]
     figure, grid = _sheet([1.5] + [SIDE] * len(lines[0][1]), heights, top)
     drawn = [_histogram(rgb) for _, photos, notes in lines for rgb in photos if isinstance(notes[0], float)]
     half = min(AB_MAX, float(palette(BINS)[torch.stack(drawn).amax(0) > 1e-3].abs().max()) + 8)
@@ -161,10 +162,11 @@ def _board(lines: Sequence[tuple[str, Sequence[Tensor], Sequence]], top: float =
     return figure, grid
 
 
-def comparison_figure(pictures: pd.DataFrame, methods: Sequence[str], *, photos: int = 2) -> Figure:
-    """Draw a line a photo, with self-reference (as the paper's Figure 3): gray, true, then the methods.
+def comparison_figures(pictures: pd.DataFrame, methods: Sequence[str], *, photos: int = 2) -> list[Figure]:
+    """Draw a figure a photo, with self-reference (as the paper's Figure 3): the true one, then the methods.
 
-    Below each photo is the window of :func:`zoom_window` in the true one, enlarged, and the PSNR that was measured.
+    Below each picture is the window of :func:`zoom_window` in the true one, enlarged, and the PSNR that was measured.
+    Three stand in a line, so that faults can be seen on a page and from the last row of a classroom.
 
     Args:
         pictures: from :func:`find_pictures`.
@@ -175,21 +177,26 @@ def comparison_figure(pictures: pd.DataFrame, methods: Sequence[str], *, photos:
         ValueError: none of the methods has such pictures.
     """
     chosen, methods = _select(pictures, "self", methods)
-    files = most_colourful(chosen["truth"], photos)
-    heights = [SIDE + 0.06, SIDE * ZOOM[0] / ZOOM[1] + 0.36] * len(files)
-    figure, grid = _sheet([SIDE] * (2 + len(methods)), heights, 0.36)
-    for file, *pair in zip(files, grid[::2], grid[1::2], strict=True):
+    figures = []
+    for file in most_colourful(chosen["truth"], photos):
         true, lines = read_image(file), chosen[chosen["truth"] == file].set_index("method").loc[methods].itertuples()
-        cells = [("gray", _gray(true), ""), ("true", true, "")]
+        cells = [("true", true, "")]
         cells += [(line.Index, read_image(line.picture), f"{line.psnr:.1f} dB") for line in lines]
         height, width = (round(part * n) for part, n in zip(ZOOM, true.shape[1:], strict=True))
         y, x = zoom_window(true, height, width)
-        for (name, rgb, note), above, below in zip(cells, *pair, strict=True):
-            _show(above, rgb, title=name if file == files[0] else "")
+        count = -(-len(cells) // 3)
+        figure, grid = _sheet([SIDE] * 3, [SIDE + 0.32, SIDE * ZOOM[0] / ZOOM[1] + 0.06] * count, 0.0)
+        above, below = ([axes for line in grid[start::2] for axes in line] for start in (0, 1))
+        for (name, rgb, note), top, bottom in zip(cells, above, below, strict=False):  # the last line may have room
+            _show(top, rgb)
+            top.set_anchor("S")
+            top.set_title(f"{label(name)}: {note}" if note else name, fontsize=9.5, pad=4)
             for colour, line in (("white", 2.0), ("#c53030", 1.0)):
-                above.add_patch(Rectangle((x, y), width, height, fill=False, ec=colour, lw=line))
-            _show(below, rgb[:, y : y + height, x : x + width], note)
-    return figure
+                top.add_patch(Rectangle((x, y), width, height, fill=False, ec=colour, lw=line))
+            _show(bottom, rgb[:, y : y + height, x : x + width])
+            bottom.set_anchor("C")
+        figures.append(figure)
+    return figures
 
 
 def tasks_figure(pictures: pd.DataFrame, methods: Sequence[str], kind: str, *, tasks: int = 2) -> Figure:
@@ -272,7 +279,8 @@ def find_faults(pictures: pd.DataFrame, method: str) -> pd.DataFrame:
 def faults_figure(faults: pd.DataFrame, name: str) -> Figure:
     """Draw what :func:`find_faults` found for a method's name: a photo a column, and its histograms at its mean L."""
     truths, made = ([read_image(file) for file in faults[column]] for column in ("truth", "picture"))
-    notes = [f"{line.psnr:.1f} dB, chroma {line.chroma:.0%}" for line in faults.itertuples()]
+    numbers = zip(faults["psnr"], faults["chroma"], faults["intersection"], strict=True)
+    notes = [f"{db:.1f} dB, chroma {share:.0%}\nintersection {met:.2f}" for db, share, met in numbers]
     L, none = [float(rgb_to_lab(rgb)[0].mean()) for rgb in truths], [""] * len(truths)
     lines = [("gray", [_gray(rgb) for rgb in truths], none), ("true", truths, none), (name, made, notes)]
     return _board([*lines, ("target histogram", truths, L), ("achieved histogram", made, L)])[0]
@@ -299,7 +307,9 @@ def fidelity_figure(fidelity: pd.DataFrame, experiment: Experiment, methods: Seq
     means = fidelity.groupby(["method", "t"])[["target", "achieved", "missed"]].mean()
     end, top = float(means.loc[methods, "target"].max()), float(means.loc[methods].to_numpy().max())
     figure, panels = plt.subplots(1, 2, figsize=(13, 5.4), sharey=True)
-    panels[0].plot((0, end), (0, end), color="#9ca3af", ls=(0, (4, 3)), lw=1.2, zorder=0)
+    panels[0].plot((0, end), (0, end), color="#111827", ls=(0, (4, 3)), lw=1.5, zorder=5)
+    slant = {"rotation": 45, "rotation_mode": "anchor", "transform_rotates_text": True}
+    panels[0].text(0.62 * end, 0.55 * end, "meets its target", ha="center", va="top", fontsize=12, **slant)
     for axes, column, start in zip(panels, ("achieved", "missed"), ("the photo's own", "the target"), strict=True):
         for i, name in enumerate(methods):
             tone, alike = TONES[kinds[name]], [kinds[other] for other in methods[:i]].count(kinds[name])

@@ -204,6 +204,9 @@ def test_the_papers_order_stands_beyond_the_learning_curve(results):
     assert {y for _, y in diamonds} == {0.0, 0.5}
     assert min(x for x, _ in diamonds) > 40_000
     assert right.get_xticklabels()[-1].get_text() == "the paper,\nits photos"
+    assert [text.get_text() for text in right.texts] == ["two", "one"], "beside the diamonds, from the lowest up"
+    leads = [line.get_xydata() for line in right.lines if line.get_marker() == "None" and len(line.get_xdata()) == 2]
+    assert {tuple(lead[-1]) for lead in leads} >= diamonds, "each is tied to its line"
 
 
 def test_a_learning_curve_needs_the_method_compared_with(results):

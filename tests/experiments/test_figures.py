@@ -135,7 +135,7 @@ def test_nothing_there_is_said_in_one_sentence(experiment, folder, tmp_path):
     with pytest.raises(OSError, match=r"no method has a fidelity\.json\.xz yet"):
         gallery.find_fidelity(experiment, folder)
     pictures = gallery.find_pictures(experiment, folder)
-    for draw in (gallery.comparison_figure, partial(gallery.tasks_figure, kind="cross")):
+    for draw in (gallery.comparison_figures, partial(gallery.tasks_figure, kind="cross")):
         with pytest.raises(ValueError, match="None of the methods Not yet has pictures of the kind"):
             draw(pictures, ["Not yet"])
     with pytest.raises(ValueError, match="kind 'worst'"):
@@ -153,7 +153,11 @@ def test_what_methods_are_told():
     assert told["Welsh et al. 2002"] == told["Reinhard et al. 2001"] == "the reference image"
     assert told["The paper's model"] == told["Palette readout (ours)"] == "the histogram, as tokens"
     assert told["Su et al. 2020"] is None
-    assert set(told.values()) - {None} == set(gallery.TONES)
+    assert {*told.values(), "the histogram, as a map"} - {None} == set(gallery.TONES)
+    methods = read_experiment(project_root() / "notebooks/experiments.toml", "ablation").methods
+    tokens = {method.name for method in methods if method.told == "the histogram, as tokens"}
+    assert {method.told for method in methods if method.name not in tokens} == {"the histogram, as a map"}
+    assert {method.name for method in methods} - tokens == {"Baseline", "Baseline + R_P"}, "without attention"
 
 
 @pytest.mark.parametrize(("top", "left"), [(0, 0), (3, 21), (30, 12)])
@@ -175,23 +179,24 @@ def test_the_most_colourful_photos_keep_their_order(folder):
 
 def test_photos_beside_methods(experiment, folder):
     pictures = gallery.find_pictures(experiment, folder)
-    figure = gallery.comparison_figure(pictures, ["ours", "Not yet", "gray"], photos=2)
-    lines = grid_of(figure)
-    assert [[axes.get_title() for axes in line] for line in lines[::2]] == [["gray", "true", "ours", "gray"], [""] * 4]
-    for number, above, below in zip((2, 3), lines[::2], lines[1::2], strict=True):  # 1 is the least colourful
+    figures = gallery.comparison_figures(pictures, ["ours", "Not yet", "gray"], photos=2)
+    for number, figure in zip((2, 3), figures, strict=True):  # 1 is the least colourful
+        above, below = grid_of(figure)
+        assert [axes.get_title() for axes in above] == [
+            "true",
+            *(f"{name}: {20 + number}.0 dB" for name in ("ours", "gray")),
+        ]
         truth = hc.read_image(folder / "photos" / f"{number:04d}.jpg")
-        assert np.abs(shown(above[1]) - truth.mean((1, 2)).numpy()).max() < 0.004
-        assert np.ptp(shown(above[0])) < 0.004
-        for column, method in ((2, "ours"), (3, "gray")):
-            expected = np.array(SHADES[method]) - 0.01 * number  # the method "gray" is not the column "gray"
+        assert np.abs(shown(above[0]) - truth.mean((1, 2)).numpy()).max() < 0.004
+        for column, method in ((1, "ours"), (2, "gray")):
+            expected = np.array(SHADES[method]) - 0.01 * number
             assert np.abs(shown(above[column]) - expected).max() < 0.01
-            assert notes(below[column]) == f"{20 + number}.0 dB"
-        frame = above[1].patches[0]
+        frame = above[0].patches[0]
         y, x, height, width = (int(v) for v in (*frame.get_xy()[::-1], frame.get_height(), frame.get_width()))
         assert (height, width) == (11, 20)
         assert y <= 28 <= 36 <= y + height
         assert x <= 22 <= 38 <= x + width
-        assert np.array_equal(below[1].images[0].get_array(), above[1].images[0].get_array()[y:, x:][:height, :width])
+        assert np.array_equal(below[0].images[0].get_array(), above[0].images[0].get_array()[y:, x:][:height, :width])
 
 
 @pytest.mark.parametrize(("kind", "other", "note"), [("self", 2, "22.0 dB"), ("cross", 7, "intersection 0.00")])
@@ -258,7 +263,8 @@ def test_faults_tell_missing_colours_from_colours_in_the_wrong_place(experiment,
     ]
     assert np.abs(shown(lines[1][1]) - true.mean((1, 2)).numpy()).max() < 0.004
     assert np.asarray(lines[2][1].images[0].get_array())[4:12, 22:30, 0].mean() > 190, "the red patch, upside down"
-    assert notes(lines[2][1]).startswith("25.0 dB, chroma ")
+    line = found["ours"].iloc[0]
+    assert notes(lines[2][1]) == f"25.0 dB, chroma {line.chroma:.0%} intersection {line.intersection:.2f}"
 
 
 def test_curves_are_the_means_of_the_table(experiment, curves):
@@ -275,6 +281,7 @@ def test_curves_are_the_means_of_the_table(experiment, curves):
     missed = [line.get_ydata() for line in right.lines if line.get_color() == gallery.TONES["nothing"]]
     assert np.allclose(missed, fidelity[fidelity["method"] == "gray"].groupby("t")["missed"].mean())
     assert sorted(text.get_text() for text in right.texts) == ["gray", "ours"]
+    assert [text.get_text() for text in left.texts] == ["meets its target"]
     dashed = next(line for line in left.lines if line.get_marker() != "o")
     assert np.allclose(dashed.get_xdata(), dashed.get_ydata())
 
