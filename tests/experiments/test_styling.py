@@ -109,7 +109,14 @@ def test_verdicts():
     line = {"claim": "R_P helps", "source": "Table 1", "against": "<two>", "number": "psnr", "seeds": "3 and 1"}
     numbers = {"measured": 0.5, "low": 0.25, "high": 0.75, "verdict": "holds"}
     style = styling.styled_verdicts(pd.DataFrame([{**line, **numbers}, {**line, **numbers, "verdict": "open"}]))
-    assert cells(style).iloc[0].tolist() == ["RP helps", "Table 1", "<two>", "+0.50 [0.25, 0.75] dB", "3 and 1", "holds"]
+    assert cells(style).iloc[0].tolist() == [
+        "RP helps",
+        "Table 1",
+        "<two>",
+        "+0.50 [0.25, 0.75] dB",
+        "3 and 1",
+        "holds",
+    ]
     colours = [colour in style.to_html() for colour in (styling.GREEN, styling.GRAY, styling.ORANGE)]
     assert colours == [True, True, False]
     assert "verdict" in styling.styled_verdicts(claims_table([])).to_html(), "none is no error"
