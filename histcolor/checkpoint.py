@@ -9,7 +9,7 @@ import json
 import math
 import pickle
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from histcolor.backbone import PACKAGED, imagenet_weights, load_imagenet_weights
+from histcolor.checks import Range
 from histcolor.images import atomic
 from histcolor.model import Colorizer, ModelConfig, config_from_dict
 
@@ -115,6 +116,8 @@ def load_tensors(
 def save_model(model: nn.Module, path: str | Path, *, about: dict | None = None, backbone: bool = True) -> None:
     """Save a model for use, in float16; metadata hold its configuration, and ``about``, such as the run's name.
 
+    The size that it was trained at goes into ``about``, if the model knows it.
+
     Args:
         model: the network.
         path: the file.
@@ -130,7 +133,8 @@ def save_model(model: nn.Module, path: str | Path, *, about: dict | None = None,
     tensors = _halved(model.state_dict())
     if name := next((k for k, v in tensors.items() if not torch.isfinite(v).all()), None):
         raise FloatingPointError(f"{path}: tensor {name!r} has NaN, infinity or numbers above 65,504: not saved.")
-    metadata = {"config": json.dumps(asdict(model.config)), "method": model.method, "about": json.dumps(about or {})}
+    about = ({"size": size} if (size := getattr(model, "trained_size", None)) else {}) | (about or {})
+    metadata = {"config": json.dumps(asdict(model.config)), "method": model.method, "about": json.dumps(about)}
     if not backbone:
         packaged = packaged_backbone(build(model.config, model.method))
         if changed := [k for k, v in packaged.items() if not torch.equal(tensors[k], v)]:
@@ -195,7 +199,16 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Colorizer:
             raise CheckpointError(f"{path}: {error}") from error
     needed = {name: tensor for name, tensor in model.state_dict().items() if name not in packaged}
     fill(model, packaged | load_tensors(path, needed)[0], str(path))
+    model.trained_size = _trained_size(metadata)
     return model.to(device, memory_format=torch.channels_last).eval()
+
+
+def _trained_size(metadata: Mapping[str, str]) -> int | None:
+    """Read the size that a model was trained at; None: its metadata do not say it, as those of older checkpoints."""
+    with suppress(ValueError, AttributeError, RecursionError):  # whatever else the text may be
+        if (size := json.loads(metadata.get("about", "{}")).get("size")) in Range(32, 1024, whole=True):
+            return size
+    return None
 
 
 def build(config: ModelConfig, method: str = Colorizer.method) -> nn.Module:

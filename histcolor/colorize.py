@@ -55,6 +55,24 @@ def check_size(size: int | str) -> int:
     return size
 
 
+def knows_one_size(model: Colorizer) -> bool:
+    """Tell whether a network knows no working size but that of its training.
+
+    Without attention it lays the histogram's features over the photo: trained at 128 pixels, it paints nonsense at 256.
+    """
+    return isinstance(model, Colorizer) and not model.config.attention
+
+
+def own_size(model: Colorizer) -> int | None:
+    """Return the one working size that a network knows; None: it works at any, or it is not known which."""
+    return model.trained_size if knows_one_size(model) else None
+
+
+def choose_size(model: Colorizer, size: int | str | None) -> int:
+    """Return the working size in pixels, see :func:`encode`; ``ValueError`` as of :func:`check_size`."""
+    return check_size(own_size(model) or "full" if size is None else size)
+
+
 def lightness(image: Tensor) -> Tensor:
     """Compute L ``[1, H, W]`` in [0, 100] of RGB ``[3, H, W]`` in [0, 1], strip by strip."""
     rows = max(1, STRIP // image.shape[2])
@@ -69,20 +87,21 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 @torch.no_grad()
-def encode(model: Colorizer, image: Tensor, *, size: int | str = "full") -> EncodedPhoto:
+def encode(model: Colorizer, image: Tensor, *, size: int | str | None = None) -> EncodedPhoto:
     """Compute what depends on the photo alone, once; give the result to :func:`colorize` in place of the photo.
 
     Args:
         model: from :func:`histcolor.load`.
         image: RGB ``[3, H, W]`` in [0, 1], of any size; only its L is used.
         size: the working size: the network sees about size × size pixels, in the photo's shape. A number of pixels, or
-            a name of :data:`SIZES`.
+            a name of :data:`SIZES`. None: ``"full"``; for a network without attention, which knows one size alone, the
+            size that it was trained at, if its checkpoint says it.
 
     Raises:
         ValueError: no tensor, wrong shape, values out of [0, 1], NaN, a size that is not 32 to 1,024, or an unknown
             name.
     """
-    size = check_size(size)
+    size = choose_size(model, size)
     check_photo(image)
     device = next(model.parameters()).device
     L = lightness(image.float())
@@ -99,7 +118,7 @@ def colorize(
     points: Sequence[Point] = (),
     transport: float = 0.0,
     flips: bool = False,
-    size: int | str = "full",
+    size: int | str | None = None,
 ) -> Tensor:
     """Colour a photo with an ab histogram, or with a batch of them.
 
@@ -143,7 +162,7 @@ def colorize_file(
     *,
     transport: float = 0.0,
     flips: bool = False,
-    size: int | str = "full",
+    size: int | str | None = None,
     points: Sequence[Point] = (),
     replace: bool = True,
 ) -> None:
@@ -172,7 +191,7 @@ def colorize_file(
     check_options(model, hist, transport=transport, size=size)
     with tempfile.SpooledTemporaryFile(max_size=2**26) as full_L:
         with read_strips(photo) as (height, width, strips):
-            shape, top = working_size(height, width, check_size(size)), 0
+            shape, top = working_size(height, width, choose_size(model, size)), 0
             narrow = torch.empty(1, height, shape[1])  # L, strip by strip as narrow as the network needs it
             for strip in strips:
                 L = rgb_to_lab(to_tensor(strip))[:1]
@@ -192,13 +211,15 @@ def colorize_file(
                 write(to_uint8(colour_strip(0, L.view(1, -1, width), top)))
 
 
-def check_options(model: Colorizer, hist: Tensor | None, *, transport: float = 0.0, size: int | str = "full") -> None:
+def check_options(
+    model: Colorizer, hist: Tensor | None, *, transport: float = 0.0, size: int | str | None = None
+) -> None:
     """Refuse what :func:`colorize` can not do, before any photo is read; see there."""
     if not 0 <= transport <= 1:
         raise ValueError(f"transport must be in [0, 1], got {transport}.")
     if hist is None and transport:
         raise ValueError("transport needs a target histogram: give one, or leave transport at 0.")
-    check_size(size)
+    choose_size(model, size)
     checked(model, hist)
 
 

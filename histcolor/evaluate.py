@@ -20,7 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from histcolor.color import gray_rgb, is_gray, rgb_to_lab
-from histcolor.colorize import EncodedPhoto, encode, join, move_to_target, pin, predict, resize
+from histcolor.colorize import EncodedPhoto, encode, join, move_to_target, own_size, pin, predict, resize
 from histcolor.histogram import ab_histogram
 from histcolor.images import ImageError, find_images, read_image
 from histcolor.metrics import PERFECT_PSNR, measure, round8
@@ -64,12 +64,12 @@ def model_method(
 
     With ``automatic`` the model is not given the histogram and chooses the colours itself. So many ``pins`` tell it
     the reference image's colours, see :func:`true_points`; so this is for self-reference. The working size is
-    ``size``, or else the longer side of the task's photo. Methods of one
-    model and working size share what they compute for a task.
+    ``size``, or else the longer side of the task's photo; for a network without attention the size that it was trained
+    at, if that is known. Methods of one model and working size share what they compute for a task.
     """
 
     def method(task: Task) -> Tensor:
-        working = size or max(task.L.shape[-2:])
+        working = size or own_size(model) or max(task.L.shape[-2:])
         if task.encoded is None or task.encoded[0] is not model or task.encoded[1] != working:
             task.encoded, task.predicted = (model, working, encode(model, task.gray, size=working)), {}
         photo, hist = task.encoded[2], None if automatic else task.histogram(model.config.bins)

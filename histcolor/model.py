@@ -179,6 +179,7 @@ class Colorizer(KnowsAverage, nn.Module):
     """The whole network, Y_ab = C(T_L, S(T_L, R_I)) (1)."""
 
     method = "colorizer"  #: its name in checkpoints
+    trained_size: int | None = None  #: pixels along each side of the crops in its training; None: not known
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

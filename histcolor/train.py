@@ -227,6 +227,7 @@ def train(
         )
         how.apply()
         model = model.to(how.device, memory_format=torch.channels_last)
+        model.trained_size = config.size
         average, optimizer = MovingAverage(model, config.ema), make_optimizer(model, config, fused=how.fused)
         step, seconds, history = resume(
             run, describe(model, loss, config), model, average, optimizer, pack, chief=chief

@@ -56,6 +56,25 @@ def test_round_trip(saved):
         assert loaded.state_dict()[name].dtype == value.dtype
 
 
+def test_the_size_in_training_is_kept(saved, tmp_path):
+    model, path = saved
+    assert hc.load(path).trained_size is None, "older checkpoints do not say it"
+    model.trained_size = 96
+    save_model(model, path, about={"run": "test"})
+    again = hc.load(path)
+    assert again.trained_size == 96
+    save_model(again, tmp_path / "again.safetensors")
+    assert hc.load(tmp_path / "again.safetensors").trained_size == 96
+
+
+@pytest.mark.parametrize(
+    "about", ["{", "[1]", "3", "null", '{"size": "96"}', '{"size": 1e9}', '{"size": [96]}', "[" * 9999]
+)
+def test_a_wrong_size_in_training_is_not_known(saved, about):
+    rewrite(saved[1], lambda t, m: (t, {**m, "about": about}))
+    assert hc.load(saved[1]).trained_size is None
+
+
 def test_missing_file_and_unknown_name(tmp_path):
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         hc.load(tmp_path / "none.safetensors")

@@ -3,6 +3,7 @@
 import copy
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -278,6 +279,20 @@ for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
         assert picture.size == size
     peaks = [int(line) / 1e9 for line in done.stdout.split()]
     assert max(peaks) < 1.5, f"{peaks} GB"
+
+
+@pytest.mark.parametrize(("attention", "known", "size"), [(False, 64, 64), (False, None, 256), (True, 64, 256)])
+def test_a_network_without_attention_works_at_the_size_of_its_training(photo, photos, tmp_path, attention, known, size):
+    network = build(replace(hc.PRESETS["tiny"], attention=attention, readout="features")).eval()
+    torch.nn.init.normal_(network.unet.out.weight)  # new ones paint gray
+    network.trained_size = known
+    assert encode(network, photo).features.L.shape[-2:] == (size, size)
+    assert encode(network, photo, size=96).features.L.shape[-2:] == (96, 96)
+    out = hc.colorize(network, photo, hist := histogram(photo))
+    assert torch.equal(out, hc.colorize(network, photo, hist, size=size))
+    assert (out - hc.colorize(network, photo, hist, size=96)).abs().max() > 0.01
+    colorize_file(network, photos / "astronaut_suit.jpg", tmp_path / "out.png", hist)
+    assert (hc.read_image(tmp_path / "out.png") - out).abs().max() < 0.01
 
 
 def test_working_sizes_by_name(model):

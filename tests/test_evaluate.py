@@ -1,6 +1,7 @@
 """The protocol: its tables, and the results of other programs."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from PIL import Image
 
 import histcolor as hc
 from histcolor.baselines.classical import gray, mean_colour
+from histcolor.checkpoint import build
 from histcolor.cli.main import main
 from histcolor.evaluate import (
     evaluate,
@@ -70,6 +72,15 @@ def test_methods_of_one_model_may_work_at_two_sizes(files):
     alone, _ = evaluate(files[:2], {"large": large}, size=64, quiet=True)
     assert both.query("method == 'large'")["psnr"].tolist() == alone["psnr"].tolist()
     assert both.query("method == 'small'")["psnr"].tolist() != alone["psnr"].tolist()
+
+
+def test_a_network_without_attention_works_at_the_size_of_its_training(files):
+    network = build(replace(hc.PRESETS["tiny"], attention=False, readout="features")).eval()
+    torch.nn.init.normal_(network.unet.out.weight)  # new ones paint gray
+    network.trained_size = 96
+    methods = {"own": model_method(network), "96": model_method(network, size=96), "64": model_method(network, size=64)}
+    psnr = evaluate(files[:2], methods, size=64, quiet=True)[0].groupby("method")["psnr"].mean()
+    assert psnr["own"] == psnr["96"] != psnr["64"]
 
 
 def test_cross_reference_takes_other_photos(files):

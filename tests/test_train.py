@@ -340,6 +340,7 @@ def test_a_run_leaves_what_is_needed(pack, tmp_path):
     validate = make_validator(pack, size=32, photos=4, look=seen.__setitem__)
     model = run(CONFIG, pack, folder, validate=validate)
     assert json.loads((folder / "config.json").read_text())["model"]["bins"] == TINY.bins
+    assert model.trained_size == load(folder / "model.safetensors").trained_size == CONFIG.size
     history = pd.read_csv(folder / "history.csv")
     assert history["step"].tolist() == list(range(2, 13, 2))
     assert history["photos"].tolist() == [4 * s for s in history["step"]]

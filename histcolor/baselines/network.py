@@ -17,6 +17,7 @@ class Baseline(nn.Module):
 
     method = ""  #: its name in experiments and checkpoints
     sees_histogram = False
+    trained_size: int | None = None  #: see :class:`histcolor.Colorizer`
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from histcolor.checkpoint import load
 from histcolor.cli import options
-from histcolor.cli.options import Subparsers, add_command, identity, quiet_bars, report_failed
+from histcolor.cli.options import Subparsers, add_command, identity, quiet_bars, report_failed, warn_of_size
 from histcolor.color import rgb_to_lab
 from histcolor.colorize import SIZES, check_options, colorize_file
 from histcolor.edit import from_palette, parse_palette
@@ -75,8 +75,7 @@ def add(subparsers: Subparsers) -> None:
     pixels.add_argument(
         "--size",
         type=options.pixels,
-        default=SIZES["full"],
-        help="pixels that the network works at (default: %(default)s)",
+        help=f"pixels that the network works at (default: {SIZES['full']}; without attention: as it was trained)",
     )
     pixels.add_argument(
         "--fast", action="store_const", dest="size", const=SIZES["fast"],
@@ -91,6 +90,7 @@ def colorize(args: argparse.Namespace) -> int:
     hist = target_histogram(args, model.config.bins)
     options = {"transport": args.transport, "size": args.size}
     check_options(model, hist, **options)
+    warn_of_size(model, args.size, "--size")
     options |= {"flips": args.flips, "replace": args.overwrite}
     targets, failed = find_targets(args.photos, args.output)
     if args.point and len(targets) > 1:

@@ -13,7 +13,7 @@ import torch
 
 from histcolor.checkpoint import load
 from histcolor.cli import options
-from histcolor.cli.options import Subparsers, add_command, identity, quiet_bars, report_failed, show
+from histcolor.cli.options import Subparsers, add_command, identity, quiet_bars, report_failed, show, warn_of_size
 from histcolor.color import gray_rgb, rgb_to_lab
 from histcolor.evaluate import ColorizeFunction, evenly
 from histcolor.images import find_images, read_image, write_table
@@ -62,7 +62,8 @@ def add(subparsers: Subparsers) -> None:
         "--working-size",
         type=options.pixels,
         metavar="SIZE",
-        help="pixels that the network works at, as 'histcolor colorize --size' (default: --size)",
+        help="pixels that the network works at, as 'histcolor colorize --size' (default: --size; for a network "
+        "without attention the size that it was trained at)",
     )
     sub.add_argument("--limit", type=options.count(), help="only so many photos, spread evenly over the folder")
     sub.add_argument(
@@ -109,9 +110,11 @@ def evaluate(args: argparse.Namespace) -> int:
         other = other if args.photos.is_dir() else []  # the photos beside the one given are not looked at
         methods[args.predictions.resolve().name] = ev.prediction_method(found, args.size)
     else:
+        if {"model", "automatic"} & {*args.methods}:
+            model = load(args.model)
+            warn_of_size(model, args.working_size, "--working-size")
         for method in dict.fromkeys(args.methods):
             if method in ("model", "automatic"):
-                model = load(args.model)
                 strengths = [0.0] if method == "automatic" else args.transport
                 for strength, count in product(strengths, args.pins):
                     name = Path(args.model).stem + " automatic" * (method == "automatic")

@@ -181,6 +181,22 @@ def complain(said: object) -> None:
         print(f"histcolor: {visible(said)}", file=sys.stderr) if sys.stderr else None
 
 
+def warn_of_size(model: Any, size: int | None, option: str) -> None:
+    """Say on stderr that a network knows one size alone, where it is not that one that it will work at, or not known.
+
+    Args:
+        model: from :func:`histcolor.load`.
+        size: the working size that ``option`` gives, if it is given.
+        option: as it is written.
+    """
+    from histcolor.colorize import knows_one_size
+
+    trained = model.trained_size
+    if knows_one_size(model) and ((size is None) if trained is None else (size not in (None, trained))):
+        pixels = f", {trained} pixels" if trained else ""
+        complain(f"this network has no attention and knows the size it was trained at{pixels}; give it with {option}.")
+
+
 def report_failed(failed: list[str], total: int = 1) -> int:
     """List on stderr what failed, and how many of several photos; the exit code is 1 if anything did."""
     for line in failed:

@@ -201,6 +201,30 @@ def test_the_working_size_is_what_the_network_sees(photos, tmp_path, monkeypatch
     assert seen == [(64, 64)] * 2 + [(64, 32)] * 2
 
 
+def test_a_network_that_knows_one_size_says_so(photos, tmp_path, capsys):
+    """Without attention; an older checkpoint does not tell which size that is."""
+    network, model = build(replace(hc.PRESETS["tiny"], attention=False, readout="features")), tmp_path / "m.safetensors"
+    colour = ["colorize", str(photos / "coffee_cup.jpg"), "--palette", "#c33", "--output", str(tmp_path / "out.png")]
+    measure = ["evaluate", str(photos), "--limit", "2", "--output", str(tmp_path / "t.csv")]
+    for command, option in (([*colour, "--overwrite"], "--size"), (measure, "--working-size")):
+        save_model(network, model)
+        said = {}
+        for trained, *given in ((None,), (None, option, "64"), (64,), (64, option, "64"), (64, option, "96")):
+            network.trained_size = trained
+            save_model(network, model)
+            assert main([*command, "--model", str(model), *given]) == 0
+            said[trained, *given[1:]] = capsys.readouterr().err
+        assert said.pop((None,)) == (
+            f"histcolor: this network has no attention and knows the size it was trained at; give it with {option}.\n"
+        )
+        assert f"trained at, 64 pixels; give it with {option}." in said.pop((64, "96"))
+        assert [*said.values()] == ["", "", ""]
+    network = build(hc.PRESETS["tiny"])
+    save_model(network, model)
+    assert main([*colour, "--overwrite", "--model", str(model)]) == 0
+    assert not capsys.readouterr().err
+
+
 def test_evaluate_scores_another_programs_folder(photos, tmp_path, capsys):
     table = tmp_path / "x.csv"
     given = [
@@ -385,7 +409,7 @@ def test_the_backbones_weights_come_from_an_installed_package():
 
 def test_fast_is_a_working_size(capsys):
     given = ["colorize", "a.jpg", "--output", "b.png"]
-    assert build_parser().parse_args(given).size == 256
+    assert build_parser().parse_args(given).size is None
     assert build_parser().parse_args([*given, "--fast"]).size == 192
     with pytest.raises(SystemExit):
         build_parser().parse_args([*given, "--fast", "--size", "64"])
