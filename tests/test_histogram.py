@@ -224,8 +224,34 @@ def test_soft_gradients_are_right(method):
 
 
 @METHODS
-def test_soft_keeps_the_type(method):
-    assert H.soft_ab_histogram(torch.zeros(2, 4, 4, dtype=torch.float64), 4, method=method).dtype == torch.float64
+@pytest.mark.parametrize("kind", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_soft_keeps_the_type(method, kind):
+    assert H.soft_ab_histogram(torch.zeros(2, 4, 4, dtype=kind), 4, method=method).dtype == kind
+
+
+@METHODS
+def test_soft_counts_large_photos_part_by_part(method, monkeypatch):
+    ab = between_centres(6, 50, lead=(2,)).requires_grad_()
+    whole = H.soft_ab_histogram(ab, 6, method=method)
+    monkeypatch.setattr(H, "LARGE", 49)
+    monkeypatch.setattr(H, "PART", 16)
+    torch.testing.assert_close(H.soft_ab_histogram(ab, 6, method=method), whole)
+    assert gradcheck(lambda x: H.soft_ab_histogram(x, 6, method=method), (ab,))
+
+
+@METHODS
+@pytest.mark.parametrize("value", [6.875, 3.3])
+def test_soft_sums_to_one_for_large_photos(method, value):
+    hist = H.soft_ab_histogram(torch.full((2, 1, 3 * 10**6), value), 16, method=method)
+    assert hist.dtype == torch.float32
+    assert hist.double().sum().item() == pytest.approx(1, abs=1e-6)
+
+
+@METHODS
+def test_soft_counts_half_precision_in_float32(method):
+    ab = (torch.randn(2, 300, 300) * 15).half()
+    hist, expected = (H.soft_ab_histogram(x, 16, method=method) for x in (ab, ab.float()))
+    assert torch.equal(hist, expected.half())
 
 
 @METHODS
