@@ -139,8 +139,8 @@ def colorize(
 
     Raises:
         ValueError: a wrong photo, histogram (see :func:`histcolor.histogram.check_histogram`), pin or transport
-            strength; no histogram, although the model or the transport needs one; or pins, although the model has no
-            attention.
+            strength; no histogram, although the model or the transport needs one; one without transport, although the
+            model sees none; or pins, although the model has no attention.
     """
     hist = None if hist is None else as_numbers(hist)
     check_options(model, hist, transport=transport, size=size)
@@ -219,6 +219,10 @@ def check_options(
         raise ValueError(f"transport must be in [0, 1], got {transport}.")
     if hist is None and transport:
         raise ValueError("transport needs a target histogram: give one, or leave transport at 0.")
+    if hist is not None and not transport and not getattr(model, "sees_histogram", True):
+        raise ValueError(
+            "This model sees no histogram: give none, or say by transport (--transport) how far its colours move to it."
+        )
     choose_size(model, size)
     checked(model, hist)
 

@@ -86,7 +86,11 @@ def test_without_a_histogram(model, photo):
 def test_a_network_that_sees_no_histogram_needs_none(photo):
     model = build(hc.PRESETS["tiny"], "automatic").eval()
     assert model.automatic
-    assert torch.equal(hc.colorize(model, photo), hc.colorize(model, photo, torch.ones(16, 16)))
+    automatic = hc.colorize(model, photo, size=64)
+    assert automatic.shape == photo.shape
+    with pytest.raises(ValueError, match="sees no histogram: give none, or say by transport"):
+        hc.colorize(model, photo, torch.ones(16, 16), size=64)
+    assert not torch.equal(hc.colorize(model, photo, torch.ones(16, 16), transport=0.5, size=64), automatic)
 
 
 def test_the_photos_colours_do_not_count(model, photo):

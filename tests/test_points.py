@@ -190,6 +190,6 @@ def test_a_colour_is_any_pair(kind):
 
 def test_only_models_with_attention_have_pins(labs):
     image, hist = hc.lab_to_rgb(labs[0]), hc.ab_histogram(labs[0][1:], 16)
-    for method in ("automatic", "zhang2017"):
+    for method, target in (("automatic", None), ("zhang2017", hist)):
         with pytest.raises(ValueError, match="points need a model with attention"):
-            hc.colorize(build(hc.PRESETS["tiny"], method).eval(), image, hist, points=[(3, 3, "#c33")], size=64)
+            hc.colorize(build(hc.PRESETS["tiny"], method).eval(), image, target, points=[(3, 3, "#c33")], size=64)

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 import histcolor as hc
+from histcolor.checkpoint import build, save_model
 from histcolor.cli.colorize import photo_histogram
 from histcolor.cli.main import main
 
@@ -38,6 +39,21 @@ def colorize(monkeypatch, capsys):
 
 def content(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_target_for_a_model_that_sees_none_is_refused(scans, photos, colorize, tmp_path):
+    save_model(build(hc.PRESETS["tiny"], "automatic"), tmp_path / "m.safetensors")
+    np.save(tmp_path / "h.npy", np.ones((16, 16)))
+    given = [scans / "a.png", "--model", tmp_path / "m.safetensors", "--output", tmp_path / "out.png"]
+    for target in (
+        ["--palette", "#c33"],
+        ["--reference", photos / "chelsea_eye.jpg"],
+        ["--histogram", tmp_path / "h.npy"],
+    ):
+        code, errors = colorize(*given, *target)
+        assert (code, len(errors)) == (1, 1)
+        assert "sees no histogram: give none, or say by transport" in errors[0]
+    assert colorize(*given, *target, "--transport", "0.5") == (0, [])
 
 
 def test_results_do_not_go_among_the_photos(scans, colorize, tmp_path):
