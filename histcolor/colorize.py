@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import reprlib
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -215,8 +216,8 @@ def check_options(
     model: Colorizer, hist: Tensor | None, *, transport: float = 0.0, size: int | str | None = None
 ) -> None:
     """Refuse what :func:`colorize` can not do, before any photo is read; see there."""
-    if not 0 <= transport <= 1:
-        raise ValueError(f"transport must be in [0, 1], got {transport}.")
+    if transport not in Range(0, 1):
+        raise ValueError(f"transport must be in [0, 1], got {reprlib.repr(transport)}.")
     if hist is None and transport:
         raise ValueError("transport needs a target histogram: give one, or leave transport at 0.")
     if hist is not None and not transport and not getattr(model, "sees_histogram", True):
@@ -259,6 +260,10 @@ def pin(
     Raises:
         ValueError: a wrong pin (:func:`histcolor.points.read_points`), or the model has no attention.
     """
+    try:
+        points = list(points if points is not None else ())  # an array says not by itself whether it holds any
+    except TypeError as error:
+        raise ValueError(f"points must be a list of (x, y, colour), got {reprlib.repr(points)}.") from error
     if not points:
         return None
     check_attention(model)

@@ -203,9 +203,9 @@ class Colorizer(KnowsAverage, nn.Module):
             L: ``[N, 1, H, W]`` in [0, 100]; H and W must be multiples of 8, and better of 32.
 
         Raises:
-            ValueError: wrong shape, or a size that is not a multiple of 8.
+            ValueError: wrong shape, a size that is not a multiple of 8, or one below 16 with ``norm="instance"``.
         """
-        check_L(L)
+        check_L(L, self.config.norm)
         return PhotoFeatures(L, self.photo(L) if self.photo else None)
 
     def tokens(self, hist: Tensor) -> Tokens:
@@ -284,10 +284,12 @@ class Colorizer(KnowsAverage, nn.Module):
         return self.decode(self.encode(L), hist, given)
 
 
-def check_L(L: Tensor) -> None:
-    """Raise a ValueError if the networks can not use this L: see :meth:`Colorizer.encode`."""
+def check_L(L: Tensor, norm: str) -> None:
+    """Raise a ValueError if the networks, with this normalisation, can not use this L: see :meth:`Colorizer.encode`."""
     if L.ndim != 4 or L.shape[1] != 1 or L.shape[2] % 8 or L.shape[3] % 8 or L.numel() == 0:
         raise ValueError(f"L must be [N, 1, H, W] with H and W multiples of 8, got {tuple(L.shape)}.")
+    if norm == "instance" and min(L.shape[2:]) < 16:  # one place at the bottleneck has no variance
+        raise ValueError(f"L must have H and W of at least 16 where norm='instance', got {tuple(L.shape)}.")
 
 
 def start(*parts: nn.Module | None) -> None:

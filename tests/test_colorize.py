@@ -171,7 +171,7 @@ def test_joined_colours_follow_edges_that_the_small_picture_lost():
     assert (guided - truth).abs().mean() < 0.7 * (flat - truth).abs().mean()
 
 
-@pytest.mark.parametrize("bad", [-0.1, 1.1, float("nan")])
+@pytest.mark.parametrize("bad", [-0.1, 1.1, float("nan"), "0.5", None, [0.5], True])
 def test_wrong_transport_strength(model, photo, bad):
     with pytest.raises(ValueError, match="transport must be in"):
         hc.colorize(model, photo, histogram(photo), transport=bad)

@@ -9,9 +9,10 @@ from torch import nn
 
 from histcolor.attention import balance, normalise, token_colours
 from histcolor.backbone import VGG19, VGG_LAYERS, build_backbone, free, load_imagenet_weights, vgg_layer_names
+from histcolor.baselines.automatic import Automatic
 from histcolor.checkpoint import build
 from histcolor.histogram import ab_histogram, mean_ab, palette
-from histcolor.model import PRESETS, ModelConfig, config_from_dict
+from histcolor.model import PRESETS, Colorizer, ModelConfig, config_from_dict
 from histcolor.unet import in_eights, make_norm, upsample
 
 TINY = PRESETS["tiny"]
@@ -235,6 +236,15 @@ def test_expanded_features_equal_a_batch():
 def test_wrong_L(shape):
     with pytest.raises(ValueError, match="multiples of 8"):
         build(TINY).encode(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("kind", [Colorizer, Automatic])
+def test_instance_normalisation_needs_two_places_a_side(kind):
+    model = kind(replace(TINY, norm="instance")).eval()
+    with pytest.raises(ValueError, match=r"H and W of at least 16 where norm='instance', got \(1, 1, 8, 8\)"):
+        model.encode(torch.full((1, 1, 8, 8), 50.0))
+    L, hist = torch.full((1, 1, 16, 16), 50.0), torch.full((1, TINY.bins, TINY.bins), TINY.bins**-2.0)
+    assert model(L, hist).shape == (1, 2, 16, 16)
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,22 @@ def test_a_colour_is_any_pair(kind):
     assert colours.tolist() == [[10, -20]]
 
 
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        (np.array([[1, 2]]), r"Point 1 must be \(x, y, colour\)"),
+        (np.array([[1, 2, 3]]), "colour of point 1 must be a pair"),
+        (np.array([1, 2]), r"Point 1 must be \(x, y, colour\)"),
+        (torch.tensor(3.0), r"points must be a list of \(x, y, colour\), got tensor"),
+        (5, r"points must be a list of \(x, y, colour\), got 5"),
+    ],
+)
+def test_what_is_no_list_of_pins(tiny, points, message):
+    with pytest.raises(ValueError, match=message):
+        hc.colorize(tiny, torch.rand(3, 32, 32), torch.ones(16, 16), points=points, size=32)
+    assert hc.colorize(tiny, torch.rand(3, 32, 32), torch.ones(16, 16), points=np.zeros((0, 3)), size=32).shape[0] == 3
+
+
 def test_only_models_with_attention_have_pins(labs):
     image, hist = hc.lab_to_rgb(labs[0]), hc.ab_histogram(labs[0][1:], 16)
     for method, target in (("automatic", None), ("zhang2017", hist)):
