@@ -297,7 +297,7 @@ def write_table(table: Any, path: str | os.PathLike) -> None:
 
     Columns compress far better than lines, since the same names repeat. Equal tables give equal files, and
     ``pandas.read_json`` reads them, too. In a CSV a text that a spreadsheet would compute gets a ``'`` before it, see
-    :func:`defused`.
+    :func:`defused`; :func:`read_csv` takes it off.
     """
     with atomic(path) as temporary:
         if str(path).endswith(PACKED):
@@ -316,6 +316,15 @@ def defused(table: Any) -> Any:
     return table.assign(**{name: table[name].replace(r"^(?=[=+\-@\t\r])", "'", regex=True) for name in texts})
 
 
+def read_csv(path: str | os.PathLike, **options: Any) -> Any:
+    """Read a CSV that :func:`write_table` wrote by ``pandas.read_csv``, and take off what :func:`defused` put on."""
+    import pandas as pd
+
+    table = pd.read_csv(path, **options)
+    texts = table.select_dtypes(exclude=["number", "bool"]).columns
+    return table.assign(**{name: table[name].replace(r"^'(?=[=+\-@\t\r])", "", regex=True) for name in texts})
+
+
 def read_table(path: str | os.PathLike) -> Any:
     """Read per-image results that :func:`write_table` wrote; the names of photos stay strings, even "0001" and "NA".
 
@@ -331,9 +340,7 @@ def read_table(path: str | os.PathLike) -> Any:
             return pd.DataFrame(json.loads(lzma.decompress(Path(path).read_bytes())))
         names = ("photo", "reference", "method")  # where NA and 2020 are names as well
         empty = {column: [""] if column in names else ["", "nan", "NaN"] for column in pd.read_csv(path, nrows=0)}
-        table = pd.read_csv(path, dtype=dict.fromkeys(names, str), keep_default_na=False, na_values=empty)
-        texts = table.select_dtypes(exclude=["number", "bool"]).columns
-        return table.assign(**{name: table[name].replace(r"^'(?=[=+\-@\t\r])", "", regex=True) for name in texts})
+        return read_csv(path, dtype=dict.fromkeys(names, str), keep_default_na=False, na_values=empty)
     except OSError:
         raise
     except Exception as error:  # what is no table gives lzma, json and pandas many kinds

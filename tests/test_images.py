@@ -756,6 +756,18 @@ def test_names_that_a_spreadsheet_would_compute(tmp_path, name):
     pd.testing.assert_frame_equal(images.read_table(tmp_path / name), table)
 
 
+def test_texts_of_a_csv_are_read_as_they_were_written(tmp_path):
+    import pandas as pd
+
+    table = pd.DataFrame(
+        {"claim": ["+1 dB", "'quoted'", "a"], "source": ["2.1", "=x", "ours"], "low": [-1.5, math.nan, 2]}
+    )
+    table["method"] = ["@home", None, "-R_P"]
+    images.write_table(table, tmp_path / "t.csv")
+    again = images.read_csv(tmp_path / "t.csv", dtype={"source": str})
+    pd.testing.assert_frame_equal(again, table, check_dtype=False)
+
+
 def test_packed_tables_are_read_by_pandas_alone(tmp_path):
     import pandas as pd
 
