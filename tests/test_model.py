@@ -257,6 +257,17 @@ def test_wrong_configurations(field, value):
         replace(PRESETS["small"], **{field: value})
 
 
+def test_layers_start_as_he_et_al_but_for_transposed_convolutions():
+    torch.manual_seed(0)
+    unet = Colorizer(PRESETS["small"]).unet
+    taps = {"skip3": 9, "up8": 4, "up9": 4, "up10": 4}  # of the kernel that an output sees, at stride 2
+    he = {name: (2 / (taps[name] * getattr(unet, name).in_channels)) ** 0.5 for name in taps}
+    share = {name: float(getattr(unet, name).weight.detach().std()) / he[name] for name in taps}
+    assert share == pytest.approx({"skip3": 1.0, "up8": 0.289, "up9": 0.289, "up10": 0.204}, rel=0.03)
+    assert not unet.skip3.bias.any()
+    assert not unet.out.weight.any()
+
+
 def test_one_token_is_too_few_for_instance_normalisation():
     with pytest.raises(ValueError, match="bins must be above stride"):
         replace(PRESETS["tiny"], stride=16, norm="instance")
