@@ -1,7 +1,8 @@
 """Training: one plain loop, for one device or several (``torchrun``), that resumes exactly where it was stopped.
 
 The seed and the step's number decide what a step sees (:func:`histcolor.batch.plan_batch`). So a run that was killed
-and started again, or that uses several processes, computes the same numbers as an unbroken one.
+and started again, or that uses several processes, computes the same numbers as an unbroken one; but with ``until``,
+whose schedule follows the clock, no two runs do.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ from histcolor.train import train as train_model
 from histcolor.validate import make_validator
 
 TRAIN = """\
-Train a model. Started again with the same options, it goes on from the last checkpoint, to the same numbers.
+Train a model. Started again with the same options, it goes on from the last checkpoint, to the same numbers (but for
+--until, whose schedule follows the clock).
 
   histcolor train --preset small --data data/train --validation data/val --run results/mine
   torchrun --nproc-per-node 2 -m -- histcolor train --preset base --data data/train --run results/base --device cuda
