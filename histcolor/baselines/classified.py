@@ -51,8 +51,9 @@ class ColourClasses(nn.Module):
     def annealed_mean(self, logits: Tensor, temperature: float) -> Tensor:
         """The mean colour of softmax(logits / T): the expectation at T = 1, towards the mode as T falls to 0.
 
-        Logits ``[N, Q, H, W]`` → ab over 110, ``[N, 2, H, W]`` in [-1, 1]. Zhang et al. take T = 0.38 (their (5)),
-        Larsson et al. the expectation.
+        Logits ``[N, Q, H, W]`` → ab over 110, ``[N, 2, H, W]`` in [-1, 1]. Zhang et al. take T = 0.38 (their (5)).
+        Larsson et al. read the median of chroma, and of hue the expectation on the circle, which fades where chroma is
+        low; here they get the expectation over the joint grid.
         """
         colours = scale_ab(self.centres)
         with torch.autocast(logits.device.type, enabled=False):  # its short floats would round the colours
@@ -145,7 +146,10 @@ class Zhang2016(Classifier):
 
 
 class Larsson2016(Classifier):
-    """Classified from hypercolumns, the backbone's maps at every scale, read by the expectation (2016)."""
+    """Classified from hypercolumns, the backbone's maps at every scale, read by the expectation (2016).
+
+    Theirs has a hidden layer of 1,024 (ReLU, dropout) between the maps and the classes; ours a 1×1 join and the U-Net.
+    """
 
     method, anneal, rebalance = "larsson2016", 1.0, False
 
@@ -153,7 +157,7 @@ class Larsson2016(Classifier):
         features = config.squeeze or config.channels
         super().__init__(config, 1 + features)
         self.photo = PhotoBranch(config)
-        self.photo.blocks = nn.Identity()  # theirs has nothing between the maps and the classes
+        self.photo.blocks = nn.Identity()  # of the photo branch the maps and their join alone
         self.squeeze = nn.Conv2d(config.channels, features, 1) if config.squeeze else nn.Identity()
         start(self.photo, self.squeeze)
 
