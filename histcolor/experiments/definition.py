@@ -44,7 +44,8 @@ class Method:
         """What it is told of the colours; None if it is only quoted."""
         if self.recipe:
             kinds = {"xiao2019": "a global palette", "zhang2017": "the histogram, as one vector"}
-            return (kinds | {"colorizer": "the histogram, as tokens"}).get(self.recipe.method, "nothing")
+            seen = "tokens" if self.recipe.model.attention else "a map"
+            return (kinds | {"colorizer": f"the histogram, as {seen}"}).get(self.recipe.method, "nothing")
         kinds = {"gray": "nothing", "reinhard": "the reference image", "welsh": "the reference image"}
         kinds |= {"rank": "the histogram, and each bin's L"}
         return kinds.get(self.function, "the histogram") if self.function else None

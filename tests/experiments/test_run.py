@@ -164,7 +164,7 @@ def test_the_table_of_an_experiment(unbroken, toml):
     table, pairs = tabulate(read_experiment(toml, "mini"), unbroken)
     table = table.set_index("method")
     assert table.index.tolist() == ["Baseline", "ours", "gray", "Quoted et al."]
-    assert table["told"].tolist() == ["the histogram, as tokens", "the histogram, as tokens", "nothing", "–"]
+    assert table["told"].tolist() == ["the histogram, as a map", "the histogram, as tokens", "nothing", "–"]
     assert table["seeds"].tolist() == [2, 2, 1, 0]
     assert table.loc["Baseline", "paper_psnr"] == 28.9036
     assert table.loc["Quoted et al.", ["photos", "paper_psnr"]].tolist() == [0, 25.991]
