@@ -144,6 +144,7 @@ def test_what_a_run_leaves(unbroken, toml, photos):
     assert record["photos"]["count"] == 4
     assert record["packs"][0]["photos"] == 6
     assert hc.load(place / "model.safetensors").config.bins == 16
+    assert hc.load(place / "model.safetensors").trained_size == 32, "also when it was written anew"
     assert (place / "model.safetensors").stat().st_size < 1e6, "without the ImageNet network, which a package holds"
 
 
