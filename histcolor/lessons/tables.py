@@ -23,6 +23,7 @@ from histcolor.experiments.definition import Experiment, read_experiment
 from histcolor.experiments.records import read_record
 from histcolor.experiments.run import collect, tabulate
 from histcolor.experiments.statements import measure_statements
+from histcolor.images import read_csv
 from histcolor.lessons.notebook import project_root
 
 #: options of ``histcolor experiment`` that change what the methods are, and their types
@@ -139,7 +140,7 @@ class Results:
         found = [0.0]
         for name in names:
             if (file := self.tables / name / "table.csv").is_file():
-                said, now = pd.read_csv(file).set_index("method"), self.read(name)[2].set_index("method")
+                said, now = read_csv(file).set_index("method"), self.read(name)[2].set_index("method")
                 counts = ["photos", "seeds"]
                 shared = [one for one in said.index if one in now.index]
                 same = [one for one in shared if all(said.loc[one, counts] == now.loc[one, counts])]
@@ -152,7 +153,7 @@ class Results:
         file = project_root() / "results/claims.csv"
         if self.tables != project_root() / "results/tables" or not file.is_file():
             return None
-        said, now = (table.set_index("claim")["verdict"] for table in (pd.read_csv(file), verdicts))
+        said, now = (table.set_index("claim")["verdict"] for table in (read_csv(file), verdicts))
         return int((now.reindex(said.index) != said).sum())
 
 

@@ -24,7 +24,7 @@ from histcolor.experiments.definition import read_experiment
 from histcolor.experiments.recipe import Recipe, option_fields
 from histcolor.experiments.styling import BLUE, GRAY, GREEN, ORANGE
 from histcolor.histogram import ab_histogram, intersection, soft_ab_histogram
-from histcolor.images import write_image
+from histcolor.images import read_csv, write_image
 from histcolor.lessons.notebook import project_root
 from histcolor.lessons.stub import Stub
 from histcolor.losses import Loss, huber, sobel
@@ -253,7 +253,7 @@ def lambda_2_trials(results: Path) -> pd.DataFrame:
     """
     methods = read_experiment(project_root() / "notebooks/experiments.toml", "losses").methods
     weights = {method.name: method.recipe.loss.lambda_2 for method in methods if method.recipe.loss.lambda_1}
-    pairs = pd.read_csv(results / "tables/losses/differences.csv").query("method in @weights")
+    pairs = read_csv(results / "tables/losses/differences.csv").query("method in @weights")
     trials = pairs.pivot(index="method", columns="number", values="difference")[["psnr", "cross_intersection"]]
     trials.loc["all three"] = 0.0
     trials.insert(0, "lambda_2", trials.index.map(weights))
