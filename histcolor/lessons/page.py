@@ -65,7 +65,8 @@ def in_words(claims: Sequence[Claim]) -> list[dict[str, str]]:
             difference = f"{interval_text(line, claim.number)}{unit}"
             name = name_of(claim.number).removesuffix(", dB")
             pair = f"{name}: “{claim.method}” less “{claim.against}” is"
-            words["number"] = Markup(f"{label_html(pair)} <span class='whole'>{difference}</span>")
+            alone = ", one seed each: over photos alone" if claim.seeds == "1 and 1" else ""
+            words["number"] = Markup(f"{label_html(pair)} <span class='whole'>{difference}</span>{alone}")
         found.append(words)
     return found
 

@@ -78,6 +78,12 @@ def test_a_claim_that_goes_on_is_told_whole():
     assert told[1]["needed"] == "needed: ≥ 1.5"
 
 
+def test_a_claim_about_single_seeds_says_so():
+    pair = {"low": 0.5, "high": 1.5, "method": "a", "against": "b", "number": "psnr"}
+    told = in_words([Claim("A", "ours", 1, ">", 0, **pair, seeds=seeds) for seeds in ("1 and 1", "3 and 1")])
+    assert [words["number"].endswith(", one seed each: over photos alone") for words in told] == [True, False]
+
+
 def test_the_papers_tables_mark_the_papers_numbers():
     root = project_root()
     table = paper_table("comparison", root, root / "results" / "tables")
