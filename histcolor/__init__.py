@@ -1,9 +1,11 @@
 """Histogram-guided semantic-aware colorization: colour a gray photo with the colours of a target histogram."""
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 
-if sys.argv[:1] == ["-m"] or Path(*sys.argv[:1]).stem == "histcolor":  # it is the command that begins
+# it is the command that begins, and no other program, which may be run by -m as well
+if ("-m", __name__) in pairwise(sys.orig_argv) or Path(*sys.argv[:1]).stem == __name__:
     from histcolor.cli.signals import stop_quietly
 
     stop_quietly()

@@ -57,16 +57,23 @@ class Range:
         return value
 
 
-def within(
-    default: float, low: float, high: float = math.inf, *, above: bool = False, below: bool = False
-) -> Any:  # what dataclasses.field gives has the type of the default
+# fields of a configuration, of the default's type as dataclasses.field says; ``about`` is also the help of the option
+
+
+def within(default: float, low: float, high: float, about: str, *, above: bool = False, below: bool = False) -> Any:
     """Make a dataclass's field for a number that knows its :class:`Range`; it is whole if the default is."""
-    return field(default=default, metadata={"range": Range(low, high, isinstance(default, int), above, below)})
+    allowed = Range(low, high, isinstance(default, int), above, below)
+    return field(default=default, metadata={"range": allowed, "about": about})
 
 
-def one_of(default: str, choices: tuple[str, ...]) -> Any:
+def one_of(default: str, choices: tuple[str, ...], about: str) -> Any:
     """Make a dataclass's field for a word from a list."""
-    return field(default=default, metadata={"choices": choices})
+    return field(default=default, metadata={"choices": choices, "about": about})
+
+
+def switch(default: bool, about: str) -> Any:
+    """Make a dataclass's field that is true or false."""
+    return field(default=default, metadata={"about": about})
 
 
 def check_fields(config: Any) -> None:

@@ -180,7 +180,7 @@ def colorize_file(
         flips: see :func:`colorize`.
         size: the working size, see :func:`encode`.
         points: pins, see :func:`colorize`.
-        replace: whether ``output`` may replace a file.
+        replace: whether ``output`` may replace a file; the photo itself is never replaced.
 
     Raises:
         ImageError: (an ``OSError``) no readable photo, or above 200 megapixels; one sentence that names the file.
@@ -190,6 +190,8 @@ def colorize_file(
     if hist is not None and (hist := as_numbers(hist)).ndim != 2:
         raise ValueError(f"A file takes one histogram, [bins, bins], got shape {list(hist.shape)}.")
     check_options(model, hist, transport=transport, size=size)
+    if os.path.exists(photo) and os.path.exists(output) and os.path.samefile(photo, output):
+        raise ValueError(f"{output}: is the photo itself, which is not replaced; choose another name.")
     with tempfile.SpooledTemporaryFile(max_size=2**26) as full_L:
         with read_strips(photo) as (height, width, strips):
             shape, top = working_size(height, width, choose_size(model, size)), 0

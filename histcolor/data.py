@@ -12,7 +12,6 @@ import io
 import json
 import lzma
 import os
-import shutil
 import tarfile
 import zlib
 from collections import Counter
@@ -44,7 +43,7 @@ def iterate_files(source: Path, failed: list[str] | None = None) -> Iterator[tup
     Raises:
         OSError: the source is missing, holds no image, or is a damaged tar.
     """
-    if source.is_file() and TARS & {suffix.lower() for suffix in source.suffixes}:
+    if source.is_file() and is_tar(source):
         try:
             with tarfile.open(source) as tar:
                 for member in tar:
@@ -65,7 +64,13 @@ def iterate_files(source: Path, failed: list[str] | None = None) -> Iterator[tup
             data = path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
         except OSError:
             data = None
-        yield str(path.relative_to(source.parent)), data
+        yield path.relative_to(source.parent).as_posix(), data
+
+
+def is_tar(path: Path) -> bool:
+    """Tell by a file's name whether it is a tar: ``a.tar``, ``a.tgz``, ``a.tar.gz``, but not ``a.tar.jpg``."""
+    last = [suffix.lower() for suffix in path.suffixes[-2:]]
+    return bool(TARS & set(last[-1:])) or (last[:1] == [".tar"] and last[-1] not in SUFFIXES)
 
 
 def examine(data: bytes | None, name: str, min_bytes: int) -> tuple[Image.Image | None, str]:
@@ -133,12 +138,14 @@ def build_pack(
 def _fill_pack(
     sources: list[Path], work: Path, size: int, keep: str, min_bytes: int, failed: list[str] | None, quiet: bool
 ) -> dict:
-    rows, sums, seen, raw = [], [], set(), work / "images.raw"
-    with open(raw, "wb") as pixels:
+    rows, sums, seen = [], [], set()
+    about = {"descr": "|u1", "fortran_order": False, "shape": (0, size, size, 3)}
+    with open(work / "images.npy", "wb") as pixels:  # not mapped: a full disk would kill us
+        np.lib.format.write_array_header_1_0(pixels, about)
         for source in map(Path, sources):
-            above = os.path.realpath(source.parent)
+            whole = os.path.realpath(source)
             for name, data in tqdm(iterate_files(source, failed), desc=source.name, unit=" photos", disable=quiet):
-                path = os.path.normpath(os.path.join(above, name))
+                path = os.path.normpath(os.path.join(whole, name[len(source.name) :].lstrip("/")))
                 if keep not in name or path in seen:
                     continue
                 seen.add(path)
@@ -155,11 +162,8 @@ def _fill_pack(
     count = len(sums)
     if not count:
         raise OSError(f"{', '.join(map(str, sources))}: no photo was left of {len(rows)} files ({rejected}).")
-    about = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size, 3)}
-    with open(raw, "rb") as pixels, open(work / "images.npy", "wb") as images:  # mapped, a full disk would kill us
-        np.lib.format.write_array_header_1_0(images, about)
-        shutil.copyfileobj(pixels, images, 2**24)
-    raw.unlink()
+    with open(work / "images.npy", "r+b") as pixels:  # how many there are; numpy leaves room for it
+        np.lib.format.write_array_header_1_0(pixels, about | {"shape": (count, size, size, 3)})
     import pandas as pd
 
     table = pd.DataFrame(rows, columns=["file", "sha256", "rejected"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -30,11 +31,20 @@ class Execution:
         """Return the context in which the network is run."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
 
-    def apply(self) -> None:
-        """Set torch's global options for a GPU; on other devices, do nothing."""
-        if self.tf32:
-            torch.set_float32_matmul_precision("high")
-            torch.backends.cudnn.benchmark = True  # crops have one size: the first steps find the fastest kernels
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Set torch's global options for a GPU, for the length of a block; on other devices, do nothing."""
+        if not self.tf32:
+            yield
+            return
+        before = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True  # crops have one size: the first steps find the fastest kernels
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before[0])
+            torch.backends.cudnn.benchmark = before[1]
 
     def __str__(self) -> str:
         parts = [str(self.device), "bfloat16" if self.bfloat16 else "float32"]

@@ -73,7 +73,10 @@ def hold(place: Path, lock: Path | None = None) -> Iterator[None]:
     lock = lock or place / "lock"
     owner = lock.with_name(f"{lock.name}.owner")  # beside the lock, which filelock need not leave as it is written
     make_folder(lock.parent)
-    if lock.is_file() and lock.stat().st_size and not owner.is_file():
+    size = 0
+    with suppress(FileNotFoundError):  # who held it may let go, and remove it, at any moment
+        size = lock.is_file() and lock.stat().st_size
+    if size and not owner.is_file():
         raise FileExistsError(f"{lock}: is there already, and is not histcolor's; choose another folder.")
     try:
         held = FileLock(lock).acquire(blocking=False)
@@ -122,7 +125,7 @@ def temporary_file(folder: Path, suffix: str = "") -> Iterator[Path]:
         _cleared.add(folder)
         clear_temporaries(folder, deep=False)
     while True:
-        handle, name = tempfile.mkstemp(dir=folder, prefix=TEMPORARY, suffix=suffix)
+        handle, name = tempfile.mkstemp(dir=folder, prefix=f"{TEMPORARY}{uuid4().hex[:8]}", suffix=suffix)
         if _claim(handle) is not False:
             break
         os.close(handle)  # cleared away between these two lines
@@ -142,7 +145,10 @@ def clear_temporaries(folder: Path, *, deep: bool = True) -> None:
 
     Those of processes that live stay, wherever these run.
     """
-    for path in (folder.rglob if deep else folder.glob)(f"{TEMPORARY}*"):
+    ours = re.compile(rf"{re.escape(TEMPORARY)}[0-9a-f]{{8}}[0-9a-z_]{{8}}([^0-9a-z_].*)?", re.DOTALL)
+    for path in filter(
+        lambda path: ours.fullmatch(path.name), (folder.rglob if deep else folder.glob)(f"{TEMPORARY}*")
+    ):
         with suppress(OSError):  # it is gone by now, or may not be touched
             handle = os.open(path, os.O_RDWR)
             try:

@@ -62,12 +62,13 @@ class Loss:
         ValueError: a value is out of its range; the message names the field.
     """
 
-    lambda_1: float = within(1.0, 0, 1e6)  #: weight of L_Grad
-    lambda_2: float = within(10.0, 0, 1e6)  #: weight of L_H
-    lambda_cross: float = within(10.0, 0, 1e6)  #: weight of L_H with cross-reference, where it is the only term
-    #: δ of L_GT and L_Grad: smaller errors count by their square, larger ones by their size
-    delta: float = within(DELTA, 1e-4, 10)
-    histogram_bins: int = within(16, 2, 256)  #: bins along each axis in L_H
+    lambda_1: float = within(1.0, 0, 1e6, "weight of L_Grad")
+    lambda_2: float = within(10.0, 0, 1e6, "weight of L_H")
+    lambda_cross: float = within(10.0, 0, 1e6, "weight of L_H with cross-reference, where it is the only term")
+    delta: float = within(
+        DELTA, 1e-4, 10, "δ of L_GT and L_Grad: smaller errors count by their square, larger ones by their size"
+    )
+    histogram_bins: int = within(16, 2, 256, "bins along each axis in L_H")
 
     def __post_init__(self) -> None:
         check_fields(self)

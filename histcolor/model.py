@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from histcolor.attention import Tokens, attend, compare, make_tokens
 from histcolor.backbone import BACKBONES, build_backbone
-from histcolor.checks import check_fields, one_of, within
+from histcolor.checks import check_fields, one_of, switch, within
 from histcolor.color import gray_rgb, scale_ab, scale_L, unscale_ab
 from histcolor.histogram import represent
 from histcolor.points import Pins
@@ -28,24 +28,28 @@ class ModelConfig:
         ValueError: a value is out of its range, or does not fit another field's; the message names the field.
     """
 
-    backbone: str = one_of("tf_efficientnet_lite0", BACKBONES)  #: the ImageNet network in S
-    width: int = within(16, 1, 128)  #: channels of the U-Net's first group
-    channels: int = within(64, 1, 512)  #: C, the number of channels of F_T and F_R
-    lateral: int = within(32, 1, 256)  #: channels to which each of the backbone's four maps is reduced (the paper: C/4)
-    bins: int = within(64, 4, 256)  #: B, bins of the histogram along each axis
-    stride: int = within(2, 1, 64)  #: bins of a token along each axis: there are (bins/stride)² tokens
-    keep: int = within(256, 0, TOKENS)  #: how many of the heaviest tokens the attention sees; 0: all of them
-    palette: bool = True  #: R_I = [R_H, R_P]; if false, R_H alone
-    attention: bool = True  #: S compares photo and histogram; if false, F_R is resized and joined to L
-    #: what C gets from S: "features" as in (2); "palette": also the tokens' mass and colour
-    readout: str = one_of("palette", ("features", "palette"))
-    values: str = one_of("F_R", ("F_R", "Phi_R"))  #: of the attention: the features, or their normalised form as in (2)
-    temperature: float = within(0.25, 1e-4, 1e5)  #: of the softmax in (2)
-    learn_temperature: bool = True
-    balance: int = within(2, 0, 100)  #: rounds of Sinkhorn: all places together use each token by its mass
-    #: channels to which F_U is reduced before upsampling, for speed; 0: not (the paper)
-    squeeze: int = within(16, 0, 512)
-    norm: str = one_of("group", ("instance", "group"))  #: "instance" as in the paper
+    backbone: str = one_of("tf_efficientnet_lite0", BACKBONES, "the ImageNet network in S")
+    width: int = within(16, 1, 128, "channels of the U-Net's first group")
+    channels: int = within(64, 1, 512, "C, the number of channels of F_T and F_R")
+    lateral: int = within(32, 1, 256, "channels to which each of the backbone's four maps is reduced (the paper: C/4)")
+    bins: int = within(64, 4, 256, "B, bins of the histogram along each axis")
+    stride: int = within(2, 1, 64, "bins of a token along each axis: there are (bins/stride)² tokens")
+    keep: int = within(256, 0, TOKENS, "how many of the heaviest tokens the attention sees; 0: all of them")
+    palette: bool = switch(True, "R_I = [R_H, R_P]; if false, R_H alone")
+    attention: bool = switch(True, "S compares photo and histogram; if false, F_R is resized and joined to L")
+    readout: str = one_of(
+        "palette",
+        ("features", "palette"),
+        "what C gets from S: 'features' as in (2), 'palette' also the tokens' mass and colour",
+    )
+    values: str = one_of("F_R", ("F_R", "Phi_R"), "of the attention: the features, or their normalised form, as in (2)")
+    temperature: float = within(0.25, 1e-4, 1e5, "of the softmax in (2)")
+    learn_temperature: bool = switch(True, "training changes the temperature")
+    balance: int = within(2, 0, 100, "rounds of Sinkhorn: all places together use each token by its mass")
+    squeeze: int = within(
+        16, 0, 512, "channels to which F_U is reduced before upsampling, for speed; 0: not (the paper)"
+    )
+    norm: str = one_of("group", ("instance", "group"), "'instance' as in the paper")
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -179,6 +183,7 @@ class Colorizer(KnowsAverage, nn.Module):
     """The whole network, Y_ab = C(T_L, S(T_L, R_I)) (1)."""
 
     method = "colorizer"  #: its name in checkpoints
+    sees_histogram = True
     trained_size: int | None = None  #: pixels along each side of the crops in its training; None: not known
 
     def __init__(self, config: ModelConfig) -> None:
@@ -203,9 +208,9 @@ class Colorizer(KnowsAverage, nn.Module):
             L: ``[N, 1, H, W]`` in [0, 100]; H and W must be multiples of 8, and better of 32.
 
         Raises:
-            ValueError: wrong shape, a size that is not a multiple of 8, or one below 16 with ``norm="instance"``.
+            ValueError: wrong shape, or a size that is no multiple of 8, or below 16 with VGG19 or ``norm="instance"``.
         """
-        check_L(L, self.config.norm)
+        check_L(L, self.config)
         return PhotoFeatures(L, self.photo(L) if self.photo else None)
 
     def tokens(self, hist: Tensor) -> Tokens:
@@ -284,12 +289,14 @@ class Colorizer(KnowsAverage, nn.Module):
         return self.decode(self.encode(L), hist, given)
 
 
-def check_L(L: Tensor, norm: str) -> None:
-    """Raise a ValueError if the networks, with this normalisation, can not use this L: see :meth:`Colorizer.encode`."""
+def check_L(L: Tensor, config: ModelConfig) -> None:
+    """Raise a ValueError if a network of this configuration can not use this L: see :meth:`Colorizer.encode`."""
     if L.ndim != 4 or L.shape[1] != 1 or L.shape[2] % 8 or L.shape[3] % 8 or L.numel() == 0:
         raise ValueError(f"L must be [N, 1, H, W] with H and W multiples of 8, got {tuple(L.shape)}.")
-    if norm == "instance" and min(L.shape[2:]) < 16:  # one place at the bottleneck has no variance
-        raise ValueError(f"L must have H and W of at least 16 where norm='instance', got {tuple(L.shape)}.")
+    for name, value in {"norm": "instance", "backbone": "vgg19"}.items():
+        # one place at the bottleneck has no variance; VGG19 halves the photo four times
+        if getattr(config, name) == value and min(L.shape[2:]) < 16:
+            raise ValueError(f"L must have H and W of at least 16 where {name}={value!r}, got {tuple(L.shape)}.")
 
 
 def start(*parts: nn.Module | None) -> None:

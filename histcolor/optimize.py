@@ -22,33 +22,43 @@ class TrainConfig:
         ValueError: a value is out of its range; the message names the field.
     """
 
-    steps: int = within(10_000, 1, 10**9)  #: optimiser steps in all
-    batch_size: int = within(8, 1, 10**5)  #: photos a step, over all processes together
-    size: int = within(128, 32, 1024)  #: pixels along each side of a crop; a multiple of 32
-    lr: float = within(5e-4, 0, 100, above=True)  #: peak learning rate
-    temperature_lr: float = within(10.0, 0, 1000)  #: learning rate of the temperature, as a multiple of lr
-    backbone_lr: float = within(0.0, 0, 1000)  #: that of the backbone after its first map, likewise; 0: frozen
-    betas: tuple[float, float] = (0.9, 0.98)
-    weight_decay: float = within(1e-4, 0, 10)
-    #: "cosine" to zero, "constant", or "step": times 0.1 after each third (the paper at 256)
-    schedule: str = one_of("cosine", ("cosine", "constant", "step"))
-    #: if above 0, the run ends after so many seconds, and not after ``steps``; so does its schedule
-    until: float = within(0.0, 0, 1e9)
-    warmup: int = within(200, 0, 10**9)  #: steps of linear warm-up
-    clip: float = within(1.0, 0, 1e9, above=True)  #: largest norm of the gradient
-    #: decay of the weights' moving average, which is the model that is saved for use
-    ema: float = within(0.999, 0, 1, below=True)
-    #: share of photos with cross-reference (half of them mixed with self-reference), and only L_H
-    cross: float = within(0.2, 0, 1)
-    dropped: float = within(0.0, 0, 1)  #: share of photos without a histogram, and without L_H: for automatic colouring
-    #: crops show from 1/zoom of the photo's height and width to all of it, resized; 1: plain crops
-    zoom: float = within(1.0, 1, 4)
-    #: how much L's curve, chroma and (half as much, in radians) hue are changed at random
-    jitter: float = within(0.0, 0, 1)
-    seed: int = within(0, 0, 2**32 - 1)
-    precision: str = one_of("auto", PRECISIONS)  #: of the network in training, see histcolor.device
-    log_every: int = within(50, 1, 10**9)  #: steps between lines of the history
-    save_every: int = within(500, 1, 10**9)  #: steps between checkpoints, which are validated; a multiple of log_every
+    steps: int = within(10_000, 1, 10**9, "optimiser steps in all")
+    batch_size: int = within(8, 1, 10**5, "photos a step, over all processes together")
+    size: int = within(128, 32, 1024, "pixels along each side of a crop; a multiple of 32")
+    lr: float = within(5e-4, 0, 100, "peak learning rate", above=True)
+    temperature_lr: float = within(10.0, 0, 1000, "learning rate of the temperature, as a multiple of lr")
+    backbone_lr: float = within(
+        0.0, 0, 1000, "that of the backbone after its first map, as a multiple of lr; 0: frozen"
+    )
+    betas: tuple[float, float] = (0.9, 0.98)  #: AdamW's; the only field that is no option of the command line
+    weight_decay: float = within(1e-4, 0, 10, "AdamW's, of all but the temperature")
+    schedule: str = one_of(
+        "cosine",
+        ("cosine", "constant", "step"),
+        "'cosine' to zero, 'constant', or 'step': times 0.1 after each third (the paper at 256)",
+    )
+    until: float = within(0.0, 0, 1e9, "seconds; above 0, the run and its schedule end after them, and not after steps")
+    warmup: int = within(200, 0, 10**9, "steps of linear warm-up")
+    clip: float = within(1.0, 0, 1e9, "largest norm of the gradient", above=True)
+    ema: float = within(
+        0.999, 0, 1, "decay of the weights' moving average, which is the model that is saved for use", below=True
+    )
+    cross: float = within(
+        0.2, 0, 1, "share of photos with cross-reference (half of them mixed with self-reference), and only L_H"
+    )
+    dropped: float = within(0.0, 0, 1, "share of photos without a histogram, and without L_H: for automatic colouring")
+    zoom: float = within(
+        1.0, 1, 4, "crops show from 1/zoom of the photo's height and width to all of it, resized; 1: plain crops"
+    )
+    jitter: float = within(
+        0.0, 0, 1, "how much L's curve, chroma and (half as much, in radians) hue are changed at random"
+    )
+    seed: int = within(0, 0, 2**32 - 1, "of the new weights, of batches and crops")
+    precision: str = one_of(
+        "auto", PRECISIONS, "of the network in training; auto: bfloat16 where the device computes with it"
+    )
+    log_every: int = within(50, 1, 10**9, "steps between lines of the history")
+    save_every: int = within(500, 1, 10**9, "steps between checkpoints, which are validated; a multiple of log_every")
 
     def __post_init__(self) -> None:
         check_fields(self)

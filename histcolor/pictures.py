@@ -28,6 +28,12 @@ STRIP = 2**18  #: pixels that are converted at once
 FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
 #: kinds that keep all pixels and colours of a result: an icon is scaled down, a GIF has 256 colours
 WRITTEN = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "PPM", "JPEG2000", "AVIF")
+#: how a format is written: as Pillow does it by default, these have half of the colours' resolution along each axis
+SAVED: dict[str | None, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"lossless": True},
+    "AVIF": {"quality": 95, "subsampling": "4:4:4"},
+}
 #: how many times a decoder's memory is that of the picture; measured with Pillow 13
 DECODERS = {"WEBP": 4, "JPEG2000": 6, "AVIF": 2.5}
 TURNS = {
@@ -247,11 +253,9 @@ def check_suffix(path: str | os.PathLike) -> None:
 
 
 def save(picture: Image.Image, path: str | os.PathLike) -> None:
-    """Write a picture; the suffix of ``path`` is the format (JPEG with quality 95)."""
-    options: dict[str, Any] = {}
-    if Image.registered_extensions().get(Path(path).suffix.lower()) == "JPEG":
-        options = {"quality": 95, "subsampling": 0}
-    picture.save(path, **options)
+    """Write a picture; the suffix of ``path`` is the format (JPEG and AVIF with quality 95, all others lossless)."""
+    kind = Image.registered_extensions().get(Path(path).suffix.lower())
+    picture.save(path, **SAVED.get(kind, {}))
 
 
 def send(path: str) -> None:

@@ -83,10 +83,15 @@ def check_unused(config: dict, run: Path) -> None:
     """
     path, model = run / "config.json", run / "model.safetensors"
     taken = [] if path.exists() else [run / name for name in ("history.csv", "sheets") if (run / name).exists()]
-    if taken or (path.exists() and "model" not in read_config(path)):
+    if taken or (path.exists() and not is_runs(read_config(path))):
         raise ValueError(f"{[*taken, path][0]}: is there already, and is no run's; choose another folder.")
     if model.exists() or (run / "history.csv").exists():  # of a run without its state, as a finished one may be
         check_same_run(config, path)
+
+
+def is_runs(config: dict) -> bool:
+    """Tell whether a table is a run's ``config.json``; many programs have a file of that name with a model in it."""
+    return {"loss", "steps"} <= set(config) and "backbone" in flat(config.get("model"))
 
 
 def check_same_run(config: dict, path: Path) -> None:

@@ -67,7 +67,7 @@ def set_up(
     """
     torch.manual_seed(config.seed)
     network = build(model, method)
-    if not getattr(network, "sees_histogram", True) and (config.cross or config.dropped):
+    if not network.sees_histogram and (config.cross or config.dropped):
         raise ValueError(f"The method {method!r} sees no histogram: it needs cross=0 and dropped=0.")
     photo = getattr(network, "photo", None)
     if backbone and photo:
@@ -219,14 +219,9 @@ def train(
     entered = time.perf_counter()
     run, rank, world = Path(run), *((dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1))
     part, chief = check_share(config, pack, rank, world), rank == 0
-    with hold(run) if lock and chief else nullcontext():
-        how = execution(
-            device,
-            precision=config.precision,
-            compile=compile,
-            seconds=config.until or (60 * minutes if minutes else None),
-        )
-        how.apply()
+    length = config.until or (60 * minutes if minutes else None)
+    how = execution(device, precision=config.precision, compile=compile, seconds=length)
+    with hold(run) if lock and chief else nullcontext(), how.applied():
         model = model.to(how.device, memory_format=torch.channels_last)
         model.trained_size = config.size
         average, optimizer = MovingAverage(model, config.ema), make_optimizer(model, config, fused=how.fused)
@@ -276,7 +271,7 @@ def train(
             if hasattr(model, "log_temperature"):
                 line["temperature"] = float(model.log_temperature.detach().exp())
             now = time.perf_counter()
-            speed = round((step - logged) * config.batch_size / (now - last), 1)
+            speed = (step - logged) * config.batch_size / (now - last)
             line = {"step": step, "photos": step * config.batch_size, **line, "photos_per_second": speed}
             logged, sums, elapsed = step, {}, agree(now - began, how.device)
             over = step == steps or 0 < config.until <= elapsed or elapsed - seconds > limit
@@ -292,7 +287,7 @@ def train(
                     run / "state.pt", model, average, optimizer, step=step, pack=pack.fingerprint(), seconds=clock
                 )
             bar.update(step - bar.n)
-            bar.set_postfix(loss=f"{line['loss']:.4f}", photos_s=speed)
+            bar.set_postfix(loss=f"{line['loss']:.4f}", photos_s=f"{speed:.3g}")
             if callback and chief:
                 callback(line)
             last = time.perf_counter()

@@ -91,8 +91,8 @@ def test_tokens_are_bounded():
 def test_long_values_are_cut_in_the_sentence():
     @dataclass
     class Some:
-        word: str = one_of("a", ("a", "b"))
-        n: int = within(1, 0, 2)
+        word: str = one_of("a", ("a", "b"), "")
+        n: int = within(1, 0, 2, "")
 
     check_fields(Some("b", 2))
     with pytest.raises(ValueError, match="word must be one of a, b, got ") as refused:

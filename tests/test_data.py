@@ -18,7 +18,7 @@ from histcolor import data
 from histcolor.cli.main import main
 from histcolor.data import Pack, build_pack, iterate_files
 from histcolor.files import HeldError
-from histcolor.images import find_images, read_image
+from histcolor.images import find_images, read_image, read_table
 
 
 def manifest(folder):
@@ -114,10 +114,19 @@ def test_several_sources_and_keep(photos, tmp_path):
 
 def test_a_photo_of_two_sources_is_taken_once(mixed, tmp_path, monkeypatch):
     monkeypatch.chdir(mixed)  # the same folder by other names
-    sources = [mixed, mixed / "deep", Path("../mixed"), Path("a.jpg")]
+    (mixed.parent / "by another name").symlink_to(mixed)
+    sources = [mixed, mixed / "deep", Path("../mixed"), Path("a.jpg"), Path("../by another name")]
     about = build_pack(sources, tmp_path / "pack", 64, quiet=True)
     assert about == build_pack([mixed], tmp_path / "once", 64, quiet=True) | {"sources": [s.name for s in sources]}
     assert manifest(tmp_path / "pack").equals(manifest(tmp_path / "once"))
+
+
+def test_what_is_a_tar(mixed, tmp_path):
+    names = ("a.tar", "a.tgz", "a.b.tar", "a.tar.gz", "A.TAR.XZ", "a.tar.zst")
+    assert all(data.is_tar(Path(name)) for name in names)
+    assert not any(data.is_tar(Path(name)) for name in ("a.tar.jpg", "a.jpg", "a", "tar", "a.gz"))
+    shutil.copy(mixed / "a.jpg", tmp_path / "a.tar.jpg")
+    assert build_pack([tmp_path / "a.tar.jpg"], tmp_path / "pack", 64, quiet=True)["photos"] == 1
 
 
 def test_the_middle_square_is_taken(tmp_path):
@@ -526,11 +535,14 @@ DATA = Path(__file__).parents[1] / "data"
 def test_the_committed_manifests_hold_what_the_readme_says():
     readme = (DATA / "README.md").read_text(encoding="utf-8")
     files = sorted((DATA / "manifests").iterdir())
-    assert [file.name for file in files] == ["caltech101.csv.gz", "imagenette_train.csv.gz", "imagenette_val.csv.gz"]
-    for file in files:
+    tables = {file.name.removesuffix(".csv.gz"): pd.read_csv(file, keep_default_na=False) for file in files}
+    for file, table in zip(files, tables.values(), strict=True):
         assert file.read_bytes()[4:8] == bytes(4), "no time in it: the same table is the same file"
-        table = pd.read_csv(file, keep_default_na=False)
         assert table["sha256"].str.fullmatch("[0-9a-f]{64}").all()
+    measured = read_table(DATA.parent / "results/tables/diverse_self.json.xz")
+    assert set(tables.pop("diverse_val")["photo"]) == set(measured["photo"])
+    assert [*tables] == ["caltech101", "imagenette_train", "imagenette_val"]
+    for table in tables.values():
         counts = table["rejected"].value_counts()
         kept, left_out = counts.pop(""), ", ".join(f"{count} {reason}" for reason, count in counts.items())
         assert any(f"| {kept:,}" in line and line.endswith(f"| {left_out} |") for line in readme.splitlines())

@@ -61,6 +61,18 @@ def test_a_gpu():
     assert str(execution("cuda", compile=True)) == "cuda, bfloat16, compile, tf32"
 
 
+def test_a_gpus_options_are_put_back():
+    def options():
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+
+    before = options()
+    with execution("cuda").applied():
+        assert options() == ("high", True)
+    assert options() == before
+    with execution("cpu").applied():
+        assert options() == before
+
+
 def test_a_gpu_that_only_emulates_bfloat16(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for computes in (True, False):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -69,8 +70,33 @@ def test_the_living_keep_their_temporaries_and_the_dead_do_not(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [".histcolor-folder", ".histcolor.txt", "a.txt"]
 
 
+def test_hidden_files_of_the_user_stay(tmp_path):
+    names = {".histcolor-notes.md", ".histcolor-settings.toml", ".histcolor-", ".histcolor-0123456789abcdefgh"}
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    write_text("new", tmp_path / "a.txt")
+    clear_temporaries(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == names | {"a.txt"}
+
+
+def test_a_lock_may_go_at_any_moment(tmp_path, monkeypatch):
+    """Another process lets go, and removes it, between two looks at it."""
+    lock, is_file = tmp_path / "lock", Path.is_file
+    lock.touch()
+
+    def look_and_lose(path):
+        there = is_file(path)
+        if path == lock:
+            lock.unlink(missing_ok=True)
+        return there
+
+    monkeypatch.setattr(Path, "is_file", look_and_lose)
+    with hold(tmp_path):
+        assert lock.exists()
+
+
 def test_the_first_file_written_into_a_folder_clears_what_the_dead_left(tmp_path):
-    for name in (".histcolor-abcdefgh.png", "photo.png", ".hidden.png"):
+    for name in (".histcolor-0123abcdabcdefgh.png", "photo.png", ".hidden.png"):
         (tmp_path / name).write_bytes(b"half")
     write_text("new", tmp_path / "a.txt")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden.png", "a.txt", "photo.png"]

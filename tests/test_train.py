@@ -589,3 +589,11 @@ def test_files_of_another_program_stay(name, pack, tmp_path):
     with pytest.raises(ValueError, match="is there already, and is no run's; choose another folder"):
         run(CONFIG, pack, tmp_path)
     assert [p.read_text() for p in tmp_path.rglob("*") if p.is_file()] == ["precious"]
+
+
+@pytest.mark.parametrize("theirs", ['{"model": "resnet50"}', '{"model": {"backbone": "resnet50"}, "epochs": 3}', "{}"])
+def test_the_configuration_of_another_program_stays(theirs, pack, tmp_path):
+    (tmp_path / "config.json").write_text(theirs)
+    with pytest.raises(ValueError, match=r"config\.json: is there already, and is no run's; choose another folder"):
+        run(CONFIG, pack, tmp_path)
+    assert (tmp_path / "config.json").read_text() == theirs

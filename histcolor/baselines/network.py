@@ -38,7 +38,7 @@ class Baseline(nn.Module):
 
     def encode(self, L: Tensor) -> PhotoFeatures:
         """Compute what depends on the photo alone, see :meth:`histcolor.Colorizer.encode`."""
-        check_L(L, self.config.norm)
+        check_L(L, self.config)
         photo = getattr(self, "photo", None)
         return PhotoFeatures(L, photo(L) if photo else None)
 

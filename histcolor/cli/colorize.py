@@ -33,7 +33,8 @@ these the network chooses the colours.
   histcolor colorize scans/ --output coloured/
 
 Results in a folder are PNGs. A file that is there already is replaced only with --overwrite, and a file that is
-read never. Photos have at most 200 megapixels; embedded colour profiles are converted to sRGB.
+read never. Photos have at most 200 megapixels (those that take much memory to decode fewer: WebP 50); embedded colour
+profiles are converted to sRGB.
 """
 
 

@@ -26,10 +26,10 @@ same with fewer and more images), losses, bins, temperature, readout.
   histcolor experiment losses … --output results/losses --steps 600 --limit 100      a first look
   histcolor experiment ablation … --methods 'Baseline + R_P' --seeds 0,1             a part of it
 
-Each method and seed has a folder in the output: the model, run.json (options, hours, hardware, commit) and
-photos.json.xz (the per-image results). Networks work at the size they were trained at. table.csv there has the means
-and their spread over seeds, differences.csv the paired differences with intervals. Killed at any moment and started
-again, it goes on; what is done is left alone.
+Each method and seed has a folder in the output: the model, config.json (options), run.json (hours, hardware, commit)
+and photos.json.xz (the per-image results). Networks work at the size they were trained at. table.csv there has the
+means and their spread over seeds, differences.csv the paired differences with intervals. Killed at any moment and
+started again, it goes on; what is done is left alone.
 
 Several processes may work in one output folder; each takes methods that no other has. --processes 2 starts two, each
 with half of the CPU's cores, or with a GPU of its own.
@@ -101,13 +101,8 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("--file", type=options.path, help="the experiments (default: notebooks/experiments.toml)")
     budget = parser.add_argument_group("budget (default: the experiment's; a method's own options stay)")
     budget.add_argument("--preset", choices=PRESETS, help="the model that the methods are variants of")
-    for name, text in (
-        ("steps", "steps of training"),
-        ("batch_size", "photos a step"),
-        ("size", "pixels along each side of a crop in training"),
-        ("lr", "peak learning rate"),
-    ):
-        budget.add_argument("--" + name.replace("_", "-"), **options.of_field(TrainConfig, name), help=text)
+    for name in ("steps", "batch_size", "size", "lr"):
+        budget.add_argument("--" + name.replace("_", "-"), **options.of_field(TrainConfig, name))
 
 
 def experiment(args: argparse.Namespace) -> int:

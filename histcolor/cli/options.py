@@ -127,11 +127,12 @@ def device(value: str) -> str:
 def of_field(kind: type, name: str) -> dict[str, Any]:
     """What ``add_argument`` needs for a dataclass's field: the same rule as :func:`histcolor.checks.check_fields`."""
     (field,) = (field for field in fields(kind) if field.name == name)
+    about = {"help": field.metadata["about"].replace("%", "%%")}
     if isinstance(field.default, bool):
-        return {"action": argparse.BooleanOptionalAction, "default": None}
+        return {**about, "action": argparse.BooleanOptionalAction, "default": None}
     if "choices" in field.metadata:
-        return {"choices": field.metadata["choices"]}
-    return {"type": in_range(field.metadata["range"]), "metavar": type(field.default).__name__.upper()}
+        return {**about, "choices": field.metadata["choices"]}
+    return {**about, "type": in_range(field.metadata["range"]), "metavar": type(field.default).__name__.upper()}
 
 
 # --- files that a command must not replace ---

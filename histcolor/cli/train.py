@@ -22,13 +22,14 @@ from histcolor.train import train as train_model
 from histcolor.validate import make_validator
 
 TRAIN = """\
-Train a model. Started again with the same options, it goes on from the last checkpoint, to the same numbers (but for
---until, whose schedule follows the clock).
+Train a model. Started again with the same options, it goes on from the last checkpoint, on the same CPU to the same
+numbers (but for --until, whose schedule follows the clock); on another device they are the same up to rounding.
 
   histcolor train --preset small --data data/train --validation data/val --run results/mine
   torchrun --nproc-per-node 2 -m -- histcolor train --preset base --data data/train --run results/base --device cuda
 
 Any number or word of the configuration is an option (--lr, --bins, --lambda-2 …); the preset gives the others.
+A method that sees no histogram is trained with --cross 0, and a classifier (zhang2016, larsson2016) with its own loss.
 """
 
 
@@ -73,13 +74,19 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         TrainConfig: parser.add_argument_group("training"),
     }
     for name, (kind, _) in option_fields().items():
-        text = "" if kind is ModelConfig else f"(default: {getattr(kind, name)})"
-        groups[kind].add_argument("--" + name.replace("_", "-"), **options.of_field(kind, name), help=text)
+        about = options.of_field(kind, name)
+        if kind is not ModelConfig:
+            about["help"] += f" (default: {getattr(kind, name)})"
+        groups[kind].add_argument("--" + name.replace("_", "-"), **about)
 
 
 def train(args: argparse.Namespace) -> int:
     """``histcolor train``: also under ``torchrun``."""
-    recipe, pack = make_recipe(vars(args)), Pack.open(*args.data)
+    recipe = make_recipe(vars(args))
+    unused = [name for name, (kind, _) in option_fields().items() if kind is Loss and getattr(args, name) is not None]
+    if recipe.classifies and unused:
+        raise ValueError(f"--{unused[0].replace('_', '-')} is of no use: {recipe.method} brings its own loss.")
+    pack = Pack.open(*args.data)
     validate = None
     if args.validation:
         from histcolor.plots import save_sheet  # matplotlib takes a second to load

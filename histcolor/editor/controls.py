@@ -33,8 +33,8 @@ LEGEND = (
 KEYS = (
     "<details><summary>Keys</summary>On the plane: arrows move the cross (faster with Shift), Enter paints, "
     "<b>[ ]</b> change the brush, <b>− +</b> the strength, <b>p e m c n l</b> the tool, Ctrl+Z undoes. The wheel "
-    "changes the brush; with Shift, the strength. On the photo, for Pick, Pin and Look: arrows and Enter; Enter takes "
-    "up a pin and puts it down, Delete removes it.</details>"
+    "changes the brush; with Shift, the strength. On the photo the same letters and Ctrl+Z; for Pick, Pin and Look "
+    "arrows and Enter; Enter takes up a pin and puts it down, Delete removes it.</details>"
 )
 
 
@@ -165,11 +165,18 @@ class Controls:
             if name != "reset":
                 part.on_click(lambda _, tool=name: edit({"tool": tool}))
         for name, part in self.saves.items():
-            part.on_click(lambda _, what=name: save(what))
+            part.on_click(lambda part, what=name: saving(part, what))
         for name, part in self.menus.items():
             part.observe(lambda c, what=name: self._silent or not c.new or choose(what, c.new), "value")
         for name, part in self.files.items():
             part.on_file(lambda content, file, what=name: load(what, content, file))
+
+        def saving(part: widgets.Button, what: str) -> None:
+            part.disabled, part.icon = True, "hourglass-half"  # a large photo takes seconds
+            try:
+                save(what)
+            finally:
+                part.disabled, part.icon = False, ""
 
         def typed(colours: str) -> None:
             self._source.pop(self.palette, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import reprlib
 from pathlib import Path
 
 from PIL import Image
@@ -15,11 +16,17 @@ from histcolor.images import open_rgb, read_image, to_tensor, to_uint8
 
 
 def as_photo(photo: Tensor | str | Path | bytes, name: str = "") -> Tensor:
-    """Read a photo from a path, a scikit-image name or a file's bytes: RGB ``[3, H, W]``; tensors stay as they are."""
+    """Read a photo from a path, a scikit-image name or a file's bytes: RGB ``[3, H, W]``; tensors stay as they are.
+
+    Raises:
+        ValueError, OSError: it is none of these, or no readable photo; the message is one sentence.
+    """
     if isinstance(photo, Tensor):
         return photo
     if isinstance(photo, bytes):
         return to_tensor(open_rgb(io.BytesIO(photo), name or "the photo"))
+    if not isinstance(photo, str | Path):
+        raise ValueError(f"A photo must be a tensor, a path or the name of a photo at hand, got {reprlib.repr(photo)}.")
     return demo_photo(photo) if photo in REFERENCES else read_image(Path(photo).expanduser())
 
 

@@ -110,6 +110,10 @@ class Pointing:
         if self.controls.tools.value == "Pin":
             self.controls.show_swatches(self.painting.hist)
 
+    def forget(self) -> None:
+        """Let go of the attention of the photo before, which may be large."""
+        self._maps = None
+
     def _attention(self) -> AttentionMaps:
         live, hist = self.live(), self.painting.hist
         if self._maps is None or self._maps[0][0] is not live or self._maps[0][1] is not hist:

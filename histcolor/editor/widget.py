@@ -57,6 +57,7 @@ class HistogramEditor(ipywidgets.VBox):
     the average histogram, and the network chooses the colours. A gray photo starts with it. ``{"tool": "surprise"}``
     takes the histogram of a photo, chosen at random. ``{"tool": "pin", "at": (120, 80), "colour": "#c33"}`` makes a
     place of the photo hold a colour; ``editor.points`` has all pins, as :func:`histcolor.colorize` takes them.
+    ``editor.close()`` frees its memory, above 100 MB for a large photo: a cell that runs again makes another editor.
 
     Args:
         model: from :func:`histcolor.load`, or the name of a shipped model.
@@ -89,6 +90,7 @@ class HistogramEditor(ipywidgets.VBox):
         size: int = 256,
         transport: float = 0.5,
     ) -> None:
+        check_number("transport", transport, 0, 1)
         self.model = load(model) if isinstance(model, str) else model
         self.size = size
         self._showing = threading.Lock()
@@ -168,12 +170,13 @@ class HistogramEditor(ipywidgets.VBox):
     def use_photo(self, photo: Tensor | str | Path, name: str = "") -> None:
         """Change the photo; edits stay. The menu shows its name."""
         self.live.check_open()
-        image = as_photo(photo, name)
+        image, self.message = as_photo(photo, name), ""
         live, (first, average) = Live(self.model, image, size=self.size), self._first(image)
         self.live.close()
         with self._showing:  # no picture of the photo before comes after this
             self.live, self.film = live, Film()
         self._photo = photo_hash(image)
+        self.pointing.forget()
         self.painting.use_photo(first, average=average, shape=tuple(image.shape[-2:]))
         self._named = self._name("photo", photo, name)
         self._show_sources()
@@ -184,6 +187,7 @@ class HistogramEditor(ipywidgets.VBox):
     def use_reference(self, photo: Tensor | str | Path, name: str = "") -> None:
         """Change the reference image; its histogram becomes the target: an edit. The menu shows its name."""
         self.painting.use_reference(*self._referred(photo, name))
+        self.message = ""
         self._update()
 
     def reset(self) -> None:
@@ -198,7 +202,8 @@ class HistogramEditor(ipywidgets.VBox):
 
     def close(self) -> None:
         """Stop computing, and remove the editor and all its parts from the page and from memory."""
-        self.live.close()
+        if "live" in vars(self):  # a photo or a model was refused else, and Python removes what there is of the editor
+            self.live.close()
         for part in family(self)[1:]:
             part.close()
         super().close()
@@ -229,7 +234,10 @@ class HistogramEditor(ipywidgets.VBox):
             "look": point.look_at_place,
             "pick": lambda x, y, gray: point.pick(gray_rgb(self.live.small.L) if gray else self.wait().rgb, x, y),
         }
-        self.reference_view.handlers = {"pick": lambda x, y, gray: point.pick(self._reference_pixels(), x, y)}
+        self.reference_view.handlers = {
+            "edit": self.photo_view.handlers["edit"],
+            "pick": lambda x, y, gray: point.pick(self._reference_pixels(), x, y),
+        }
         self.controls.buttons["reset"].on_click(lambda _: self.reset())
         self.controls.connect(
             edit=self._edit,
@@ -341,6 +349,7 @@ class HistogramEditor(ipywidgets.VBox):
 
     def _loaded(self, name: str) -> None:
         self.controls.load(short(Path(name).name))
+        self.message = ""
         self._update()
 
     def _state(self) -> str:

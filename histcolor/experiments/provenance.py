@@ -55,6 +55,7 @@ def find_commit(file: Path) -> str:
 def cost(history: Path) -> dict[str, float]:
     """Count a run's photos, hours and photos a second, from its history: without validations and lost work."""
     lines = pd.read_csv(history)
-    seconds = (lines["photos"].diff().fillna(lines["photos"]) / lines["photos_per_second"].clip(lower=0.05)).sum()
+    speed = lines["photos_per_second"].replace(0, 0.05)  # older histories are rounded to 0.1
+    seconds = (lines["photos"].diff().fillna(lines["photos"]) / speed).sum()
     seen = int(lines["photos"].iloc[-1])
     return {"photos_seen": seen, "hours": round(seconds / 3600, 4), "photos_per_second": round(seen / seconds, 2)}

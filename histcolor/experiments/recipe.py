@@ -72,5 +72,7 @@ def make_recipe(options: Mapping[str, Any]) -> Recipe:
     method = options.get("method") or Colorizer.method
     if method not in METHODS:
         raise ValueError(f"There is no method {method!r} to train; there are {', '.join(METHODS)}.")
+    if not METHODS[method].sees_histogram:
+        given[TrainConfig].setdefault("cross", 0.0)
     model = replace(PRESETS[options.get("preset") or "small"], **given[ModelConfig])
     return Recipe(model, Loss(**given[Loss]), TrainConfig(**given[TrainConfig]), method)

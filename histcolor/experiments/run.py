@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -137,7 +138,7 @@ def run(
     names = "\n".join(f"{path.relative_to(photos).as_posix()} {path.stat().st_size}" for path in files)
     about = {
         "packs": [about_pack(path) for path in packs],
-        "photos": {"folder": photos.name, "count": len(files), "size": size, "names": digest(names.encode())},
+        "photos": {"folder": photos.name, "count": len(files), "size": size, "names": digest(os.fsencode(names))},
     }
     work = Work(packs, validation, files, size, about, reuse, device, minutes, quiet, callback)
     for method, seed, place in experiment.places(folder, seeds):

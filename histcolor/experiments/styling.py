@@ -106,7 +106,7 @@ def styled_verdicts(claims: pd.DataFrame) -> Styler:
     """Style claims about methods (:func:`histcolor.experiments.claims.claims_table`), the verdicts in colour."""
     lines = claims.rename(columns={"measured": "difference"}).itertuples()
     found = [f"{interval_text(line, line.number)}{' dB' * (line.number == 'psnr')}" for line in lines]
-    table = claims[["claim", "source", "against"]].set_axis(["claim", "from", "least ahead of"], axis=1)
+    table = claims[["claim", "source", "against"]].set_axis(["claim", "from", "decided by"], axis=1)
     numbers = {"difference, 95 %": found, "seeds": claims["seeds"], "verdict": claims["verdict"]}
     style = dressed(table.assign(**numbers), [*table])
     colours = {"holds": GREEN, "refuted": ORANGE, "open": GRAY}

@@ -23,6 +23,7 @@ from histcolor.demo import demo_photo
 from histcolor.evaluate import ColorizeFunction, Task, model_method
 from histcolor.experiments.definition import Experiment
 from histcolor.experiments.records import MODEL
+from histcolor.experiments.run import GRAY
 from histcolor.experiments.statistics import differences
 from histcolor.histogram import ab_histogram, intersection, palette
 from histcolor.images import read_table
@@ -124,8 +125,8 @@ def strengths_figure(photo: Tensor, reference: Tensor, pictures: Mapping[float, 
             axes[1, i].set_title(f"intersection {fidelity_of(rgb, reference):.2f}", fontsize=13)
             if t in said:
                 about = said[t]
-                means = f"means of {about['photos']:,.0f} photos:\n{about['psnr']:.1f} dB, "
-                means += f"intersection {about['cross_intersection']:.2f}"
+                means = f"means of {about['photos']:,.0f} photos:\nself {about['psnr']:.1f} dB, "
+                means += f"cross intersection {about['cross_intersection']:.2f}"
                 axes[1, i].text(0.5, -0.04, means, transform=axes[1, i].transAxes, ha="center", va="top", fontsize=12)
         else:
             axes[1, i].set_title("target histogram", fontsize=13)
@@ -137,10 +138,12 @@ def price_of_transport(model: str = "small") -> pd.DataFrame:
 
     Returns:
         Columns ``transport``, ``photos`` (how many), ``psnr`` (dB) and ``cross_intersection``: means over the committed
-        per-image results.
+        per-image results, without gray photos.
     """
     tables = project_root() / "results/tables"
     own, cross = (read_table(tables / f"imagenette_val_{kind}.json.xz") for kind in ("self", "cross"))
+    gray = own.loc[own["colourfulness_reference"] < GRAY, "photo"]
+    own, cross = (table[~table["photo"].isin(gray)] for table in (own, cross))
     psnrs = own.replace(np.inf, PERFECT_PSNR).groupby("method")["psnr"].mean()
     met = cross.groupby("method")["intersection"].mean()
     names = {0.0: model, 0.5: f"{model} transport 0.5", 1.0: f"{model} transport 1"}

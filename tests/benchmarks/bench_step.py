@@ -130,18 +130,22 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=20.0)
     args = parser.parse_args()
     how = execution(args.device, precision=args.precision, compile=args.compile)
-    how.apply()
-    config = TrainConfig(
-        size=args.size,
-        batch_size=args.batch,
-        cross=0.1,
-        dropped=0.15,
-        backbone_lr=args.backbone_lr,
-    )
-    step = make_step(args.preset, config, how)
-    speed, flops = images_per_second(step, config, how.device, args.seconds), flops_an_image(args.preset, config)
-    products, copies = peaks(how.device, how.bfloat16)
-    print(f"{args.preset} at {args.size} pixels, batches of {args.batch}, {how}: {speed:.1f} images a second")
-    print(f"  {flops / 1e9:.2f} GFLOP an image, {speed * flops / products:.1%} of the {products / 1e12:.2f} TFLOP/s")
-    print(f"  of a large product; a large copy moves {copies / 1e9:.0f} GB/s: {copies / speed / 1e6:.0f} MB an image")
-    table(step, config, how.device)
+    with how.applied():
+        config = TrainConfig(
+            size=args.size,
+            batch_size=args.batch,
+            cross=0.1,
+            dropped=0.15,
+            backbone_lr=args.backbone_lr,
+        )
+        step = make_step(args.preset, config, how)
+        speed, flops = images_per_second(step, config, how.device, args.seconds), flops_an_image(args.preset, config)
+        products, copies = peaks(how.device, how.bfloat16)
+        print(f"{args.preset} at {args.size} pixels, batches of {args.batch}, {how}: {speed:.1f} images a second")
+        print(
+            f"  {flops / 1e9:.2f} GFLOP an image, {speed * flops / products:.1%} of the {products / 1e12:.2f} TFLOP/s"
+        )
+        print(
+            f"  of a large product; a large copy moves {copies / 1e9:.0f} GB/s: {copies / speed / 1e6:.0f} MB an image"
+        )
+        table(step, config, how.device)

@@ -75,6 +75,6 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=20.0)
     args = parser.parse_args()
     how = execution(args.device, precision=args.precision, compile=args.compile)
-    how.apply()
-    for size in args.size:
-        bench(args.preset, size, args.batch, how, args.seconds)
+    with how.applied():
+        for size in args.size:
+            bench(args.preset, size, args.batch, how, args.seconds)

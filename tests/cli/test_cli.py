@@ -1,10 +1,11 @@
 """The command line, as a user's shell runs it: exit codes, one-line errors, files."""
 
+import argparse
 import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,8 @@ from histcolor.cli.main import build_parser, main
 from histcolor.data import Pack
 from histcolor.experiments.recipe import make_recipe
 from histcolor.images import open_rgb
+from histcolor.losses import Loss
+from histcolor.optimize import TrainConfig
 
 
 def shell(*arguments):
@@ -319,6 +322,20 @@ def test_every_field_of_the_configuration_is_an_option(tmp_path):
     assert recipe.model.width == hc.PRESETS["small"].width
     assert (recipe.loss.lambda_2, recipe.train.lr, recipe.train.precision) == (5, 0.1, "float32")
     assert recipe.method == "zhang2017"
+    (sub,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
+    options = {action.dest: action.help for action in sub.choices["train"]._actions}
+    configured = {field.name for kind in (hc.ModelConfig, Loss, TrainConfig) for field in fields(kind)}
+    assert configured - options.keys() == {"betas"}
+    assert all(len(options[name].split("(default")[0]) > 5 for name in configured - {"betas"}), "each is explained"
+
+
+def test_a_method_without_a_histogram_is_trained_without_cross_reference(capsys):
+    given = ["train", "--data", "x", "--run", "y", "--method", "zhang2016"]
+    assert make_recipe(vars(build_parser().parse_args(given))).train.cross == 0
+    assert make_recipe(vars(build_parser().parse_args([*given, "--cross", "0.3"]))).train.cross == 0.3
+    assert make_recipe({}).train.cross == 0.2
+    assert main([*given, "--lambda-2", "3"]) == 1
+    assert "--lambda-2 is of no use: zhang2016 brings its own loss." in capsys.readouterr().err
 
 
 def test_data_sets_without_a_network(tmp_path, capsys, monkeypatch):

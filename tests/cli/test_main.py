@@ -112,6 +112,19 @@ def test_what_others_have_set_stays(monkeypatch):
     assert issubclass(Stopped, KeyboardInterrupt)
 
 
+def test_ctrl_c_stays_that_of_a_program_that_imports_histcolor(tmp_path):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "__init__.py").write_text(
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import histcolor"
+    )
+    (tmp_path / "theirs" / "work.py").write_text(
+        "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    )
+    words = [sys.executable, "-m", "theirs.work"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "True"
+
+
 def test_nobody_reads_the_output(raising, capsys, monkeypatch):
     reader, writer = os.pipe()
     os.close(reader)

@@ -325,6 +325,8 @@ def test_keys_alone_paint(page, lab, plane):
     page.keyboard.press("]")
     wider = wait_until(page, lab, lambda s: s["radius"] > after["radius"])
     page.mouse.wheel(0, 100)  # the pointer is not over the plane: nothing
+    page.wait_for_timeout(500)
+    assert state(lab)["radius"] == wider["radius"]
     page.mouse.move(*at(plane, 0, 0))
     page.mouse.wheel(0, 100)
     narrower = wait_until(page, lab, lambda s: s["radius"] < wider["radius"])
@@ -333,11 +335,74 @@ def test_keys_alone_paint(page, lab, plane):
     page.keyboard.press("[")
     page.keyboard.up("Control")
     page.keyboard.press("Alt+e")
+    page.wait_for_timeout(500)
+    assert state(lab)["tool"] == "Paint"
     for key, tool in zip("emclp", ("Erase", "Move", "Pick", "Look", "Paint"), strict=True):
         page.keyboard.press(key)
         wait_until(page, lab, lambda s, tool=tool: s["tool"] == tool)
     assert state(lab)["radius"] == narrower["radius"]
     assert state(lab)["done"] == after["done"]
+
+
+def test_no_letter_reaches_jupyterlab(page, lab, plane):
+    """There M turns a cell into words, X cuts it, and B puts one below it."""
+    cells = page.locator(".jp-Cell").count()
+    for part, name in ((plane, "canvas"), (page.locator(RESULT), "photo")):
+        part.focus()
+        for key in ("m", "M", "x", "b", "d", "d", "0", "p"):
+            page.keyboard.press(key)
+        wait_until(page, lab, lambda s: s["tool"] == "Paint")
+        assert page.locator(".histcolor-editor").count() == 1, name
+        assert page.locator(".jp-Cell").count() == cells, name
+
+
+def test_quick_keys_lose_no_step(page, lab, plane):
+    """The kernel answers later than the next key comes; what it says of the one before changes nothing."""
+    choose(page, "Reset")
+    before = wait_until(page, lab, lambda s: s["hue"] == 0 and s["radius"] == 12)
+    hue = page.get_by_role("slider", name="Turn hue")
+    hue.focus()
+    for _ in range(20):
+        page.keyboard.press("ArrowRight", delay=5)
+    wait_until(page, lab, lambda s: s["hue"] == 20)
+    plane.focus()
+    for _ in range(6):
+        page.keyboard.press("]", delay=5)
+    wait_until(page, lab, lambda s: s["radius"] == pytest.approx(before["radius"] * 1.15**6))
+    page.wait_for_timeout(1000)
+    assert sliders(page)["Turn hue"] == state(lab)["hue"] == 20
+    done = state(lab)["done"]
+    page.keyboard.down("Enter")
+    for _ in range(5):
+        page.keyboard.down("Enter")  # the key is held: it repeats
+    page.keyboard.up("Enter")
+    wait_until(page, lab, lambda s: s["done"] > done)
+    page.wait_for_timeout(500)
+    assert state(lab)["done"] == done + 1
+    spoken = page.locator(".histcolor-side .histcolor-spoken").inner_text()
+    assert spoken.startswith("paint: a 0, b 0, brush "), "read aloud"
+
+
+def test_pins_at_the_edge_and_quick_deletes(page, lab, plane):
+    choose(page, "Pin")
+    for x in (0.01, 0.4, 0.8):
+        count = len(state(lab)["pins"])
+        page.mouse.click(*spot(page, x, 0.5))
+        wait_until(page, lab, lambda s, count=count: len(s["pins"]) == count + 1)
+    page.mouse.click(*spot(page, 0.4, 0.5))
+    page.wait_for_function("() => document.querySelectorAll('.histcolor-result .pin')[1].matches('.held')")
+    page.keyboard.press("Delete")
+    page.keyboard.press("Delete")  # none is chosen any more
+    wait_until(page, lab, lambda s: len(s["pins"]) == 2)
+    page.wait_for_timeout(500)
+    assert [pin[0] for pin in state(lab)["pins"]] == pytest.approx([0.01 * 451, 0.8 * 451], abs=3)
+    choose(page, "Pick")
+    done = state(lab)["done"]
+    page.mouse.click(*spot(page, 0.5, 0.5))
+    wait_until(page, lab, lambda s: s["done"] == done + 1)
+    page.locator(RESULT).focus()
+    page.keyboard.press("Control+z")
+    wait_until(page, lab, lambda s: s["done"] == done)
 
 
 def test_it_is_drawn_again_after_scrolling_and_zooming(page, lab, plane):

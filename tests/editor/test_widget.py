@@ -7,6 +7,7 @@ import json
 import resource
 import sys
 import threading
+import weakref
 
 import ipywidgets
 import numpy as np
@@ -22,7 +23,7 @@ import histcolor as hc
 from histcolor import edit
 from histcolor.baselines import TRAINED
 from histcolor.editor.painting import MOST, PINS
-from histcolor.editor.parts import STATIC, FileButton, PhotoView, Slider
+from histcolor.editor.parts import STATIC, FileButton, PhotoView, PlaneView, Slider
 from histcolor.editor.saved import PICTURES
 from histcolor.editor.starts import PALETTES, REFERENCES, real_histograms
 from histcolor.editor.widget import HistogramEditor
@@ -426,8 +427,43 @@ def test_wrong_transport_strength(editor, model, photo, bad):
     with pytest.raises(traitlets.TraitError, match="transport"):
         editor.transport = bad
     assert editor.transport == editor.controls.transport.value == before
-    with pytest.raises(traitlets.TraitError, match="transport"):
+    with pytest.raises(ValueError, match="transport"):
         HistogramEditor(model, photo, size=32, transport=bad)
+
+
+@pytest.mark.parametrize("bad", ["no such photo.png", 5, None, torch.zeros(2, 8, 8)])
+def test_a_refused_photo_leaves_nothing_behind(model, bad, monkeypatch):
+    ignored = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda found: ignored.append(found.exc_value))
+    with pytest.raises((ValueError, OSError), match=r"photo|tensor|RGB") as error:
+        HistogramEditor(model, bad, size=32)
+    assert "\n" not in str(error.value)
+    del error
+    gc.collect()
+    assert ignored == [], "Python could remove what there was of the editor"
+
+
+def test_what_was_wrong_before_is_not_said_of_another_photo(model, photo):
+    editor = HistogramEditor(model, torch.full((3, 20, 30), 0.4), size=32)
+    for change in (lambda: editor.use_photo(photo), lambda: editor.use_reference("coffee")):
+        editor.edit = {"tool": "nonsense"}
+        assert editor.message
+        change()
+        assert editor.message == ""
+    editor.close()
+
+
+def test_the_photo_before_leaves_the_memory(model, photo):
+    editor = HistogramEditor(model, photo, size=32)
+    editor.wait()
+    editor.controls.tools.value = "Look"
+    editor.photo_view.handlers["look"](x=0.5, y=0.5)
+    before = weakref.ref(editor.live)
+    editor.use_photo("coffee")
+    editor.wait()
+    gc.collect()
+    assert before() is None
+    editor.close()
 
 
 def test_average_histogram(model, photo):
@@ -536,13 +572,20 @@ def test_every_part_can_be_named_and_reached(editor):
         for child in getattr(widget, "children", ()):
             yield from parts(child)
 
+    editor.controls.tools.value = "Pin"  # now all are seen
     for part in parts(editor):
-        if isinstance(part, ipywidgets.Button):
-            assert part.tooltip
-            assert part.description
+        if isinstance(part, ipywidgets.Button) and part.layout.display != "none":
+            assert part.tooltip.strip()
+            assert part.description.strip()
         if isinstance(part, Slider | FileButton):
-            assert part.tip
-            assert part.name
+            assert part.tip.strip()
+            assert part.name.strip()
+        if isinstance(part, ipywidgets.ColorPicker):
+            assert part.tooltip.strip()
+        if isinstance(part, ipywidgets.Dropdown | ipywidgets.Text):
+            assert part.description.strip()
+        if isinstance(part, PhotoView | PlaneView):
+            assert part.label.strip()
     for script in STATIC.glob("*.js"):
         assert "http" not in script.read_text()
 

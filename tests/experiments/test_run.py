@@ -614,6 +614,9 @@ def test_cost_is_counted_without_pauses(tmp_path):
     pd.DataFrame(history).to_csv(tmp_path / "history.csv", index=False)
     expected = {"photos_seen": 250, "hours": round(25 / 3600, 4), "photos_per_second": 10.0}
     assert cost(tmp_path / "history.csv") == expected
+    slow = {"photos": [400, 800], "photos_per_second": [0.14, 0.014]}  # of a large network on a small machine
+    pd.DataFrame(slow).to_csv(tmp_path / "history.csv", index=False)
+    assert cost(tmp_path / "history.csv")["hours"] == round((400 / 0.14 + 400 / 0.014) / 3600, 4)
 
 
 def test_a_commit_is_that_of_the_repository_that_has_the_file(tmp_path):

@@ -28,9 +28,34 @@ function throttled(action, gap) {
 const foreign = ({ key, altKey, ctrlKey, metaKey, shiftKey }) =>
   altKey || ((ctrlKey || metaKey) && !["y", "z"].includes(key.toLowerCase())) || (shiftKey && key === "Enter");
 
+/** Whether a key is a character alone. No part lets it through: JupyterLab cuts, inserts and turns cells by letters. */
+const character = ({ key, altKey, ctrlKey, metaKey }) => key.length === 1 && !(altKey || ctrlKey || metaKey);
+
 /** Another part, by the trait that names it: the tool buttons, a slider. */
 const partOf = (model, name) => model.widget_manager.get_model(model.get(name).slice("IPY_MODEL_".length));
 const chosen = (tools) => tools.get("_options_labels")[tools.get("index")].toLowerCase();
+
+const LETTERS = { p: "Paint", e: "Erase", m: "Move", c: "Pick", n: "Pin", l: "Look" };
+
+/** Chooses the tool that a letter stands for; tells whether it stands for one. */
+function takeTool(tools, key) {
+  const index = tools.get("_options_labels").indexOf(LETTERS[key.toLowerCase()]);
+  if (index < 0) return false;
+  tools.set("index", index);
+  tools.save_changes();
+  return true;
+}
+
+/** A line that is read aloud when its text changes, and not seen. */
+function spoken(el) {
+  const line = document.createElement("div");
+  line.className = "histcolor-spoken";
+  line.setAttribute("role", "status");
+  el.append(line);
+  return (text) => { line.textContent = text; };
+}
+
+const ANSWER = 400; // milliseconds, after which the kernel has answered, so that what it says is the newest
 
 /** Listens to several models; returns a function that ends it. */
 function listen(...entries) {

@@ -26,6 +26,7 @@ async function render({ model, el }) {
   handle.setAttribute("aria-valuemax", 100);
   frame.append(cross, handle);
   el.append(frame);
+  const say = spoken(el);
   const tools = await partOf(model, "tools");
 
   let at = null; // where the cross stands
@@ -110,6 +111,17 @@ async function render({ model, el }) {
     model.set("held", number || pins.length);
     drawPins();
   }
+  function remove() {
+    const number = carried?.number || (at && pinAt(at)) || model.get("held");
+    follow.drop();
+    carried = null;
+    if (!number) return;
+    model.send({ kind: "edit", tool: "unpin", number });
+    model.set("pins", model.get("pins").filter((_, i) => i !== number - 1)); // else the next key removes another one
+    model.set("held", 0);
+    say(`pin ${number} removed`);
+    drawPins();
+  }
   function giveUp() {
     follow.drop();
     if (carried?.number && carried.moved) model.send({ kind: "carry" }); // of nothing: back to the pins as they are
@@ -160,25 +172,30 @@ async function render({ model, el }) {
   });
   const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   frame.addEventListener("keydown", (event) => {
-    if (event.target === handle || !tool() || foreign(event)) return;
+    if (event.target === handle || foreign(event)) {
+      if (character(event)) event.stopPropagation();
+      return;
+    }
     const [x, y] = at ?? [0.5, 0.5], key = event.key.toLowerCase(), command = event.ctrlKey || event.metaKey;
-    if (arrows[event.key]) {
+    const here = tool();
+    if (here && arrows[event.key]) {
       const step = event.shiftKey ? 0.1 : 0.02;
       mark([fraction(x + step * arrows[event.key][0]), fraction(y + step * arrows[event.key][1])]);
-      tool().move?.(at);
-    } else if (event.key === "Enter" || event.key === " ") {
+      here.move?.(at);
+      const pin = pinAt(at), percent = at.map((part) => Math.round(100 * part));
+      say(`${pin ? `pin ${pin} of ${model.get("pins").length}, ` : ""}${percent[0]} % from the left, ${percent[1]} % from the top`);
+    } else if (here && (event.key === "Enter" || event.key === " ")) {
       const begun = Boolean(carried);
-      if (!begun) tool().down?.([x, y]);
-      if (begun || !carried?.number) tool().up?.(); // a pin is carried by the arrows until the next Enter
+      if (!begun && !event.repeat) here.down?.([x, y]);
+      if (begun || !carried?.number) here.up?.(); // a pin is carried by the arrows until the next Enter
     } else if (event.key === "Escape" && carried) giveUp();
-    else if ((event.key === "Delete" || event.key === "Backspace") && tool() === pointing.pin) {
-      const number = carried?.number || (at && pinAt(at)) || model.get("held");
-      follow.drop();
-      carried = null;
-      if (number) model.send({ kind: "edit", tool: "unpin", number });
-    } else if (command && (key === "z" || key === "y") && tool() === pointing.pin)
-      model.send({ kind: "edit", tool: key === "y" || event.shiftKey ? "redo" : "undo" });
-    else return;
+    else if (here === pointing.pin && (event.key === "Delete" || event.key === "Backspace")) remove();
+    else if (command) model.send({ kind: "edit", tool: key === "y" || event.shiftKey ? "redo" : "undo" });
+    else if (takeTool(tools, key)) say(chosen(tools));
+    else {
+      if (character(event)) event.stopPropagation();
+      return;
+    }
     event.preventDefault();
     event.stopPropagation();
   });
@@ -220,6 +237,7 @@ async function render({ model, el }) {
   }
   function describe() {
     frame.style.cursor = tool()?.cursor ?? "default";
+    frame.classList.toggle("pointed", Boolean(tool())); // the divider leaves all but its knob to the tool
     frame.style.touchAction = tool() ? "none" : "pan-y"; // else a finger on the photo scrolls the page
     frame.setAttribute("aria-label", model.get("label"));
     if (chosen(tools) !== "look") mark(null);

@@ -21,11 +21,13 @@ async function render({ model, el }) {
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "application");
   el.append(canvas);
+  const say = spoken(el);
   const [tools, radius, strength] = await Promise.all(["tools", "radius", "strength"].map((name) => partOf(model, name)));
   const brush = () => radius.get("value");
 
   let stroke = null; // { tool, path } while the pointer is down or a move is carried by keys
   let cursor = null; // [a, b] under the pointer or the keys' cross
+  let rested = [0, 0]; // where the keys' cross was last
   let keys = false; // whether the cross is shown
   let colours = null; // the whole plane in its own colours, an image from the kernel
   let sheet = null; // it at the canvas's size
@@ -294,22 +296,28 @@ async function render({ model, el }) {
     if (document.activeElement !== canvas && el.getRootNode().activeElement !== canvas) return;
     if (event.ctrlKey || event.metaKey) return; // the browser zooms
     event.preventDefault();
-    const factor = Math.exp(-Math.sign(event.deltaY || event.deltaX) * 0.12);
-    scale(event.shiftKey ? strength : radius, factor);
+    // a notch of a wheel is some 100 pixels, or 3 lines; a trackpad sends many small parts of one
+    const pixels = limit((event.deltaY || event.deltaX) * (event.deltaMode ? 33 : 1), -100, 100);
+    scale(event.shiftKey ? strength : radius, Math.exp(-0.0012 * pixels));
   }, { passive: false });
 
-  const scale = (slider, factor) => {
-    slider.set("value", limit(slider.get("value") * factor, slider.get("low"), slider.get("high")));
-    slider.send({ kind: "slide", value: slider.get("value") });
-  };
+  const scaled = new Map(); // for each slider: the value that it was given last, when, and how it is sent
+  function scale(slider, factor) {
+    const last = scaled.get(slider) ?? { send: throttled((value) => slider.send({ kind: "slide", value }), 60), at: -ANSWER };
+    const now = performance.now(), from = now - last.at < ANSWER ? last.value : slider.get("value");
+    const value = limit(from * factor, slider.get("low"), slider.get("high"));
+    scaled.set(slider, { ...last, value, at: now });
+    slider.set("value", value);
+    last.send(value);
+  }
 
   const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   const presses = { "[": [radius, 1 / 1.15], "]": [radius, 1.15], "-": [strength, 1 / 1.15], "+": [strength, 1.15] };
-  const letters = { p: "Paint", e: "Erase", m: "Move", c: "Pick", n: "Pin", l: "Look" };
+  const round = (x) => String(Math.round(x)).replace("-", "minus ");
 
   canvas.addEventListener("keydown", (event) => {
     if (foreign(event)) return;
-    const { key } = event, at = cursor ?? [0, 0], command = event.ctrlKey || event.metaKey;
+    const { key } = event, at = cursor ?? rested, command = event.ctrlKey || event.metaKey;
     if (arrows[key]) {
       const step = event.shiftKey ? STEP.coarse : STEP.fine;
       keys = true;
@@ -318,20 +326,28 @@ async function render({ model, el }) {
       keys = true;
       cursor = at;
       if (stroke) end(at);
-      else begin(at);
+      else if (!event.repeat) begin(at);
       if (stroke && stroke.tool !== "move") end(at); // a move is carried by the arrows until the next Enter
     } else if (key === "Escape") cancel();
     else if (command && key.toLowerCase() === "z") send({ tool: event.shiftKey ? "redo" : "undo" });
     else if (command && key.toLowerCase() === "y") send({ tool: "redo" });
     else if (presses[key]) scale(...presses[key]);
-    else if (letters[key]) {
-      tools.set("index", tools.get("_options_labels").indexOf(letters[key]));
-      tools.save_changes();
-    } else return;
+    else if (command || !takeTool(tools, key)) {
+      if (character(event)) event.stopPropagation();
+      return;
+    }
+    const [a, b] = cursor ?? rested;
+    say(`${chosen(tools)}: a ${round(a)}, b ${round(b)}, brush ${round(brush())}`);
     event.preventDefault();
     event.stopPropagation(); // JupyterLab has shortcuts of its own on these keys
   });
+  canvas.addEventListener("focus", () => {
+    keys = canvas.matches(":focus-visible");
+    if (keys) cursor = rested;
+    draw();
+  });
   canvas.addEventListener("blur", () => {
+    if (keys && cursor) rested = cursor;
     keys = false;
     cursor = null;
     cancel();

@@ -14,19 +14,33 @@ function render({ model, el }) {
   row.append(name, range, number);
   el.append(row);
 
-  let held = false; // while it is dragged, the answers of the kernel lag behind the hand
+  let held = false; // while it is dragged, the answers of the kernel lag behind the hand,
+  let pressed = 0; // and so they do after each key: the timer until they are heard again
   const send = throttled((value) => model.send({ kind: "slide", value }), 60);
+  function write(value) {
+    range.value = value;
+    number.value = Number(value.toFixed(model.get("digits")));
+  }
   function show() {
-    if (held) return;
-    range.value = model.get("value");
-    number.value = Number(model.get("value").toFixed(model.get("digits")));
+    if (!held && !pressed) write(model.get("value"));
+  }
+  function listenLater() {
+    clearTimeout(pressed);
+    pressed = setTimeout(() => {
+      pressed = 0;
+      show();
+    }, ANSWER);
   }
   function slide(text) {
     const value = Number(text);
     if (text === "" || Number.isNaN(value)) return show();
-    model.set("value", limit(value, model.get("low"), model.get("high"))); // for the plane; the kernel's answer follows
-    send(model.get("value"));
-    show(); // a number out of the slider's range becomes the nearest one in it
+    const nearest = limit(value, model.get("low"), model.get("high"));
+    model.set("value", nearest); // for the plane; the kernel's answer follows
+    send(nearest);
+    if (!held) {
+      write(nearest);
+      listenLater();
+    }
   }
   range.addEventListener("pointerdown", () => { held = true; });
   for (const name of ["pointerup", "pointercancel", "change", "blur"])
@@ -41,7 +55,11 @@ function render({ model, el }) {
   number.addEventListener("change", () => slide(number.value));
   for (const input of [range, number]) input.addEventListener("keydown", (event) => event.stopPropagation());
   show();
-  return listen([model, "change:value", show]);
+  const end = listen([model, "change:value", show]);
+  return () => {
+    end();
+    clearTimeout(pressed);
+  };
 }
 
 export default { render };
