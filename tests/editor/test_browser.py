@@ -304,7 +304,7 @@ def test_keys_alone_pin(page, lab, plane):
 def test_explorer_both_ways(page, lab, plane):
     choose(page, "Look")
     box = page.locator(RESULT).bounding_box()
-    page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 0.4 * box["height"])
+    page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 0.4 * box["height"], steps=3)
     seen = wait_until(page, lab, lambda s: s["rings"] and len(s["mark"]) == 2)
     assert 0.03 <= sum(ring[3] for ring in seen["rings"]) <= 1.001
     assert seen["heat"] == 0
@@ -403,6 +403,7 @@ def test_pins_at_the_edge_and_quick_deletes(page, lab, plane):
     page.locator(RESULT).focus()
     page.keyboard.press("Control+z")
     wait_until(page, lab, lambda s: s["done"] == done)
+    choose(page, "Paint")
 
 
 def test_it_is_drawn_again_after_scrolling_and_zooming(page, lab, plane):

@@ -104,6 +104,7 @@ async function render({ model, el }) {
     const { number, at: [x, y], moved } = carried, pins = model.get("pins").map((pin) => [...pin]);
     follow.drop();
     carried = null;
+    removed = -ANSWER;
     model.send(moved ? { kind: "pin", number, x, y } : { kind: "hold", number });
     if (moved && number) pins[number - 1].splice(0, 2, x, y);
     else if (moved) pins.push([x, y, model.get("colour")]);
@@ -111,11 +112,14 @@ async function render({ model, el }) {
     model.set("held", number || pins.length);
     drawPins();
   }
+  let removed = -ANSWER; // when the last pin was: what the kernel then says of the chosen one may be older
   function remove() {
-    const number = carried?.number || (at && pinAt(at)) || model.get("held");
+    const held = performance.now() - removed < ANSWER ? 0 : model.get("held");
+    const number = carried?.number || (at && pinAt(at)) || held;
     follow.drop();
     carried = null;
     if (!number) return;
+    removed = performance.now();
     model.send({ kind: "edit", tool: "unpin", number });
     model.set("pins", model.get("pins").filter((_, i) => i !== number - 1)); // else the next key removes another one
     model.set("held", 0);
