@@ -317,7 +317,7 @@ def fidelity_figure(fidelity: pd.DataFrame, experiment: Experiment, methods: Seq
             axes.plot("target", column, stroke, data=means.loc[name], color=tone, marker="o", ms=6, lw=2.2)
         axes.set(xlim=(0, 1.02 * end), ylim=(0, 1.04 * top))
         axes.set_title(f"from {start} histogram to the achieved one", fontsize=13)
-        axes.set_xlabel("from the photo's own histogram to the target, units of ab", fontsize=12)
+    figure.supxlabel("from the photo's own histogram to the target, units of ab", fontsize=12)
     panels[0].set_ylabel("earth mover's distance, units of ab", fontsize=12)
     # names at the ends on the right, where curves lie apart, one above the other
     room = 0.055 * top * np.arange(len(methods))

@@ -125,8 +125,8 @@ def strengths_figure(photo: Tensor, reference: Tensor, pictures: Mapping[float, 
             axes[1, i].set_title(f"intersection {fidelity_of(rgb, reference):.2f}", fontsize=13)
             if t in said:
                 about = said[t]
-                means = f"means of {about['photos']:,.0f} photos:\nself {about['psnr']:.1f} dB, "
-                means += f"cross intersection {about['cross_intersection']:.2f}"
+                means = f"means of {about['photos']:,.0f} photos:\nself: {about['psnr']:.1f} dB\n"
+                means += f"cross: intersection {about['cross_intersection']:.2f}"
                 axes[1, i].text(0.5, -0.04, means, transform=axes[1, i].transAxes, ha="center", va="top", fontsize=12)
         else:
             axes[1, i].set_title("target histogram", fontsize=13)

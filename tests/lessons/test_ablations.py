@@ -195,7 +195,7 @@ def test_transport_is_drawn_with_its_price(coffee):
     figure = comparisons.strengths_figure(coffee, coffee, {0.0: coffee.mean(0, keepdim=True).expand(3, -1, -1)}, price)
     assert [axes.get_title() for axes in figure.axes][:2] == ["transport 0", "reference image"]
     below = figure.axes[2].texts[0].get_text()
-    means = f"self {price['psnr'][0]:.1f} dB, cross intersection {price['cross_intersection'][0]:.2f}"
+    means = f"self: {price['psnr'][0]:.1f} dB\ncross: intersection {price['cross_intersection'][0]:.2f}"
     assert below == f"means of {price['photos'][0]:,.0f} photos:\n{means}"
 
 
