@@ -167,7 +167,7 @@ class Controls:
         for name, part in self.saves.items():
             part.on_click(lambda part, what=name: saving(part, what))
         for name, part in self.menus.items():
-            part.observe(lambda c, what=name: self._silent or not c.new or choose(what, c.new), "value")
+            part.observe(lambda c, what=name: self._silent or c.new is None or choose(what, c.new), "value")
         for name, part in self.files.items():
             part.on_file(lambda content, file, what=name: load(what, content, file))
 
@@ -254,7 +254,7 @@ class Controls:
         """Show which photo or reference image is in use; ``others`` are the user's own, which the menu has as well."""
         self._silent = True
         try:
-            none = [("the photo itself", "")] if not name else []
+            none = [("the photo itself", "")] if what == "reference" else []
             menu = self.menus[what]
             menu.options = [*none, *((x, x) for x in dict.fromkeys([*self.names, *others, *([name] if name else [])]))]
             menu.value = name

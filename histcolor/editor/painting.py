@@ -125,12 +125,15 @@ class Painting:
         kept = State(target, state.reference, state.about, average=automatic)
         self.state = kept if edited else self.first
 
-    def use_reference(self, hist: Tensor, about: Any = None) -> None:
-        """Change the reference image; its histogram becomes the target.
+    def use_reference(self, hist: Tensor | None, about: Any = None) -> None:
+        """Change the reference image; its histogram becomes the target. None: there is none, and the photo's own does.
 
         It is an edit: undo brings back the target, the reference image before, and :attr:`State.about` of it.
         """
         self._last = ""
+        if hist is None:
+            self._edited(State(self.photo, average=self._average, points=self.state.points))
+            return
         chosen = {"reference": self._fitting(hist), "about": about, "mix": (0.0, 1.0, 0.0)}
         self._edited(replace(self.state, **chosen, hue=0.0, saturation=1.0))
 

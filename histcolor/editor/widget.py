@@ -184,9 +184,12 @@ class HistogramEditor(ipywidgets.VBox):
         self._update()
         self._hint(image)
 
-    def use_reference(self, photo: Tensor | str | Path, name: str = "") -> None:
-        """Change the reference image; its histogram becomes the target: an edit. The menu shows its name."""
-        self.painting.use_reference(*self._referred(photo, name))
+    def use_reference(self, photo: Tensor | str | Path | None, name: str = "") -> None:
+        """Change the reference image; its histogram becomes the target: an edit. The menu shows its name.
+
+        None: the photo itself, as in an editor without a reference image.
+        """
+        self.painting.use_reference(*((None,) if photo is None else self._referred(photo, name)))
         self.message = ""
         self._update()
 
@@ -242,7 +245,7 @@ class HistogramEditor(ipywidgets.VBox):
         self.controls.connect(
             edit=self._edit,
             transport=lambda value: self.set_trait("transport", check_number("transport", value, 0, 1)),
-            choose=lambda what, name: self._guard(self._use, what, self._own[what].get(name, name), name),
+            choose=lambda what, name: self._guard(self._use, what, self._own[what].get(name, name or None), name),
             load=lambda what, content, name: self._guard(self._use, what, content, name),
             save=lambda what: self._guard(self._download, what),
             colour=point.choose,
@@ -368,8 +371,8 @@ class HistogramEditor(ipywidgets.VBox):
 
     # --- from photos and results to the page ---
 
-    def _use(self, what: str, source: Tensor | str | Path | bytes, name: str) -> None:
-        """Use what was chosen in a menu, or a file from the user's computer."""
+    def _use(self, what: str, source: Tensor | str | Path | bytes | None, name: str) -> None:
+        """Use what was chosen in a menu, or a file from the user's computer; None: no reference image."""
         try:
             {"photo": self.use_photo, "reference": self.use_reference, "saved": self._load}[what](source, name)
         except Exception:

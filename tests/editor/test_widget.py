@@ -453,6 +453,25 @@ def test_what_was_wrong_before_is_not_said_of_another_photo(model, photo):
     editor.close()
 
 
+def test_back_to_the_photo_itself(model, photo):
+    editor = HistogramEditor(model, photo, "coffee", size=32)
+    own, theirs = HistogramEditor(model, photo, size=32), editor.hist
+    menu = editor.controls.menus["reference"]
+    menu.value = ""
+    assert menu.label == "the photo itself"
+    assert torch.equal(editor.hist, own.hist)
+    assert editor.reference_view.after == b""
+    editor.edit = {"tool": "undo"}
+    assert (menu.value, editor.message) == ("coffee", "")
+    assert torch.equal(editor.hist, theirs)
+    assert len(editor.reference_view.after)
+    editor.use_reference(None)
+    editor.edit = {"tool": "reset"}
+    assert torch.equal(editor.hist, own.hist)
+    own.close()
+    editor.close()
+
+
 def test_the_photo_before_leaves_the_memory(model, photo):
     editor = HistogramEditor(model, photo, size=32)
     editor.wait()
