@@ -222,7 +222,7 @@ def check_options(
         raise ValueError(f"transport must be in [0, 1], got {reprlib.repr(transport)}.")
     if hist is None and transport:
         raise ValueError("transport needs a target histogram: give one, or leave transport at 0.")
-    if hist is not None and not transport and not getattr(model, "sees_histogram", True):
+    if hist is not None and not transport and not model.sees_histogram:
         raise ValueError(
             "This model sees no histogram: give none, or say by transport (--transport) how far its colours move to it."
         )

@@ -121,6 +121,17 @@ def test_a_photo_that_another_model_encoded_is_refused(model, photo):
         hc.colorize(model, encoded, histogram(photo))
 
 
+def test_a_photo_is_never_replaced_by_its_result(model, photo, tmp_path):
+    path = tmp_path / "a.png"
+    hc.write_image(photo, path)
+    (tmp_path / "link.png").symlink_to(path)
+    before = path.read_bytes()
+    for output in (path, tmp_path / "link.png"):
+        with pytest.raises(ValueError, match="is the photo itself, which is not replaced; choose another name"):
+            colorize_file(model, path, output, histogram(photo))
+    assert path.read_bytes() == before
+
+
 def test_a_file_takes_one_histogram(model, photo, tmp_path):
     hc.write_image(photo, tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"takes one histogram, \[bins, bins\], got shape \[2, 16, 16\]"):

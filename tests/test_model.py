@@ -238,6 +238,14 @@ def test_wrong_L(shape):
         build(TINY).encode(torch.zeros(shape))
 
 
+def test_vgg19_halves_a_photo_four_times():
+    model = build(replace(TINY, backbone="vgg19")).eval()
+    with pytest.raises(ValueError, match=r"H and W of at least 16 where backbone='vgg19', got \(1, 1, 8, 8\)"):
+        model.encode(torch.full((1, 1, 8, 8), 50.0))
+    with torch.no_grad():
+        assert model.encode(torch.full((1, 1, 16, 16), 50.0)).f_t.shape[-2:] == (4, 4)
+
+
 @pytest.mark.parametrize("kind", [Colorizer, Automatic])
 def test_instance_normalisation_needs_two_places_a_side(kind):
     model = kind(replace(TINY, norm="instance")).eval()

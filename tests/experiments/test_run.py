@@ -367,6 +367,15 @@ def test_pictures_are_those_of_the_photos_that_were_measured(toml, work, photos,
     assert (seen[0] - seen[1]).abs().mean() > 0.05
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="there all names of files are UTF-8")
+def test_a_name_that_is_not_utf_8(work, photos, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name, path in zip((b"\xff.jpg", b"b.jpg"), sorted(photos.glob("*.jpg")), strict=False):
+        shutil.copy(path, os.fsencode(tmp_path / "in") + b"/" + name)
+    work(tmp_path / "out", photos=tmp_path / "in", methods=["gray"])
+    assert len(read_table(tmp_path / "out" / "gray" / "seed0" / TABLE)) == 2 * 2
+
+
 def test_gray_photos_are_left_out_of_the_tables(unbroken, work, toml, photos, tmp_path):
     (tmp_path / "in").mkdir()
     for i, path in enumerate(sorted(photos.glob("*.jpg"))[:4]):

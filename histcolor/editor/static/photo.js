@@ -176,10 +176,8 @@ async function render({ model, el }) {
   });
   const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   frame.addEventListener("keydown", (event) => {
-    if (event.target === handle || foreign(event)) {
-      if (character(event)) event.stopPropagation();
-      return;
-    }
+    if (character(event)) event.stopPropagation();
+    if (event.target === handle || foreign(event)) return;
     const [x, y] = at ?? [0.5, 0.5], key = event.key.toLowerCase(), command = event.ctrlKey || event.metaKey;
     const here = tool();
     if (here && arrows[event.key]) {
@@ -196,10 +194,7 @@ async function render({ model, el }) {
     else if (here === pointing.pin && (event.key === "Delete" || event.key === "Backspace")) remove();
     else if (command) model.send({ kind: "edit", tool: key === "y" || event.shiftKey ? "redo" : "undo" });
     else if (takeTool(tools, key)) say(chosen(tools));
-    else {
-      if (character(event)) event.stopPropagation();
-      return;
-    }
+    else return;
     event.preventDefault();
     event.stopPropagation();
   });

@@ -316,6 +316,7 @@ async function render({ model, el }) {
   const round = (x) => String(Math.round(x)).replace("-", "minus ");
 
   canvas.addEventListener("keydown", (event) => {
+    if (character(event)) event.stopPropagation();
     if (foreign(event)) return;
     const { key } = event, at = cursor ?? rested, command = event.ctrlKey || event.metaKey;
     if (arrows[key]) {
@@ -332,10 +333,7 @@ async function render({ model, el }) {
     else if (command && key.toLowerCase() === "z") send({ tool: event.shiftKey ? "redo" : "undo" });
     else if (command && key.toLowerCase() === "y") send({ tool: "redo" });
     else if (presses[key]) scale(...presses[key]);
-    else if (command || !takeTool(tools, key)) {
-      if (character(event)) event.stopPropagation();
-      return;
-    }
+    else if (command || !takeTool(tools, key)) return;
     const [a, b] = cursor ?? rested;
     say(`${chosen(tools)}: a ${round(a)}, b ${round(b)}, brush ${round(brush())}`);
     event.preventDefault();
